@@ -1,1 +1,26 @@
-//! golden-generation.
+//! Everything golden-generation decides, and nothing it does.
+//!
+//! [`decide`] takes what the ledger says and what the machine shows and answers with the steps to take.
+//! There is no I/O here, no clock and no environment: whoever calls supplies all three, so every decision can
+//! be enumerated.
+
+mod decide;
+mod event;
+mod kept;
+mod ledger;
+mod name;
+mod plan;
+mod policy;
+mod seen;
+
+pub use decide::{decide, is_settled, landing};
+pub use event::{Event, RebootCause};
+pub use kept::{Kept, Value};
+pub use ledger::{
+    Arming, Attempt, Cause, Confirmed, End, FORMAT, Golden, Header, Ledger, MAX_CONFIRMED, MAX_QUARANTINED,
+    Origin, Quarantined, READER, Rollback, RolledBack, SafeMode, SafeModeReason, Shutdown, Trial,
+};
+pub use name::{BootId, InvalidName, Toplevel};
+pub use plan::{Plan, Refusal, Step};
+pub use policy::Policy;
+pub use seen::{Loader, Moment, OneShot, Seen, ShutdownSeen};

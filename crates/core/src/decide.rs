@@ -1,0 +1,85 @@
+//! The one function that decides.
+
+mod boot;
+mod confirm;
+mod mark;
+mod rollback;
+mod shutdown;
+
+use crate::{Arming, Event, Ledger, Moment, OneShot, Plan, Policy, RebootCause, Seen, Step, Toplevel, Trial};
+
+/// What to do at `moment`, from nothing but the arguments.
+///
+/// Every plan can be cut off after any step: deciding again, in the same boot or in the next, ends in the same
+/// place.
+#[must_use]
+pub fn decide(ledger: &Ledger, seen: &Seen, policy: &Policy, moment: &Moment) -> Plan {
+    match moment {
+        Moment::Mark(toplevel) => mark::mark(ledger, seen, policy, toplevel),
+        Moment::BootCheck => boot::check(ledger, seen, policy),
+        Moment::Confirm => confirm::confirm(ledger, seen),
+        Moment::Shutdown(shutdown) => shutdown::record(ledger, seen, policy, shutdown),
+        Moment::Pin { force } => confirm::pin(ledger, seen, *force),
+        Moment::RollBack => rollback::effects(ledger, seen),
+        Moment::RolledBack => rollback::done(ledger, seen),
+    }
+}
+
+/// Whether a boot check has nothing to do, whatever the loader says. The answer on nearly every boot, from what
+/// costs nothing to read.
+#[must_use]
+pub fn is_settled(ledger: &Ledger, booted: Option<&Toplevel>, golden: Option<&Toplevel>) -> bool {
+    let known = |toplevel: &Toplevel| {
+        golden == Some(toplevel) || ledger.is_confirmed(toplevel) || ledger.is_quarantined(toplevel)
+    };
+    let idle = ledger.trial.is_none() && ledger.rollback.is_none();
+    idle && (ledger.confirmed.is_empty() || booted.is_none_or(known))
+}
+
+/// The known-good generation that the machine comes back to: golden, else what was confirmed last, of those that
+/// have a boot entry and are not `trial`.
+#[must_use]
+pub fn landing(ledger: &Ledger, seen: &Seen, trial: &Toplevel) -> Option<Toplevel> {
+    let listed = &seen.loader.as_ref()?.listed;
+    let confirmed = ledger.confirmed.iter().rev().map(|confirmed| &confirmed.toplevel);
+    let bootable = |toplevel: &&Toplevel| {
+        listed.contains(toplevel) && *toplevel != trial && !ledger.is_quarantined(toplevel)
+    };
+    seen.golden.iter().chain(confirmed).find(bootable).cloned()
+}
+
+fn is_known_good(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> bool {
+    seen.golden.as_ref() == Some(toplevel) || ledger.is_confirmed(toplevel)
+}
+
+/// The ledger with `trial` in it; what `ledger` says besides stays.
+fn with_trial(ledger: &Ledger, trial: &Trial) -> Ledger {
+    Ledger { trial: Some(trial.clone()), ..ledger.clone() }
+}
+
+/// Commit the trial, make sure of the landing, and arm the trial's next attempt if `arm`.
+fn commit_and_arm(plan: Plan, ledger: &Ledger, seen: &Seen, arm: bool, events: Vec<Event>) -> Plan {
+    let Some(trial) = &ledger.trial else { return plan };
+    let with_arming = |arming| with_trial(ledger, &Trial { arming, ..trial.clone() });
+    let landing = landing(ledger, seen, &trial.toplevel).filter(|landing| !seen.is_default(landing));
+    let plan = plan.commit(&with_arming(if arm { Arming::Intended } else { Arming::Idle })).tell(events);
+    let plan = landing.into_iter().fold(plan, |plan, landing| plan.then(Step::SetDefault(landing)));
+    if arm && seen.loader.is_some() {
+        plan.then(Step::Arm(trial.toplevel.clone())).commit(&with_arming(Arming::Armed))
+    } else {
+        plan.then_if(seen.is_armed(&trial.toplevel), || Step::Disarm)
+    }
+}
+
+/// Reboot, if the budget allows: the count is durable and history knows before it happens.
+fn reboot(plan: Plan, ledger: &Ledger, cause: RebootCause, toplevel: &Toplevel) -> Plan {
+    let automatic_reboots = ledger.automatic_reboots;
+    let event = Event::Rebooting { cause, toplevel: toplevel.clone(), automatic_reboots };
+    plan.tell([event]).then(Step::Reboot)
+}
+
+/// Whether a one-shot that is still there says that the loader did not consume it.
+fn was_consumed(seen: &Seen, trial: &Trial) -> bool {
+    let still_armed = |loader: &crate::Loader| loader.one_shot != OneShot::Clear;
+    trial.arming == Arming::Armed && !seen.loader.as_ref().is_some_and(still_armed)
+}

@@ -1,0 +1,117 @@
+//! Early in a boot: close what the last boot left open, then say what this one is.
+
+use super::{commit_and_arm, is_settled, landing, reboot, rollback, was_consumed, with_trial};
+use crate::{
+    Arming, Cause, End, Event, Ledger, Origin, Plan, Policy, RebootCause, Seen, Step, Toplevel, Trial,
+};
+
+pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
+    if is_settled(ledger, seen.booted.as_ref(), seen.golden.as_ref()) {
+        return Plan::nothing();
+    }
+    match (&ledger.trial, &ledger.rollback) {
+        (Some(trial), _) => check_trial(ledger, seen, policy, trial),
+        (None, Some(rollback)) => rollback::resume(ledger, seen, policy, rollback),
+        (None, None) => infer(ledger, seen, policy),
+    }
+}
+
+fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Plan {
+    if trial.open().is_some_and(|attempt| attempt.boot.as_ref() == Some(&seen.boot)) {
+        return finish_arming(ledger, seen, trial);
+    }
+    let mut trial = trial.clone();
+    let events = close_earlier(&mut trial, seen, policy);
+    let runs = seen.booted.as_ref() == Some(&trial.toplevel);
+    match (trial.has_failed(policy), runs) {
+        (true, _) => rollback::begin(ledger, seen, policy, trial, events),
+        (false, true) => begin_attempt(ledger, seen, policy, trial, events),
+        (false, false) => next_attempt(ledger, seen, policy, trial, events),
+    }
+}
+
+/// The same boot again: only an arming that was cut off is left to do.
+fn finish_arming(ledger: &Ledger, seen: &Seen, trial: &Trial) -> Plan {
+    match trial.arming {
+        Arming::Intended => commit_and_arm(Plan::nothing(), ledger, seen, true, Vec::new()),
+        Arming::Idle | Arming::Armed => Plan::nothing(),
+    }
+}
+
+/// End the attempt that an earlier boot left open, and count one that nobody saw begin: armed, consumed by the
+/// loader, and yet the loader's default runs.
+fn close_earlier(trial: &mut Trial, seen: &Seen, policy: &Policy) -> Vec<Event> {
+    let mut events = Vec::new();
+    if let Some(boot) = trial.open().map(|attempt| attempt.boot.clone()) {
+        trial.close(End::Failed { cause: Cause::Vanished });
+        events.push(failed(trial, policy, boot, Cause::Vanished));
+    }
+    let elsewhere = seen.booted.as_ref() != Some(&trial.toplevel);
+    if elsewhere && seen.booted_by_default() && was_consumed(seen, trial) {
+        trial.add_unseen(Cause::NeverReachedBootCheck);
+        events.push(failed(trial, policy, None, Cause::NeverReachedBootCheck));
+        trial.arming = Arming::Idle;
+    }
+    events
+}
+
+fn failed(trial: &Trial, policy: &Policy, boot: Option<crate::BootId>, cause: Cause) -> Event {
+    let toplevel = trial.toplevel.clone();
+    let max_failures = policy.max_failures.get();
+    Event::AttemptFailed { toplevel, failures: trial.failures(), max_failures, boot, cause }
+}
+
+/// The next attempt is armed now, while we can: if this one ends in a panic, nobody else will.
+fn begin_attempt(
+    ledger: &Ledger,
+    seen: &Seen,
+    policy: &Policy,
+    mut trial: Trial,
+    mut events: Vec<Event>,
+) -> Plan {
+    trial.begin_attempt(&seen.boot);
+    let attempt = u32::try_from(trial.attempts.len()).unwrap_or(u32::MAX);
+    let toplevel = trial.toplevel.clone();
+    events.push(Event::AttemptBegan { toplevel, attempt, boot: seen.boot.clone() });
+    let another_follows = trial.failures() + 1 < policy.max_failures.get();
+    commit_and_arm(Plan::nothing(), &with_trial(ledger, &trial), seen, another_follows, events)
+}
+
+/// Something else than the trial runs. If the loader came here by itself because an attempt died, the trial gets
+/// its next attempt at once; if a person chose this, the trial waits for the next boot.
+fn next_attempt(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: Trial, events: Vec<Event>) -> Plan {
+    let died = !events.is_empty() && seen.booted_by_default();
+    let in_place = trial.arming == Arming::Armed && seen.is_armed(&trial.toplevel);
+    if events.is_empty() && (in_place || seen.loader.is_none()) {
+        return Plan::nothing();
+    }
+    if died && ledger.automatic_reboots < policy.max_automatic_reboots {
+        let toplevel = trial.toplevel.clone();
+        let automatic_reboots = ledger.automatic_reboots + 1;
+        let ledger = Ledger { trial: Some(trial), automatic_reboots, ..ledger.clone() };
+        let plan = commit_and_arm(Plan::nothing(), &ledger, seen, true, events);
+        return reboot(plan, &ledger, RebootCause::Retry, &toplevel);
+    }
+    commit_and_arm(Plan::nothing(), &with_trial(ledger, &trial), seen, true, events)
+}
+
+/// The loader's own default runs and nobody knows it: a switch that was not marked.
+fn infer(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
+    let landing_of = |booted: &Toplevel| landing(ledger, seen, booted);
+    let Some(booted) = seen.booted.clone().filter(|booted| landing_of(booted).is_some()) else {
+        return Plan::nothing();
+    };
+    if !seen.booted_by_default() {
+        return Plan::nothing();
+    }
+    let trial = Trial::new(booted.clone(), Origin::Inferred);
+    let ledger = Ledger { rolled_back: None, owed_default: None, ..ledger.clone() };
+    begin_attempt(&ledger, seen, policy, trial, vec![Event::Inferred { toplevel: booted }])
+}
+
+/// What a rollback leaves for the boot it lands on.
+pub(super) fn land(plan: Plan, seen: &Seen, from: &Toplevel, to: &Toplevel) -> Plan {
+    plan.then_if(seen.loader.is_some() && !seen.is_default(to), || Step::SetDefault(to.clone()))
+        .then_if(seen.is_armed(from), || Step::Disarm)
+        .then_if(seen.booted.as_ref() == Some(to), || Step::RequestRollback)
+}

@@ -1,0 +1,85 @@
+//! The boot is healthy: what that means for the trial, and for golden.
+
+use super::is_known_good;
+use crate::{End, Event, Golden, Kept, Ledger, Plan, Refusal, Seen, Step, Toplevel};
+
+pub(super) fn confirm(ledger: &Ledger, seen: &Seen) -> Plan {
+    let Some(booted) = &seen.booted else { return Plan::nothing() };
+    match &ledger.trial {
+        Some(trial) if trial.toplevel == *booted => {
+            let this_boot = |attempt: &&crate::Attempt| attempt.boot.as_ref() == Some(&seen.boot);
+            let last_of_this_boot = trial.attempts.last().filter(this_boot);
+            match last_of_this_boot.and_then(|attempt| attempt.end.as_ref()) {
+                // It was closed as failed while it ran; a late success does not take that back.
+                Some(End::Failed { .. }) => Plan::nothing(),
+                _ => pass(ledger, seen, booted),
+            }
+        }
+        _ if ledger.is_quarantined(booted) => Plan::nothing(),
+        trial => healthy(ledger, seen, booted, trial.is_some()),
+    }
+}
+
+/// The trial passed. It is confirmed in the ledger first: a crash on the way to the loader leaves a debt, which the
+/// next healthy boot pays, and not a failed attempt.
+fn pass(ledger: &Ledger, seen: &Seen, booted: &Toplevel) -> Plan {
+    let mut after = Ledger {
+        trial: None,
+        rollback: None,
+        rolled_back: None,
+        safe_mode: None,
+        automatic_reboots: 0,
+        owed_default: Some(booted.clone()),
+        ..ledger.clone()
+    };
+    after.confirm(booted);
+    let event = Event::Confirmed { toplevel: booted.clone(), boot: seen.boot.clone() };
+    pay(Plan::nothing().commit(&after).tell([event]), &after, seen, booted)
+}
+
+/// Make the confirmed toplevel the persistent default, and only then.
+fn pay(plan: Plan, ledger: &Ledger, seen: &Seen, owed: &Toplevel) -> Plan {
+    plan.then_if(!seen.is_default(owed), || Step::SetDefault(owed.clone()))
+        .then_if(seen.is_armed(owed), || Step::Disarm)
+        .then(Step::Bless(owed.clone()))
+        .commit(&Ledger { owed_default: None, ..ledger.clone() })
+}
+
+/// No trial of its own runs, and the system is up. On nearly every boot there is nothing to write.
+fn healthy(ledger: &Ledger, seen: &Seen, booted: &Toplevel, trial_waits: bool) -> Plan {
+    let mut after = ledger.clone();
+    let adopted = !ledger.is_confirmed(booted);
+    after.confirm(booted);
+    if !trial_waits {
+        after.automatic_reboots = 0;
+        after.safe_mode = None;
+    }
+    let plan = if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after) };
+    let plan = plan.tell(adopted.then(|| Event::Adopted { toplevel: booted.clone() }));
+    match &ledger.owed_default {
+        Some(owed) if is_known_good(ledger, seen, owed) => pay(plan, &after, seen, owed),
+        _ => plan,
+    }
+}
+
+/// Golden is never the result of anything but this.
+pub(super) fn pin(ledger: &Ledger, seen: &Seen, force: bool) -> Plan {
+    let Some(booted) = &seen.booted else { return Plan::refuse(Refusal::NothingBooted) };
+    if ledger.is_quarantined(booted) {
+        return Plan::refuse(Refusal::Quarantined(booted.clone()));
+    }
+    let confirmed = ledger.is_confirmed(booted);
+    let trial_runs = ledger.trial.as_ref().is_some_and(|trial| trial.toplevel == *booted);
+    if !force && (!confirmed || trial_runs) {
+        return Plan::refuse(Refusal::NeverConfirmed(booted.clone()));
+    }
+    let mut after = ledger.clone();
+    // Who forces vouches for it: it is confirmed by that.
+    let plan = if confirmed && !trial_runs { Plan::nothing() } else { pass(ledger, seen, booted) };
+    if let Some(Step::Commit(last)) = plan.steps.last() {
+        after.clone_from(last);
+    }
+    after.golden = Some(Golden { toplevel: booted.clone(), unknown: Kept::new() });
+    let event = Event::Pinned { toplevel: booted.clone(), forced: force && !confirmed };
+    plan.then(Step::PinProfile(booted.clone())).commit(&after).tell([event])
+}

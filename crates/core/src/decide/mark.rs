@@ -1,0 +1,69 @@
+//! A switch has made a toplevel the default.
+
+use super::{commit_and_arm, is_known_good, landing};
+use crate::{Event, Ledger, OneShot, Origin, Plan, Policy, Refusal, Seen, Step, Toplevel, Trial};
+
+pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
+    if ledger.is_quarantined(toplevel) && seen.golden.as_ref() != Some(toplevel) {
+        return refuse(ledger, seen, toplevel);
+    }
+    if is_known_good(ledger, seen, toplevel) {
+        return end_trial(ledger, seen, toplevel, Vec::new());
+    }
+    let Some(landing) = landing(ledger, seen, toplevel) else {
+        let unprotected = Event::Unprotected { toplevel: toplevel.clone() };
+        return end_trial(ledger, seen, toplevel, vec![unprotected]);
+    };
+    match &ledger.trial {
+        Some(trial) if trial.toplevel == *toplevel => mark_again(ledger, seen, policy, trial),
+        other => {
+            let mut events: Vec<Event> = other.iter().map(superseded).collect();
+            events.push(Event::Marked { toplevel: toplevel.clone(), landing });
+            let trial = Trial::new(toplevel.clone(), Origin::Marked);
+            let ledger = Ledger { trial: Some(trial), ..without_earlier_switch(ledger) };
+            commit_and_arm(Plan::nothing(), &ledger, seen, true, events)
+        }
+    }
+}
+
+/// The installer ran again for the trial (`boot`, then `switch`): the attempts stay, the loader is put right.
+fn mark_again(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Plan {
+    let running = u32::from(trial.open().is_some_and(|attempt| attempt.boot.as_ref() == Some(&seen.boot)));
+    let arm = trial.failures() + running < policy.max_failures.get();
+    commit_and_arm(Plan::nothing(), ledger, seen, arm, Vec::new())
+}
+
+/// Property 4: a quarantined toplevel is never made the default by any deployer.
+fn refuse(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> Plan {
+    let plan = Plan::refuse(Refusal::Quarantined(toplevel.clone()));
+    let landing = landing(ledger, seen, toplevel).filter(|landing| !seen.is_default(landing));
+    let plan = landing.into_iter().fold(plan, |plan, landing| plan.then(Step::SetDefault(landing)));
+    plan.then_if(seen.is_armed(toplevel), || Step::Disarm)
+        .tell([Event::Refused { toplevel: toplevel.clone() }])
+}
+
+/// The default is right as the installer left it. What an earlier switch began is over.
+fn end_trial(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel, mut events: Vec<Event>) -> Plan {
+    let mut after = without_earlier_switch(ledger);
+    // Phase two of a rollback installs golden's loader and so marks golden: that is no later switch.
+    if ledger.rollback.as_ref().is_some_and(|rollback| rollback.to == *toplevel) {
+        after.rollback.clone_from(&ledger.rollback);
+    }
+    if let Some(trial) = &ledger.trial {
+        events.insert(0, superseded(trial));
+    }
+    let armed_trial = matches!(
+        (&ledger.trial, seen.loader.as_ref().map(|loader| &loader.one_shot)),
+        (Some(trial), Some(OneShot::Armed(armed))) if trial.toplevel == *armed
+    );
+    let plan = if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after) };
+    plan.tell(events).then_if(armed_trial, || Step::Disarm)
+}
+
+fn without_earlier_switch(ledger: &Ledger) -> Ledger {
+    Ledger { trial: None, rollback: None, rolled_back: None, owed_default: None, ..ledger.clone() }
+}
+
+fn superseded(trial: &Trial) -> Event {
+    Event::Superseded { toplevel: trial.toplevel.clone() }
+}

@@ -1,0 +1,85 @@
+//! The end of a trial that failed.
+
+use super::boot::land;
+use super::{landing, reboot};
+use crate::{
+    Event, Kept, Ledger, Plan, Policy, RebootCause, Rollback, RolledBack, SafeMode, SafeModeReason, Seen, Step,
+    Trial,
+};
+
+/// Phase one: record the intent, make the landing the default, and get there.
+pub(super) fn begin(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: Trial, mut events: Vec<Event>) -> Plan {
+    if seen.loader.is_none() {
+        return Plan::nothing();
+    }
+    let from = trial.toplevel.clone();
+    let Some(to) = landing(ledger, seen, &from) else {
+        return safe_mode(ledger, SafeModeReason::NoLanding, trial, events);
+    };
+    let runs = seen.booted.as_ref() == Some(&from);
+    if runs && ledger.automatic_reboots >= policy.max_automatic_reboots {
+        let rollback = Some(Rollback { from: from.clone(), to: to.clone(), unknown: Kept::new() });
+        let ledger = Ledger { rollback, ..ledger.clone() };
+        return land(safe_mode(&ledger, SafeModeReason::BudgetSpent, trial, events), seen, &from, &to);
+    }
+    let mut after = Ledger { trial: None, owed_default: None, rolled_back: None, ..ledger.clone() };
+    after.quarantine(trial);
+    after.automatic_reboots += u32::from(runs);
+    after.rollback = Some(Rollback { from: from.clone(), to: to.clone(), unknown: Kept::new() });
+    events.push(Event::RollbackBegan { from: from.clone(), to: to.clone() });
+    let plan = land(Plan::nothing().commit(&after).tell(events), seen, &from, &to);
+    if runs { reboot(plan, &after, RebootCause::RollBack, &to) } else { plan }
+}
+
+/// A rollback has begun and phase two is not done. Whatever runs, its landing must be the default.
+pub(super) fn resume(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &Rollback) -> Plan {
+    let lost = seen.booted.as_ref() == Some(&rollback.from) && seen.booted_by_default();
+    let plan = Plan::nothing();
+    if !lost || ledger.safe_mode.is_some() {
+        return land(plan, seen, &rollback.from, &rollback.to);
+    }
+    // The default that phase one set did not stick.
+    if ledger.automatic_reboots >= policy.max_automatic_reboots {
+        let reason = SafeModeReason::BudgetSpent;
+        let mode = SafeMode { reason: reason.clone(), unknown: Kept::new() };
+        let after = Ledger { safe_mode: Some(mode), ..ledger.clone() };
+        return land(plan.commit(&after).tell([Event::SafeMode { reason }]), seen, &rollback.from, &rollback.to);
+    }
+    let after = Ledger { automatic_reboots: ledger.automatic_reboots + 1, ..ledger.clone() };
+    let plan = land(plan.commit(&after), seen, &rollback.from, &rollback.to);
+    reboot(plan, &after, RebootCause::RollBack, &rollback.to)
+}
+
+/// Phase two, first half: what needs no ledger and can be repeated.
+pub(super) fn effects(ledger: &Ledger, seen: &Seen) -> Plan {
+    match &ledger.rollback {
+        Some(rollback) if seen.booted.as_ref() == Some(&rollback.to) => Plan::nothing()
+            .then(Step::SetProfile(rollback.to.clone()))
+            .then(Step::InstallLoader(rollback.to.clone())),
+        _ => Plan::nothing(),
+    }
+}
+
+/// Phase two, second half: the loader was installed anew, so its default is made sure of once more.
+pub(super) fn done(ledger: &Ledger, seen: &Seen) -> Plan {
+    let Some(rollback) = ledger.rollback.clone().filter(|rollback| seen.booted.as_ref() == Some(&rollback.to))
+    else {
+        return Plan::nothing();
+    };
+    let Rollback { from, to, unknown } = rollback;
+    let rolled_back = Some(RolledBack { from: from.clone(), to: to.clone(), unknown });
+    let after = Ledger { rollback: None, rolled_back, ..ledger.clone() };
+    Plan::nothing()
+        .then_if(seen.loader.is_some() && !seen.is_default(&to), || Step::SetDefault(to.clone()))
+        .commit(&after)
+        .tell([Event::RolledBack { from, to }])
+}
+
+/// The suite causes no further reboot. What failed stays quarantined.
+fn safe_mode(ledger: &Ledger, reason: SafeModeReason, trial: Trial, mut events: Vec<Event>) -> Plan {
+    let mode = SafeMode { reason: reason.clone(), unknown: Kept::new() };
+    let mut after = Ledger { trial: None, safe_mode: Some(mode), ..ledger.clone() };
+    after.quarantine(trial);
+    events.push(Event::SafeMode { reason });
+    Plan::nothing().commit(&after).tell(events)
+}

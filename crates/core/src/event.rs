@@ -1,0 +1,52 @@
+//! What happened, for history and the journal.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BootId, Cause, SafeModeReason, Shutdown, Toplevel};
+
+/// One thing that happened. Each has a `MESSAGE_ID` of its own in the journal and is one line of history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Event {
+    /// A toplevel became a trial because a switch said so.
+    Marked { toplevel: Toplevel, landing: Toplevel },
+    /// A toplevel became a trial because it runs and nobody had marked it.
+    Inferred { toplevel: Toplevel },
+    /// A later switch replaced the trial before it was over.
+    Superseded { toplevel: Toplevel },
+    /// A switch could not be made a trial: there is nothing to come back to.
+    Unprotected { toplevel: Toplevel },
+    /// A switch to a quarantined toplevel was refused.
+    Refused { toplevel: Toplevel },
+    /// An attempt began.
+    AttemptBegan { toplevel: Toplevel, attempt: u32, boot: BootId },
+    /// An attempt failed; `failures` counts it.
+    AttemptFailed { toplevel: Toplevel, failures: u32, max_failures: u32, boot: Option<BootId>, cause: Cause },
+    /// An attempt ended innocently.
+    AttemptInterrupted { toplevel: Toplevel, boot: BootId, shutdown: Shutdown },
+    /// The trial passed.
+    Confirmed { toplevel: Toplevel, boot: BootId },
+    /// A running system that was no trial proved healthy and is now known.
+    Adopted { toplevel: Toplevel },
+    /// The suite is about to reboot the machine.
+    Rebooting { cause: RebootCause, toplevel: Toplevel, automatic_reboots: u32 },
+    /// The trial is over; phase one of the rollback is decided.
+    RollbackBegan { from: Toplevel, to: Toplevel },
+    /// Phase two is done.
+    RolledBack { from: Toplevel, to: Toplevel },
+    /// Golden was pinned.
+    Pinned { toplevel: Toplevel, forced: bool },
+    /// The end of the ladder.
+    SafeMode { reason: SafeModeReason },
+}
+
+/// Why the suite reboots the machine by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RebootCause {
+    /// An attempt died before the boot check; the trial gets its next attempt.
+    Retry,
+    /// The trial failed and is still what runs.
+    RollBack,
+}

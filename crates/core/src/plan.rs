@@ -1,0 +1,80 @@
+//! The steps a decision asks for, in order.
+
+use crate::{Event, Ledger, Toplevel};
+
+/// One effect.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Make this the ledger, durably.
+    Commit(Box<Ledger>),
+    /// Put it into history and the journal.
+    Tell(Event),
+    /// Make an entry of this toplevel the loader's persistent default.
+    SetDefault(Toplevel),
+    /// Have the loader boot this toplevel once. Its kernel and initrd are compared with the store's before.
+    Arm(Toplevel),
+    /// Take back the one-shot.
+    Disarm,
+    /// Drop the loader's own boot counter from the entries of this toplevel.
+    Bless(Toplevel),
+    /// Point the golden profile at this toplevel and check that it can be landed on.
+    PinProfile(Toplevel),
+    /// Point the system profile at this toplevel.
+    SetProfile(Toplevel),
+    /// Have this toplevel install its boot loader configuration. Runs without the lock: it marks.
+    InstallLoader(Toplevel),
+    /// Ask for phase two, which runs later in this boot.
+    RequestRollback,
+    /// Reboot. Nothing comes after it.
+    Reboot,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// In this order; the first one that fails ends the plan.
+    pub steps: Vec<Step>,
+    /// Set when the caller must be told no; the steps are still to be taken.
+    pub refusal: Option<Refusal>,
+}
+
+/// A request that is not granted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The toplevel failed on this host.
+    #[error("{0} failed on this host and is quarantined")]
+    Quarantined(Toplevel),
+    /// Only what was confirmed here is pinned.
+    #[error("{0} was never confirmed on this host")]
+    NeverConfirmed(Toplevel),
+    /// Nothing says which toplevel runs.
+    #[error("cannot tell which toplevel is running: /run/booted-system does not name one")]
+    NothingBooted,
+}
+
+impl Plan {
+    pub(crate) fn nothing() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn refuse(refusal: Refusal) -> Self {
+        Self { refusal: Some(refusal), ..Self::default() }
+    }
+
+    pub(crate) fn then(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    pub(crate) fn then_if(self, condition: bool, step: impl FnOnce() -> Step) -> Self {
+        if condition { self.then(step()) } else { self }
+    }
+
+    pub(crate) fn commit(self, ledger: &Ledger) -> Self {
+        self.then(Step::Commit(Box::new(ledger.clone())))
+    }
+
+    pub(crate) fn tell(self, events: impl IntoIterator<Item = Event>) -> Self {
+        events.into_iter().fold(self, |plan, event| plan.then(Step::Tell(event)))
+    }
+}

@@ -1,0 +1,91 @@
+//! What the machine shows at the moment of a decision.
+
+use crate::{BootId, Shutdown, Toplevel};
+
+/// Everything a decision may depend on, besides the ledger and the policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The toplevel this boot started, from `/run/booted-system`; `None` where that names no system.
+    pub booted: Option<Toplevel>,
+    /// This boot.
+    pub boot: BootId,
+    /// What the golden profile points at.
+    pub golden: Option<Toplevel>,
+    /// What the loader says; `None` where it cannot be asked (the boot partition is not there). Then nothing of
+    /// the loader is changed and nothing is concluded from it.
+    pub loader: Option<Loader>,
+}
+
+/// The loader as it stands now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loader {
+    /// Toplevels that have a boot entry.
+    pub listed: Vec<Toplevel>,
+    /// The toplevel that boots when nobody asks for another one; `None` where that cannot be told.
+    pub default: Option<Toplevel>,
+    /// What is armed for the next boot.
+    pub one_shot: OneShot,
+    /// The toplevel whose entry the loader says it booted; `None` where it does not say.
+    pub selected: Option<Toplevel>,
+}
+
+/// A selection that the loader consumes at the next boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OneShot {
+    /// Nothing is armed.
+    Clear,
+    /// An entry of this toplevel is armed.
+    Armed(Toplevel),
+    /// Something that is none of our entries is armed, by somebody else.
+    Foreign,
+}
+
+/// When a decision is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Moment {
+    /// A loader installer has just made this toplevel the default.
+    Mark(Toplevel),
+    /// Early in a boot, before `sysinit.target`.
+    BootCheck,
+    /// The boot reached `multi-user.target` and passed its assessment.
+    Confirm,
+    /// The machine is going down.
+    Shutdown(ShutdownSeen),
+    /// The owner pins what is running; `force` vouches for what was never confirmed here.
+    Pin {
+        /// Pin even what was never confirmed on this host.
+        force: bool,
+    },
+    /// Phase two of a rollback, before its effects: what is there to do?
+    RollBack,
+    /// Phase two of a rollback, after its effects.
+    RolledBack,
+}
+
+/// How the machine goes down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShutdownSeen {
+    /// What was asked for.
+    pub kind: Shutdown,
+    /// Failed units whose `FailureAction=` or `StartLimitAction=` takes the machine down. Not innocent.
+    pub failed_units: Vec<String>,
+}
+
+impl Seen {
+    /// Whether the loader booted its default because nobody asked for anything else. A person's pick in the
+    /// menu and an owner's one-shot boot something that is not the default.
+    pub(crate) fn booted_by_default(&self) -> bool {
+        self.loader.as_ref().is_some_and(|loader| {
+            let selected = loader.selected.as_ref().or(self.booted.as_ref());
+            selected.is_some() && selected == loader.default.as_ref()
+        })
+    }
+
+    pub(crate) fn is_armed(&self, toplevel: &Toplevel) -> bool {
+        self.loader.as_ref().is_some_and(|loader| loader.one_shot == OneShot::Armed(toplevel.clone()))
+    }
+
+    pub(crate) fn is_default(&self, toplevel: &Toplevel) -> bool {
+        self.loader.as_ref().is_some_and(|loader| loader.default.as_ref() == Some(toplevel))
+    }
+}
