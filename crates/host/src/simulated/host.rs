@@ -1,0 +1,486 @@
+//! The simulated machine as the programs see it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use golden_core::Event;
+
+use super::disk::Bytes;
+use super::tree::resolve;
+use super::world::{ESP, VAR, World};
+use crate::operation::Options;
+use crate::{Comparison, Host, LockGuard, Output};
+
+/// A [`Host`] that counts effects, can crash after any of them and can make any of them fail.
+pub struct SimulatedHost {
+    world: RefCell<World>,
+    /// How the programs that others start are configured.
+    options: RefCell<Options>,
+    held: RefCell<BTreeSet<PathBuf>>,
+    effects: Cell<u64>,
+    fate: Cell<Option<Fate>>,
+    crashed: Cell<bool>,
+    record: RefCell<Option<Vec<Snapshot>>>,
+    meanwhile: RefCell<Option<(u64, Meanwhile)>>,
+    said: RefCell<Vec<Said>>,
+    clock_secs: Cell<u64>,
+}
+
+/// Another program that runs in the middle of this one.
+pub type Meanwhile = Box<dyn FnOnce(&SimulatedHost)>;
+
+/// What is going to go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The power goes after this many more effects.
+    CrashAfter(u64),
+    /// The effect with this number, counted from 1, fails like this.
+    Fail(u64, io::ErrorKind),
+}
+
+/// The machine after one effect.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// What was done.
+    pub effect: Effect,
+    /// What the machine held then.
+    pub world: World,
+}
+
+/// One effect, for traces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Effect {
+    Write(PathBuf),
+    Append(PathBuf),
+    Copy(PathBuf),
+    Rename(PathBuf),
+    Remove(PathBuf),
+    CreateDirectory(PathBuf),
+    SyncFile(PathBuf),
+    SyncDirectory(PathBuf),
+    SetVariable(String),
+    RemoveVariable(String),
+    SetProfile(PathBuf),
+    Activate,
+    Reboot,
+}
+
+/// What programs told the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Said {
+    /// Something that happened.
+    Told(Event),
+    /// Trouble, with its `MESSAGE_ID`.
+    Complained(String, String),
+}
+
+impl SimulatedHost {
+    /// A host that works on `world`.
+    #[must_use]
+    pub fn new(world: World, options: Options) -> Self {
+        Self {
+            world: RefCell::new(world),
+            options: RefCell::new(options),
+            held: RefCell::default(),
+            effects: Cell::new(0),
+            fate: Cell::new(None),
+            crashed: Cell::new(false),
+            record: RefCell::new(None),
+            meanwhile: RefCell::new(None),
+            said: RefCell::default(),
+            clock_secs: Cell::new(0),
+        }
+    }
+
+    /// How the programs on it are configured.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        self.options.borrow().clone()
+    }
+
+    /// Configure the programs.
+    pub fn configure(&self, change: impl FnOnce(&mut Options)) {
+        change(&mut self.options.borrow_mut());
+    }
+
+    /// Let something go wrong; effects are counted from here.
+    pub fn set_fate(&self, fate: Fate) {
+        self.effects.set(0);
+        self.fate.set(Some(fate));
+    }
+
+    /// Keep what the machine holds after every effect from here on.
+    pub fn record(&self) {
+        *self.record.borrow_mut() = Some(Vec::new());
+    }
+
+    /// What was recorded.
+    pub fn recorded(&self) -> Vec<Snapshot> {
+        self.record.borrow_mut().take().unwrap_or_default()
+    }
+
+    /// Run `program` right after the effect with this number, counted from 1 and from here.
+    pub fn meanwhile(&self, after: u64, program: Meanwhile) {
+        self.effects.set(0);
+        *self.meanwhile.borrow_mut() = Some((after, program));
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn clear_fate(&self) {
+        self.fate.set(None);
+    }
+
+    /// Effects so far.
+    #[must_use]
+    pub fn effects(&self) -> u64 {
+        self.effects.get()
+    }
+
+    /// Whether the power is gone.
+    #[must_use]
+    pub fn has_crashed(&self) -> bool {
+        self.crashed.get()
+    }
+
+    /// A copy of what the machine holds now.
+    #[must_use]
+    pub fn world(&self) -> World {
+        self.world.borrow().clone()
+    }
+
+    /// Put the machine into another state, with the power on.
+    pub fn set_world(&self, world: World) {
+        *self.world.borrow_mut() = world;
+        self.crashed.set(false);
+        self.fate.set(None);
+        self.held.borrow_mut().clear();
+    }
+
+    /// Change the machine from outside: firmware, a person, the kernel. No effect of a program.
+    pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        change(&mut self.world.borrow_mut())
+    }
+
+    /// What was said since the last call.
+    pub fn said(&self) -> Vec<Said> {
+        self.said.take()
+    }
+
+    /// Set the clock, in seconds since 1970. Only ever shown.
+    pub fn set_clock(&self, secs: u64) {
+        self.clock_secs.set(secs);
+    }
+
+    /// Do one thing, unless the power is gone or it is bound to fail.
+    pub(super) fn effect<T>(
+        &self,
+        effect: impl FnOnce() -> Effect,
+        apply: impl FnOnce(&mut World) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.powered()?;
+        let number = self.effects.get() + 1;
+        match self.fate.get() {
+            Some(Fate::CrashAfter(last)) if number > last => {
+                self.crashed.set(true);
+                return Err(power_is_gone());
+            }
+            Some(Fate::Fail(failing, kind)) if number == failing => {
+                self.effects.set(number);
+                return Err(kind.into());
+            }
+            _ => {}
+        }
+        let done = apply(&mut self.world.borrow_mut())?;
+        self.effects.set(number);
+        if let Some(record) = self.record.borrow_mut().as_mut() {
+            record.push(Snapshot { effect: effect(), world: self.world() });
+        }
+        let due = self.meanwhile.borrow().as_ref().is_some_and(|(after, _)| *after == number);
+        if due && let Some((_, program)) = self.meanwhile.take() {
+            program(self);
+        }
+        Ok(done)
+    }
+
+    fn powered(&self) -> io::Result<()> {
+        if self.crashed.get() { Err(power_is_gone()) } else { Ok(()) }
+    }
+
+    fn bytes(&self, path: &Path) -> io::Result<Bytes> {
+        self.powered()?;
+        self.world.borrow().bytes(path)
+    }
+}
+
+fn power_is_gone() -> io::Error {
+    io::Error::other("the simulated machine has lost its power")
+}
+
+impl World {
+    /// The bytes of a file; symbolic links are followed.
+    pub(super) fn bytes(&self, path: &Path) -> io::Result<Bytes> {
+        let path = self.resolve(path, true)?;
+        if path.starts_with(VAR) {
+            self.var.read(&path)
+        } else if path.starts_with(ESP) {
+            self.esp.read(&path)
+        } else {
+            self.tree_of(&path).read(&path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+        }
+    }
+
+    fn tree_of(&self, path: &Path) -> &super::tree::Tree {
+        if path.starts_with("/nix") { &self.nix } else { &self.volatile }
+    }
+
+    /// Only the store and what a boot makes has symbolic links.
+    fn resolve(&self, path: &Path, follow_last: bool) -> io::Result<PathBuf> {
+        if path.starts_with(VAR) || path.starts_with(ESP) {
+            return Ok(path.to_owned());
+        }
+        resolve(path, |path| self.tree_of(path).read_link(path), follow_last)
+    }
+
+    /// Change the one of the two real file systems that `path` is on.
+    fn with_disk<T>(
+        &mut self,
+        path: &Path,
+        change: impl FnOnce(&mut super::Disk) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if path.starts_with(VAR) {
+            change(Arc::make_mut(&mut self.var))
+        } else if path.starts_with(ESP) {
+            change(Arc::make_mut(&mut self.esp))
+        } else {
+            Err(io::ErrorKind::ReadOnlyFilesystem.into())
+        }
+    }
+}
+
+impl Host for SimulatedHost {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        Ok(self.bytes(path)?.to_vec())
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        self.powered()?;
+        let world = self.world.borrow();
+        let path = world.resolve(path, false)?;
+        match world.tree_of(&path).read_link(&path) {
+            Some(target) => Ok(target.to_owned()),
+            None if world.bytes(&path).is_ok() => Err(io::ErrorKind::InvalidInput.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        self.powered()?;
+        let world = self.world.borrow();
+        let directory = world.resolve(directory, true)?;
+        if directory.starts_with(VAR) {
+            world.var.list(&directory)
+        } else if directory.starts_with(ESP) {
+            world.esp.list(&directory)
+        } else {
+            world.tree_of(&directory).list(&directory).ok_or_else(|| io::ErrorKind::NotFound.into())
+        }
+    }
+
+    fn compare(&self, left: &Path, right: &Path) -> io::Result<Comparison> {
+        let (left, right) = (self.bytes(left)?, self.bytes(right)?);
+        Ok(if left == right {
+            Comparison::Same
+        } else if right.starts_with(&left) {
+            Comparison::Longer
+        } else {
+            Comparison::Different
+        })
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.effect(
+            || Effect::Write(path.to_owned()),
+            |world| {
+                if path.starts_with("/run") {
+                    Arc::make_mut(&mut world.volatile).write(path, bytes);
+                    return Ok(());
+                }
+                world.with_disk(path, |disk| disk.write(path, bytes))
+            },
+        )
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.effect(
+            || Effect::Append(path.to_owned()),
+            |world| world.with_disk(path, |disk| disk.append(path, bytes)),
+        )
+    }
+
+    fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let bytes = self.bytes(from)?;
+        self.effect(
+            || Effect::Copy(to.to_owned()),
+            |world| world.with_disk(to, |disk| disk.write(to, &bytes)),
+        )
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.effect(
+            || Effect::Rename(to.to_owned()),
+            |world| {
+                if from.starts_with("/run") && to.starts_with("/run") {
+                    let bytes = world.bytes(from)?;
+                    let volatile = Arc::make_mut(&mut world.volatile);
+                    volatile.remove(from);
+                    volatile.write(to, &bytes);
+                    return Ok(());
+                }
+                world.with_disk(from, |disk| disk.rename(from, to))
+            },
+        )
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.effect(
+            || Effect::Remove(path.to_owned()),
+            |world| {
+                if path.starts_with("/run") {
+                    let was_there = Arc::make_mut(&mut world.volatile).remove(path);
+                    return was_there.then_some(()).ok_or_else(|| io::ErrorKind::NotFound.into());
+                }
+                world.with_disk(path, |disk| disk.remove(path))
+            },
+        )
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        if path.starts_with("/run") {
+            return self.powered();
+        }
+        self.effect(
+            || Effect::CreateDirectory(path.to_owned()),
+            |world| {
+                world.with_disk(path, |disk| {
+                    disk.create_directory(path);
+                    Ok(())
+                })
+            },
+        )
+    }
+
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        self.sync(Effect::SyncFile(path.to_owned()), path, |disk| disk.sync_file(path))
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        self.sync(Effect::SyncDirectory(path.to_owned()), path, |disk| disk.sync_directory(path))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard + '_>> {
+        self.powered()?;
+        let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        if path.starts_with(VAR) {
+            self.world.borrow().var.list(directory)?;
+        }
+        if !self.held.borrow_mut().insert(path.to_owned()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(Box::new(Held { host: self, path: path.to_owned() }))
+    }
+
+    fn efi_read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.powered()?;
+        let world = self.world.borrow();
+        Ok(world.told_by_loader.get(name).or_else(|| world.variables.get(name)).cloned())
+    }
+
+    fn efi_write(&self, name: &str, value: &[u8]) -> io::Result<()> {
+        self.effect(
+            || Effect::SetVariable(name.to_owned()),
+            |world| {
+                Arc::make_mut(&mut world.variables).insert(name.to_owned(), value.to_vec());
+                Ok(())
+            },
+        )
+    }
+
+    fn efi_remove(&self, name: &str) -> io::Result<()> {
+        self.effect(
+            || Effect::RemoveVariable(name.to_owned()),
+            |world| {
+                Arc::make_mut(&mut world.variables).remove(name);
+                Ok(())
+            },
+        )
+    }
+
+    fn run(&self, program: &Path, arguments: &[&str]) -> io::Result<Output> {
+        self.powered()?;
+        self.run_program(program, arguments)
+    }
+
+    fn reboot(&self) -> io::Result<()> {
+        self.effect(
+            || Effect::Reboot,
+            |world| {
+                world.reboot_asked = true;
+                Ok(())
+            },
+        )
+    }
+
+    fn tell(&self, event: &Event) {
+        if !self.crashed.get() {
+            self.said.borrow_mut().push(Said::Told(event.clone()));
+        }
+    }
+
+    fn complain(&self, message_id: &str, text: &str) {
+        if !self.crashed.get() {
+            self.said.borrow_mut().push(Said::Complained(message_id.to_owned(), text.to_owned()));
+        }
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.clock_secs.get())
+    }
+}
+
+impl SimulatedHost {
+    fn sync(
+        &self,
+        effect: Effect,
+        path: &Path,
+        sync: impl FnOnce(&mut super::Disk) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.effect(
+            || effect,
+            |world| {
+                if path.starts_with("/run") {
+                    return Ok(());
+                }
+                world.with_disk(path, sync)
+            },
+        )
+    }
+}
+
+struct Held<'a> {
+    host: &'a SimulatedHost,
+    path: PathBuf,
+}
+
+impl LockGuard for Held<'_> {}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.host.held.borrow_mut().remove(&self.path);
+    }
+}

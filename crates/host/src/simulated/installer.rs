@@ -1,0 +1,188 @@
+//! What NixOS and Nix do: profiles, the loader installer, the collection of garbage.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use golden_core::Toplevel;
+
+use super::disk::Bytes;
+use super::host::{Effect, SimulatedHost};
+use super::world::{ESP, World, hash_of};
+
+/// Point a profile at a system, as `nix-env --profile PROFILE --set TOPLEVEL` does: one durable effect, and none
+/// if it points there already.
+pub(super) fn set_profile(host: &SimulatedHost, profile: &Path, toplevel: &Toplevel) -> io::Result<()> {
+    if host.change(|world| world.current(profile)).is_some_and(|(_, current)| current == *toplevel) {
+        return Ok(());
+    }
+    host.effect(
+        || Effect::SetProfile(profile.to_owned()),
+        |world| {
+            let number = world.generations(profile).last().map_or(1, |(number, _)| number + 1);
+            point(world, profile, number, toplevel);
+            Ok(())
+        },
+    )
+}
+
+fn point(world: &mut World, profile: &Path, number: u32, toplevel: &Toplevel) {
+    let name = profile.file_name().unwrap_or_default().to_string_lossy();
+    let link = format!("{name}-{number}-link");
+    let nix = Arc::make_mut(&mut world.nix);
+    nix.link(profile.with_file_name(&link), toplevel.as_str());
+    nix.link(profile, link);
+}
+
+/// Install the loader's configuration: an entry for every generation of every profile of systems, and `toplevel`
+/// as the default. Each file is replaced durably and at once: what this installer loses in a crash is another
+/// story (`lose loader.conf` in a scenario tells it).
+pub(super) fn install_loader(host: &SimulatedHost, toplevel: &Toplevel) -> io::Result<()> {
+    let wanted = host.change(|world| Wanted::of(world, toplevel));
+    let stale: Vec<PathBuf> = host.change(|world| {
+        let files = world.esp.files().map(|(path, _)| path);
+        files.filter(|path| is_ours(path) && !wanted.files.iter().any(|(file, _)| file == path)).collect()
+    });
+    for path in stale {
+        host.effect(
+            || Effect::Remove(path.clone()),
+            |world| {
+                let esp = Arc::make_mut(&mut world.esp);
+                esp.remove(&path)?;
+                esp.sync_directory(path.parent().unwrap_or(&path))
+            },
+        )?;
+    }
+    for (path, bytes) in wanted.files {
+        if host.change(|world| world.esp.read(&path)).is_ok_and(|known| known == bytes) {
+            continue;
+        }
+        host.effect(
+            || Effect::Write(path.clone()),
+            |world| {
+                let esp = Arc::make_mut(&mut world.esp);
+                esp.write(&path, &bytes)?;
+                esp.sync_directory(path.parent().unwrap_or(&path))?;
+                esp.sync_file(&path)
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// What the ESP is to hold, in the order in which it is written: kernels, entries, `loader.conf`.
+struct Wanted {
+    files: Vec<(PathBuf, Bytes)>,
+}
+
+impl Wanted {
+    fn of(world: &World, default: &Toplevel) -> Self {
+        let (mut kernels, mut entries, mut default_entry) = (Vec::new(), Vec::new(), None);
+        for profile in world.profiles() {
+            for (number, toplevel) in world.generations(&profile) {
+                let Some(parts) = Parts::of(world, &toplevel) else { continue };
+                let name = entry_name(&profile, number);
+                if toplevel == *default {
+                    default_entry = Some(name.clone());
+                }
+                let text = parts.entry(number, &toplevel);
+                entries.push((on_esp(&format!("loader/entries/{name}")), Bytes::from(text.as_bytes())));
+                kernels.extend(parts.files);
+            }
+        }
+        let conf = on_esp("loader/loader.conf");
+        let text = default_entry.map(|entry| Bytes::from(format!("timeout 5\ndefault {entry}\n").as_bytes()));
+        let text = text.or_else(|| world.esp.read(&conf).ok()).unwrap_or_else(|| b"timeout 5\n"[..].into());
+        let mut files: Vec<(PathBuf, Bytes)> = Vec::new();
+        for (path, bytes) in kernels.into_iter().chain(entries).chain([(conf, text)]) {
+            if !files.iter().any(|(known, _)| *known == path) {
+                files.push((path, bytes));
+            }
+        }
+        Self { files }
+    }
+}
+
+/// Kernel and initrd of a system, with their places on the ESP.
+struct Parts {
+    files: [(PathBuf, Bytes); 2],
+    names: [String; 2],
+}
+
+impl Parts {
+    fn of(world: &World, toplevel: &Toplevel) -> Option<Self> {
+        let top = Path::new(toplevel.as_str());
+        let name = |part: &str| {
+            let target = world.nix.read_link(&top.join(part))?.to_str()?;
+            Some(format!("EFI/nixos/{}.efi", target.strip_prefix("/nix/store/")?.replace('/', "-")))
+        };
+        let names = [name("kernel")?, name("initrd")?];
+        let bytes = |part: &str| world.bytes(&top.join(part)).ok();
+        let files = [(on_esp(&names[0]), bytes("kernel")?), (on_esp(&names[1]), bytes("initrd")?)];
+        Some(Self { files, names })
+    }
+
+    fn entry(&self, number: u32, toplevel: &Toplevel) -> String {
+        format!(
+            "title NixOS\nsort-key nixos\nversion Generation {number}, {}\nlinux /{}\ninitrd /{}\n\
+             options init={toplevel}/init quiet\nmachine-id 0123456789abcdef0123456789abcdef\n",
+            toplevel.short(),
+            self.names[0],
+            self.names[1],
+        )
+    }
+}
+
+fn entry_name(profile: &Path, number: u32) -> String {
+    match profile.file_name().and_then(|name| name.to_str()) {
+        Some("system") | None => format!("nixos-generation-{number}.conf"),
+        Some(name) => format!("nixos-{name}-generation-{number}.conf"),
+    }
+}
+
+/// What the installer made itself: it never removes anything else.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.starts_with(on_esp("EFI/nixos"))
+        || (path.starts_with(on_esp("loader/entries"))
+            && name.starts_with("nixos-")
+            && name.ends_with(".conf"))
+}
+
+fn on_esp(path: &str) -> PathBuf {
+    Path::new(ESP).join(path)
+}
+
+/// `nix-collect-garbage -d`: drop every generation but the current one of each profile, then every store path
+/// that no profile and no running system holds.
+pub(super) fn collect_garbage(world: &mut World) {
+    let mut held = BTreeSet::new();
+    let mut dropped = Vec::new();
+    for profile in world.profiles() {
+        let current = world.current(&profile).map(|(number, _)| number);
+        for (number, toplevel) in world.generations(&profile) {
+            if Some(number) == current {
+                held.extend([hash_of(&toplevel).to_owned()]);
+            } else {
+                let name = profile.file_name().unwrap_or_default().to_string_lossy();
+                dropped.push(profile.with_file_name(format!("{name}-{number}-link")));
+            }
+        }
+    }
+    for link in ["/run/booted-system", "/run/current-system"] {
+        let running = world.volatile.read_link(Path::new(link)).and_then(|path| path.to_str()?.parse().ok());
+        held.extend(running.iter().map(|toplevel| hash_of(toplevel).to_owned()));
+    }
+    let store = Path::new("/nix/store");
+    let paths = world.nix.list(store).unwrap_or_default();
+    let is_dead = |name: &&std::ffi::OsString| {
+        let name = name.to_string_lossy();
+        !held.contains(name.split('-').next().unwrap_or_default())
+    };
+    dropped.extend(paths.iter().filter(is_dead).map(|name| store.join(name)));
+    let nix = Arc::make_mut(&mut world.nix);
+    for path in dropped {
+        nix.remove(&path);
+    }
+}

@@ -1,0 +1,114 @@
+//! A machine from power on to power off: firmware, loader, the boot, and the programs at their places in it.
+
+use std::path::Path;
+
+use golden_core::{BootId, Toplevel};
+
+use super::host::SimulatedHost;
+use super::installer::{collect_garbage, install_loader, set_profile};
+use super::world::PROFILES;
+use crate::operation;
+use crate::{Error, Host};
+
+/// Something that runs on the machine and has effects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Program {
+    /// `golden-boot-check`, early in the boot.
+    BootCheck,
+    /// `golden-rollback`, phase two.
+    RollBack,
+    /// `golden-confirm`, once the machine is healthy.
+    Confirm,
+    /// `golden-record-shutdown`, on the way down.
+    RecordShutdown,
+    /// `pin-golden`, with or without `--force`.
+    Pin {
+        /// Whether a person vouches for what runs.
+        force: bool,
+    },
+    /// A deployer: `nix-env --set` and then `switch-to-configuration boot`, which marks.
+    Switch(Toplevel),
+    /// The same with a generation whose installer does not know us.
+    SwitchUnmarked(Toplevel),
+}
+
+impl Program {
+    /// The name of the program.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::BootCheck => "boot-check",
+            Self::RollBack => "rollback",
+            Self::Confirm => "confirm",
+            Self::RecordShutdown => "shutdown",
+            Self::Pin { .. } => "pin",
+            Self::Switch(_) | Self::SwitchUnmarked(_) => "switch",
+        }
+    }
+
+    /// Run it on `host`, as it would run there.
+    pub fn run(&self, host: &SimulatedHost) -> Result<(), Failure> {
+        let options = &host.options();
+        match self {
+            Self::BootCheck => Ok(operation::boot_check(host, options)?),
+            Self::RollBack => Ok(operation::roll_back(host, options)?),
+            Self::Confirm => Ok(operation::confirm(host, options)?),
+            Self::RecordShutdown => Ok(operation::record_shutdown(host, options)?),
+            Self::Pin { force } => Ok(operation::pin(host, options, *force)?),
+            Self::Switch(toplevel) => {
+                set_profile(host, &system_profile(), toplevel)?;
+                let program = Path::new(toplevel.as_str()).join("bin/switch-to-configuration");
+                let output = host.run(&program, &["boot"])?;
+                if output.success { Ok(()) } else { Err(Failure::Program(output.stderr)) }
+            }
+            Self::SwitchUnmarked(toplevel) => {
+                set_profile(host, &system_profile(), toplevel)?;
+                Ok(install_loader(host, toplevel)?)
+            }
+        }
+    }
+}
+
+/// Why a program did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// One of ours says so.
+    #[error(transparent)]
+    Ours(#[from] Error),
+    /// An effect of another one failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// Another one says so.
+    #[error("{0}")]
+    Program(String),
+}
+
+/// The system profile.
+#[must_use]
+pub fn system_profile() -> std::path::PathBuf {
+    Path::new(PROFILES).join("system")
+}
+
+/// The golden profile.
+#[must_use]
+pub fn golden_profile() -> std::path::PathBuf {
+    Path::new(PROFILES).join("system-profiles/golden")
+}
+
+/// A boot ID that no other boot of the machine has.
+#[must_use]
+pub fn boot_id(number: u64) -> BootId {
+    format!("{number:032x}").parse().unwrap_or_else(|_| unreachable!("32 hexadecimal digits"))
+}
+
+/// Put the first system on an empty machine, as an installation medium does. None of our programs runs there.
+pub fn install(host: &SimulatedHost, toplevel: &Toplevel) -> std::io::Result<()> {
+    host.change(|world| world.build(toplevel));
+    set_profile(host, &system_profile(), toplevel)?;
+    install_loader(host, toplevel)
+}
+
+/// Delete old generations and everything that nothing holds any more.
+pub fn collect(host: &SimulatedHost) {
+    host.change(collect_garbage);
+}

@@ -1,0 +1,21 @@
+//! A machine that is not there: its disks, its firmware, its loader, and everybody who acts on it.
+//!
+//! The real store, loader and operation code runs on it, through [`SimulatedHost`]. What a crash may leave is not
+//! sampled: [`World::after_crash`] lists every state, so a test can go on from each.
+
+mod disk;
+mod host;
+mod installer;
+mod machine;
+mod programs;
+pub mod scenario;
+mod systemd_boot;
+mod tree;
+mod world;
+
+pub use disk::{Bytes, Disk, Rules};
+pub use host::{Effect, Fate, Meanwhile, Said, SimulatedHost, Snapshot};
+pub use machine::{Failure, Program, boot_id, collect, golden_profile, install, system_profile};
+pub use systemd_boot::{Choice, Start, Why, foresee, start};
+pub use tree::Tree;
+pub use world::{ESP, GoingDown, PROFILES, VAR, World};

@@ -1,0 +1,141 @@
+//! What a machine looks like in one line.
+
+use golden_core::{
+    Arming, Attempt, Cause, End, Event, Ledger, RebootCause, SafeModeReason, Shutdown, Toplevel, Trial,
+};
+
+use crate::simulated::{Said, World, foresee, golden_profile, system_profile};
+
+/// What a program told the journal.
+pub(super) fn said(said: &Said) -> String {
+    match said {
+        Said::Told(event) => told(event),
+        Said::Complained(_, text) => text.clone(),
+    }
+}
+
+fn told(event: &Event) -> String {
+    match event {
+        Event::Marked { toplevel, landing } => {
+            format!("{} is a trial, {} is what it comes back to", toplevel.short(), landing.short())
+        }
+        Event::Inferred { toplevel } => format!("{} runs and nobody marked it: a trial", toplevel.short()),
+        Event::Superseded { toplevel } => {
+            format!("the trial of {} is over: another switch", toplevel.short())
+        }
+        Event::Unprotected { toplevel } => {
+            format!("{} is no trial: there is nothing to come back to", toplevel.short())
+        }
+        Event::Refused { toplevel } => format!("{} failed here before: refused", toplevel.short()),
+        Event::AttemptBegan { toplevel, attempt, .. } => format!("attempt {attempt} of {}", toplevel.short()),
+        Event::AttemptFailed { toplevel, failures, max_failures, cause: why, .. } => {
+            format!(
+                "an attempt of {} failed ({failures} of {max_failures}): {}",
+                toplevel.short(),
+                cause(why)
+            )
+        }
+        Event::AttemptInterrupted { toplevel, shutdown, .. } => {
+            format!("the attempt of {} ends innocently: {}", toplevel.short(), kind(*shutdown))
+        }
+        Event::Confirmed { toplevel, .. } => format!("{} is confirmed", toplevel.short()),
+        Event::Adopted { toplevel } => format!("{} is healthy and now known", toplevel.short()),
+        Event::Rebooting { cause, toplevel, automatic_reboots } => {
+            let why = match cause {
+                RebootCause::Retry => "the next attempt of",
+                RebootCause::RollBack => "the rollback to",
+            };
+            format!("reboot for {why} {} (automatic reboot {automatic_reboots})", toplevel.short())
+        }
+        Event::RollbackBegan { from, to } => format!("roll back from {} to {}", from.short(), to.short()),
+        Event::RolledBack { from, to } => format!("rolled back from {} to {}", from.short(), to.short()),
+        Event::Pinned { toplevel, forced: false } => format!("{} is golden", toplevel.short()),
+        Event::Pinned { toplevel, forced: true } => format!("{} is golden by force", toplevel.short()),
+        Event::SafeMode { reason } => format!("safe mode: {}", safe_mode(reason)),
+    }
+}
+
+/// The ledger in one line.
+pub(super) fn ledger(ledger: &Ledger) -> String {
+    let list =
+        |toplevels: Vec<&Toplevel>| toplevels.into_iter().map(Toplevel::short).collect::<Vec<_>>().join(" ");
+    let confirmed = list(ledger.confirmed.iter().map(|one| &one.toplevel).collect());
+    let quarantined = list(ledger.quarantine.iter().map(|one| &one.toplevel).collect());
+    let parts = [
+        (!confirmed.is_empty()).then(|| format!("confirmed {confirmed}")),
+        ledger.golden.as_ref().map(|golden| format!("golden {}", golden.toplevel.short())),
+        ledger.trial.as_ref().map(trial),
+        ledger.rollback.as_ref().map(|one| format!("rollback {} to {}", one.from.short(), one.to.short())),
+        ledger.owed_default.as_ref().map(|owed| format!("owes default {}", owed.short())),
+        (!quarantined.is_empty()).then(|| format!("quarantined {quarantined}")),
+        (ledger.automatic_reboots > 0).then(|| format!("automatic reboots {}", ledger.automatic_reboots)),
+        ledger.safe_mode.as_ref().map(|mode| format!("safe mode ({})", safe_mode(&mode.reason))),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "empty".to_owned() } else { parts.join(", ") }
+}
+
+fn trial(trial: &Trial) -> String {
+    let arming = match trial.arming {
+        Arming::Idle => "not armed",
+        Arming::Intended => "to be armed",
+        Arming::Armed => "armed",
+    };
+    let attempts: Vec<String> = trial.attempts.iter().map(attempt).collect();
+    let attempts = if attempts.is_empty() { "no attempt yet".to_owned() } else { attempts.join("; ") };
+    format!("trial {} ({arming}: {attempts})", trial.toplevel.short())
+}
+
+fn attempt(attempt: &Attempt) -> String {
+    match &attempt.end {
+        None => "running".to_owned(),
+        Some(End::Innocent { shutdown }) => format!("innocent {}", kind(*shutdown)),
+        Some(End::Failed { cause: why }) => cause(why),
+        Some(End::Unknown(_)) => "unknown end".to_owned(),
+    }
+}
+
+fn cause(cause: &Cause) -> String {
+    match cause {
+        Cause::NeverReachedBootCheck => "never reached the boot check".to_owned(),
+        Cause::Vanished => "vanished".to_owned(),
+        Cause::UnitFailed { units } => format!("{} failed", units.join(" ")),
+        Cause::Interrupted { times } => format!("interrupted {times} times in a row"),
+        Cause::Unknown(_) => "unknown cause".to_owned(),
+    }
+}
+
+fn kind(shutdown: Shutdown) -> &'static str {
+    match shutdown {
+        Shutdown::Reboot => "reboot",
+        Shutdown::Poweroff => "poweroff",
+        Shutdown::Halt => "halt",
+        Shutdown::Kexec => "kexec",
+        Shutdown::SoftReboot => "soft-reboot",
+        Shutdown::Other => "shutdown",
+    }
+}
+
+fn safe_mode(reason: &SafeModeReason) -> &'static str {
+    match reason {
+        SafeModeReason::BudgetSpent => "the budget of automatic reboots is spent",
+        SafeModeReason::NoLanding => "nothing known to be good has a boot entry",
+        SafeModeReason::Unknown(_) => "unknown reason",
+    }
+}
+
+/// What boots next, and the two profiles.
+pub(super) fn loader(world: &World) -> String {
+    let name = |toplevel: Option<Toplevel>| {
+        toplevel.map_or_else(|| "nothing".to_owned(), |toplevel| toplevel.short().to_owned())
+    };
+    let (once, default) = foresee(world);
+    let profile = |path| name(world.current(path).map(|(_, toplevel)| toplevel));
+    format!(
+        "default {}, once {}; profile system {}, golden {}",
+        name(default),
+        name(once),
+        profile(&system_profile()),
+        profile(&golden_profile()),
+    )
+}

@@ -1,0 +1,198 @@
+//! Everything a machine holds, as one value that is cheap to copy.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use golden_core::{BootId, Toplevel};
+
+use super::disk::{Disk, Rules, combinations};
+use super::tree::Tree;
+
+/// Where the simulated machine mounts its EFI system partition.
+pub const ESP: &str = "/boot";
+/// Where the simulated machine keeps state that must survive a boot.
+pub const VAR: &str = "/var/lib";
+/// The directory of the system profile and its generations.
+pub const PROFILES: &str = "/nix/var/nix/profiles";
+
+/// One state of a machine.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The file system below [`VAR`].
+    pub var: Arc<Disk>,
+    /// The EFI system partition, below [`ESP`].
+    pub esp: Arc<Disk>,
+    /// The store and its profiles. Nix makes each change of a profile durable by itself.
+    pub nix: Arc<Tree>,
+    /// `/run`, `/proc` and whatever else a boot makes anew.
+    pub volatile: Arc<Tree>,
+    /// Variables of the boot loader interface that survive a boot.
+    pub variables: Arc<BTreeMap<String, Vec<u8>>>,
+    /// Variables that the loader sets anew at every boot.
+    pub told_by_loader: Arc<BTreeMap<String, Vec<u8>>>,
+    /// Whether a program asked for a reboot in this boot.
+    pub reboot_asked: bool,
+    /// How the machine goes down, once it does.
+    pub going_down: Option<GoingDown>,
+}
+
+/// What systemd knows about a shutdown that has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoingDown {
+    /// The target that was asked for, such as `reboot.target`.
+    pub target: &'static str,
+    /// Units that have failed.
+    pub failed_units: Vec<String>,
+}
+
+impl Default for World {
+    /// A machine with formatted file systems and nothing on them.
+    fn default() -> Self {
+        let mut esp = Disk::new(Rules::Fat, Path::new(ESP));
+        esp.create_directory(&Path::new(ESP).join("loader/entries"));
+        esp.create_directory(&Path::new(ESP).join("EFI/nixos"));
+        Self {
+            var: Arc::new(Disk::new(Rules::Journalled, Path::new(VAR))),
+            esp: Arc::new(esp),
+            nix: Arc::default(),
+            volatile: Arc::default(),
+            variables: Arc::default(),
+            told_by_loader: Arc::default(),
+            reboot_asked: false,
+            going_down: None,
+        }
+    }
+}
+
+impl World {
+    /// What a power cut may leave, each distinct state once, without anything that only a running system has.
+    #[must_use]
+    pub fn after_crash(&self) -> Vec<World> {
+        let (var, esp) = (after_crash(&self.var), after_crash(&self.esp));
+        let world = |choice: Vec<usize>| World {
+            var: var[choice[0]].clone(),
+            esp: esp[choice[1]].clone(),
+            ..self.switched_off()
+        };
+        combinations(&[var.len(), esp.len()]).map(world).collect()
+    }
+
+    /// What an orderly shutdown leaves.
+    #[must_use]
+    pub fn after_shutdown(&self) -> World {
+        let mut world = self.switched_off();
+        if !world.var.is_settled() {
+            Arc::make_mut(&mut world.var).sync();
+        }
+        if !world.esp.is_settled() {
+            Arc::make_mut(&mut world.esp).sync();
+        }
+        world
+    }
+
+    fn switched_off(&self) -> World {
+        World {
+            volatile: Arc::default(),
+            told_by_loader: Arc::default(),
+            reboot_asked: false,
+            going_down: None,
+            ..self.clone()
+        }
+    }
+
+    /// Whether a power cut would lose nothing.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.var.is_settled() && self.esp.is_settled()
+    }
+
+    /// Put a system into the store: what NixOS has in every toplevel, with a kernel and an initrd of its own.
+    pub fn build(&mut self, toplevel: &Toplevel) {
+        let nix = Arc::make_mut(&mut self.nix);
+        let top = Path::new(toplevel.as_str());
+        nix.write(top.join("init"), b"#! stage 2\n");
+        nix.write(top.join("bin/switch-to-configuration"), b"#! switch\n");
+        for (name, part, file) in [("kernel", "linux", "bzImage"), ("initrd", "initrd", "initrd")] {
+            let target =
+                PathBuf::from(format!("/nix/store/{}-{part}-{}/{file}", hash_of(toplevel), toplevel.short()));
+            nix.write(&target, format!("{part} of {}", toplevel.short()).as_bytes());
+            nix.link(top.join(name), target);
+        }
+    }
+
+    /// Whether the store still has this system.
+    #[must_use]
+    pub fn has_built(&self, toplevel: &Toplevel) -> bool {
+        self.nix.read(&Path::new(toplevel.as_str()).join("init")).is_some()
+    }
+
+    /// The generations of a profile with what each points at, the oldest first.
+    #[must_use]
+    pub fn generations(&self, profile: &Path) -> Vec<(u32, Toplevel)> {
+        let (Some(directory), Some(name)) = (profile.parent(), profile.file_name()) else {
+            return Vec::new();
+        };
+        let number = |link: &str| -> Option<u32> {
+            link.strip_prefix(name.to_str()?)?.strip_prefix('-')?.strip_suffix("-link")?.parse().ok()
+        };
+        let names = self.nix.list(directory).unwrap_or_default();
+        let generation = |link: &std::ffi::OsString| {
+            let target = self.nix.read_link(&directory.join(link))?.to_str()?;
+            Some((number(link.to_str()?)?, target.parse().ok()?))
+        };
+        let mut generations: Vec<(u32, Toplevel)> = names.iter().filter_map(generation).collect();
+        generations.sort();
+        generations
+    }
+
+    /// The generation a profile points at.
+    #[must_use]
+    pub fn current(&self, profile: &Path) -> Option<(u32, Toplevel)> {
+        let link = profile.parent()?.join(self.nix.read_link(profile)?);
+        let generations = self.generations(profile);
+        let prefix = format!("{}-", profile.file_name()?.to_str()?);
+        let number: u32 =
+            link.file_name()?.to_str()?.strip_prefix(&prefix)?.strip_suffix("-link")?.parse().ok()?;
+        generations.into_iter().find(|(known, _)| *known == number)
+    }
+
+    /// Every profile of systems: `system`, and those in `system-profiles`.
+    #[must_use]
+    pub fn profiles(&self) -> Vec<PathBuf> {
+        let more = Path::new(PROFILES).join("system-profiles");
+        let names = self.nix.list(&more).unwrap_or_default();
+        let is_profile = |path: &PathBuf| !path.to_string_lossy().ends_with("-link");
+        let others = names.iter().map(|name| more.join(name)).filter(is_profile);
+        std::iter::once(Path::new(PROFILES).join("system")).chain(others).collect()
+    }
+
+    /// Whether the boot check asked for phase two of a rollback in this boot.
+    #[must_use]
+    pub fn phase_two_is_due(&self) -> bool {
+        self.volatile.exists(Path::new("/run/golden-generation/phase-two"))
+    }
+
+    /// The system of this boot, as stage 1 and stage 2 of the boot left it.
+    pub fn start(&mut self, toplevel: &Toplevel, boot: &BootId) {
+        let volatile = Arc::make_mut(&mut self.volatile);
+        volatile.link("/run/booted-system", toplevel.as_str());
+        volatile.link("/run/current-system", toplevel.as_str());
+        let digits = boot.as_str();
+        let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+        volatile.write("/proc/sys/kernel/random/boot_id", format!("{}\n", parts.join("-")).as_bytes());
+        volatile.write("/proc/cmdline", format!("init={toplevel}/init quiet\n").as_bytes());
+    }
+}
+
+/// The part of a store path that makes it unique.
+pub(super) fn hash_of(toplevel: &Toplevel) -> &str {
+    toplevel.as_str().trim_start_matches("/nix/store/").split('-').next().unwrap_or_default()
+}
+
+fn after_crash(disk: &Arc<Disk>) -> Vec<Arc<Disk>> {
+    if disk.is_settled() {
+        return vec![disk.clone()];
+    }
+    disk.after_crash().into_iter().map(Arc::new).collect()
+}
