@@ -7,6 +7,8 @@ use std::time::SystemTime;
 
 use golden_core::Event;
 
+use crate::Trouble;
+
 /// The machine that is worked on. Paths are absolute in that machine, whatever directory it lives below.
 ///
 /// Writes change what the machine sees now; only the `sync_*` calls promise that it survives a power cut. Every
@@ -31,8 +33,8 @@ pub trait Host {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Remove a file. Not durable.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Create a directory that only root may enter, with its parents. No error if it is there.
-    fn create_directory(&self, path: &Path) -> io::Result<()>;
+    /// Create a directory with this mode, with its parents. No error if it is there.
+    fn create_directory(&self, path: &Path, mode: u32) -> io::Result<()>;
     /// Make the bytes and the size of a file durable.
     fn sync_file(&self, path: &Path) -> io::Result<()>;
     /// Make the names in a directory durable.
@@ -57,8 +59,8 @@ pub trait Host {
 
     /// Tell the journal what happened. Best effort: nobody waits for a journal.
     fn tell(&self, event: &Event);
-    /// Tell the journal about trouble, with the MESSAGE_ID of its kind. Best effort.
-    fn complain(&self, message_id: &str, text: &str);
+    /// Tell the journal about trouble. Best effort.
+    fn complain(&self, trouble: Trouble, text: &str);
     /// Wall-clock time, only ever shown.
     fn now(&self) -> SystemTime;
 }

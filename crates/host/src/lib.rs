@@ -1,5 +1,32 @@
 //! Everything golden-generation does, behind one trait.
+//!
+//! [`operation`] holds what the programs do, [`Host`] every effect that takes. [`LinuxHost`] is the real machine,
+//! [`simulated`] one that can be crashed after any effect.
 
+mod config;
+mod durable;
+mod error;
+mod execute;
+mod exit;
+mod history;
 mod host;
+mod journal;
+mod linux;
+pub mod loader;
+mod manager;
+pub mod operation;
+mod profile;
+pub mod simulated;
+mod store;
+mod system;
 
+pub use config::load_policy;
+pub use error::Error;
+pub use exit::Exit;
+pub use history::{Line, read_history};
 pub use host::{Comparison, Host, LockGuard, Output};
+pub use journal::{Priority, Trouble, describe, message_id, priority};
+pub use linux::LinuxHost;
+pub use profile::{golden, system};
+pub use store::{Reading, Store};
+pub use system::see;

@@ -29,6 +29,7 @@ pub struct SimulatedHost {
     meanwhile: RefCell<Option<(u64, Meanwhile)>>,
     said: RefCell<Vec<Said>>,
     clock_secs: Cell<u64>,
+    reuses_generations: Cell<bool>,
 }
 
 /// Another program that runs in the middle of this one.
@@ -95,6 +96,7 @@ impl SimulatedHost {
             meanwhile: RefCell::new(None),
             said: RefCell::default(),
             clock_secs: Cell::new(0),
+            reuses_generations: Cell::new(false),
         }
     }
 
@@ -177,6 +179,16 @@ impl SimulatedHost {
         self.clock_secs.set(secs);
     }
 
+    /// From here on, a profile that had a generation of a system goes back to it, as `nix-env --switch-generation`
+    /// does, instead of making another one. So the machine has a bounded number of states.
+    pub fn reuse_generations(&self) {
+        self.reuses_generations.set(true);
+    }
+
+    pub(super) fn reuses_generations(&self) -> bool {
+        self.reuses_generations.get()
+    }
+
     /// Do one thing, unless the power is gone or it is bound to fail.
     pub(super) fn effect<T>(
         &self,
@@ -236,7 +248,7 @@ impl World {
     }
 
     fn tree_of(&self, path: &Path) -> &super::tree::Tree {
-        if path.starts_with("/nix") { &self.nix } else { &self.volatile }
+        if path.starts_with("/nix") || path.starts_with("/etc") { &self.nix } else { &self.volatile }
     }
 
     /// Only the store and what a boot makes has symbolic links.
@@ -274,7 +286,7 @@ impl Host for SimulatedHost {
         let path = world.resolve(path, false)?;
         match world.tree_of(&path).read_link(&path) {
             Some(target) => Ok(target.to_owned()),
-            None if world.bytes(&path).is_ok() => Err(io::ErrorKind::InvalidInput.into()),
+            None if world.bytes(&path).is_ok() || world.tree_of(&path).exists(&path) => Err(io::ErrorKind::InvalidInput.into()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -360,8 +372,8 @@ impl Host for SimulatedHost {
         )
     }
 
-    fn create_directory(&self, path: &Path) -> io::Result<()> {
-        if path.starts_with("/run") {
+    fn create_directory(&self, path: &Path, _mode: u32) -> io::Result<()> {
+        if path.starts_with("/run") || path.starts_with("/nix") {
             return self.powered();
         }
         self.effect(
@@ -442,9 +454,9 @@ impl Host for SimulatedHost {
         }
     }
 
-    fn complain(&self, message_id: &str, text: &str) {
+    fn complain(&self, trouble: crate::Trouble, text: &str) {
         if !self.crashed.get() {
-            self.said.borrow_mut().push(Said::Complained(message_id.to_owned(), text.to_owned()));
+            self.said.borrow_mut().push(Said::Complained(trouble.message_id().to_owned(), text.to_owned()));
         }
     }
 
@@ -463,7 +475,7 @@ impl SimulatedHost {
         self.effect(
             || effect,
             |world| {
-                if path.starts_with("/run") {
+                if path.starts_with("/run") || path.starts_with("/nix") {
                     return Ok(());
                 }
                 world.with_disk(path, sync)

@@ -20,8 +20,10 @@ pub(super) fn set_profile(host: &SimulatedHost, profile: &Path, toplevel: &Tople
     host.effect(
         || Effect::SetProfile(profile.to_owned()),
         |world| {
-            let number = world.generations(profile).last().map_or(1, |(number, _)| number + 1);
-            point(world, profile, number, toplevel);
+            let generations = world.generations(profile);
+            let known = generations.iter().find(|(_, known)| host.reuses_generations() && known == toplevel);
+            let next = generations.last().map_or(1, |(number, _)| number + 1);
+            point(world, profile, known.map_or(next, |(number, _)| *number), toplevel);
             Ok(())
         },
     )

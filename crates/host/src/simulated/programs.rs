@@ -7,6 +7,7 @@ use golden_core::Toplevel;
 
 use super::host::SimulatedHost;
 use super::installer::{install_loader, set_profile};
+use super::world::World;
 use crate::{Output, operation};
 
 impl SimulatedHost {
@@ -21,9 +22,20 @@ impl SimulatedHost {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         match (name.as_ref(), arguments) {
             ("nix-env", ["--profile", profile, "--set", toplevel]) => {
-                let toplevel = toplevel.parse().map_err(io::Error::other)?;
+                let toplevel: Toplevel = toplevel.parse().map_err(io::Error::other)?;
+                if !self.change(|world| world.has_built(&toplevel)) {
+                    return Ok(failure(format!("error: path '{toplevel}' is not valid")));
+                }
                 set_profile(self, Path::new(profile), &toplevel).map(|()| success(""))
             }
+            ("nix-store", ["--query", "--requisites", toplevel]) => {
+                let toplevel = toplevel.parse().map_err(io::Error::other)?;
+                Ok(success(&self.change(|world| world.requisites(&toplevel)).join("\n")))
+            }
+            ("systemctl", arguments) => match self.change(|world| systemctl(world, arguments)) {
+                Some(answer) => Ok(success(&answer)),
+                None => Err(unknown(program, arguments)),
+            },
             _ => Err(unknown(program, arguments)),
         }
     }
@@ -47,6 +59,32 @@ fn switch_of(program: &Path) -> Option<Toplevel> {
 
 fn success(stdout: &str) -> Output {
     Output { success: true, stdout: stdout.to_owned(), stderr: String::new() }
+}
+
+fn failure(stderr: String) -> Output {
+    Output { success: false, stdout: String::new(), stderr }
+}
+
+/// What systemd says about the way down; `None` where nobody taught this one the question.
+fn systemctl(world: &World, arguments: &[&str]) -> Option<String> {
+    let going_down = world.going_down.as_ref();
+    match arguments {
+        ["is-system-running"] => Some(if going_down.is_some() { "stopping\n" } else { "running\n" }.to_owned()),
+        ["list-jobs", "--no-legend", "--plain"] => {
+            let target = going_down.map(|down| format!("12 {} start waiting\n", down.target));
+            Some(target.unwrap_or_default())
+        }
+        ["show", properties, "*"] if properties.starts_with("--property=Id,ActiveState,Result,FailureAction") => {
+            let units = going_down.map(|down| down.failed_units.as_slice()).unwrap_or_default();
+            let show = |unit: &String| {
+                format!(
+                    "Id={unit}\nActiveState=failed\nResult=exit-code\nFailureAction=reboot\nStartLimitAction=none\n"
+                )
+            };
+            Some(units.iter().map(show).collect::<Vec<_>>().join("\n"))
+        }
+        _ => None,
+    }
 }
 
 fn unknown(program: &Path, arguments: &[&str]) -> io::Error {

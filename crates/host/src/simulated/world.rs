@@ -23,7 +23,7 @@ pub struct World {
     pub var: Arc<Disk>,
     /// The EFI system partition, below [`ESP`].
     pub esp: Arc<Disk>,
-    /// The store and its profiles. Nix makes each change of a profile durable by itself.
+    /// The store, its profiles and `/etc`. A change of a profile is durable at once here.
     pub nix: Arc<Tree>,
     /// `/run`, `/proc` and whatever else a boot makes anew.
     pub volatile: Arc<Tree>,
@@ -125,6 +125,15 @@ impl World {
     #[must_use]
     pub fn has_built(&self, toplevel: &Toplevel) -> bool {
         self.nix.read(&Path::new(toplevel.as_str()).join("init")).is_some()
+    }
+
+    /// Every store path that this system needs, itself included.
+    #[must_use]
+    pub fn requisites(&self, toplevel: &Toplevel) -> Vec<String> {
+        let own = format!("{}-", hash_of(toplevel));
+        let names = self.nix.list(Path::new("/nix/store")).unwrap_or_default();
+        let names = names.iter().filter_map(|name| name.to_str()).filter(|name| name.starts_with(&own));
+        names.map(|name| format!("/nix/store/{name}")).collect()
     }
 
     /// The generations of a profile with what each points at, the oldest first.

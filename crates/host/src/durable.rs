@@ -1,0 +1,44 @@
+//! Replacing a file so that a power cut leaves the old bytes or the new ones.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Host};
+
+/// Replace a file: temporary file, sync, rename, sync of the directory, and the file once more.
+///
+/// The last sync is for vfat, the file system of every ESP: there the file came back empty after a power cut
+/// although it was synced before the rename and its directory after it.
+pub(crate) fn replace(host: &dyn Host, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let temporary = beside(path);
+    host.write(&temporary, bytes).map_err(Error::io("write", &temporary))?;
+    put_in_place(host, &temporary, path)
+}
+
+/// The same with the bytes of another file.
+pub(crate) fn replace_with_copy(host: &dyn Host, from: &Path, path: &Path) -> Result<(), Error> {
+    let temporary = beside(path);
+    host.copy(from, &temporary).map_err(Error::io("copy to", &temporary))?;
+    put_in_place(host, &temporary, path)
+}
+
+/// Rename durably.
+pub(crate) fn rename(host: &dyn Host, from: &Path, to: &Path) -> Result<(), Error> {
+    host.rename(from, to).map_err(Error::io("rename into place", to))?;
+    let directory = to.parent().unwrap_or(Path::new("/"));
+    host.sync_directory(directory).map_err(Error::io("sync", directory))?;
+    host.sync_file(to).map_err(Error::io("sync", to))
+}
+
+fn put_in_place(host: &dyn Host, temporary: &Path, path: &Path) -> Result<(), Error> {
+    host.sync_file(temporary).map_err(Error::io("sync", temporary))?;
+    rename(host, temporary, path)
+}
+
+/// One fixed name, so that what a crash leaves is overwritten by the next try instead of piling up.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".new");
+    path.with_file_name(name)
+}

@@ -1,0 +1,107 @@
+//! What can go wrong, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use golden_core::{Refusal, Toplevel};
+
+use crate::{Exit, Trouble};
+
+/// An operation that could not be done. The cause chain is printed once, by whoever gives up.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum Error {
+    #[error("cannot {action} {}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot {action} the EFI variable {name}")]
+    EfiVariable { action: &'static str, name: &'static str, source: io::Error },
+    #[error("the ledger {} is held by another program of the suite", .0.display())]
+    LockHeld(PathBuf),
+    #[error("the ledger {} was written for a newer build (it needs reader {needs}, this is {have})", path.display())]
+    LedgerTooNew { path: PathBuf, needs: u32, have: u32 },
+    #[error("cannot parse {}", path.display())]
+    Config { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("no boot loader found: there is no loader/entries in /boot, /efi or /boot/efi")]
+    NoLoader,
+    #[error("{0} has no boot entry")]
+    NoEntry(Toplevel),
+    #[error("the boot files of {toplevel} are not whole: {why}")]
+    BootFiles { toplevel: Toplevel, why: String },
+    #[error("{0} did not stick: it was written, and reading it back says otherwise")]
+    DidNotStick(&'static str),
+    #[error("{program} failed: {}", stderr.trim())]
+    Program { program: String, stderr: String },
+    #[error("the closure of {toplevel} is incomplete: {missing} is missing")]
+    Closure { toplevel: Toplevel, missing: String },
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    #[error("cannot write {}", path.display())]
+    Serialize { path: PathBuf, source: serde_json::Error },
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// The documented exit status.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::LockHeld(_) => Exit::LockHeld,
+            Self::LedgerTooNew { .. } => Exit::LedgerUnusable,
+            Self::Config { .. } => Exit::Configuration,
+            Self::Refused(_) => Exit::Refused,
+            _ => Exit::Io,
+        }
+    }
+
+    /// The kind of trouble, for the journal.
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Self::LockHeld(_) => Trouble::LockHeld,
+            Self::LedgerTooNew { .. } => Trouble::LedgerTooNew,
+            Self::Config { .. } => Trouble::Configuration,
+            Self::Refused(_) => Trouble::Refused,
+            Self::Io { source, .. } | Self::EfiVariable { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::NoSpace,
+                io::ErrorKind::ReadOnlyFilesystem => Trouble::ReadOnly,
+                _ => Trouble::Io,
+            },
+            Self::NoLoader | Self::NoEntry(_) | Self::BootFiles { .. } | Self::DidNotStick(_) => Trouble::Loader,
+            Self::Program { .. } | Self::Closure { .. } | Self::Serialize { .. } => Trouble::Io,
+        }
+    }
+
+    /// What to do, where there is something.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::LockHeld(_) => Some("it is safe to try again"),
+            Self::LedgerTooNew { .. } => Some("boot a generation with the newer suite; nothing was changed"),
+            Self::Refused(Refusal::NeverConfirmed(_)) => {
+                Some("reboot into it and let it reach multi-user.target, or vouch for it with --force")
+            }
+            Self::Refused(Refusal::Quarantined(_)) => Some("deploy a changed system; `golden why` tells what failed"),
+            Self::NoEntry(_) => Some("run `nixos-rebuild boot`, which writes the boot entries anew"),
+            Self::BootFiles { .. } => Some("run `nixos-rebuild boot`, which copies kernel and initrd anew"),
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Some("run it as root"),
+            _ => None,
+        }
+    }
+
+    /// The error and its causes, in one line.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(source) = cause {
+            text.push_str(": ");
+            text.push_str(source.to_string().trim());
+            cause = source.source();
+        }
+        text
+    }
+}

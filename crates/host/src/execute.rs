@@ -1,0 +1,91 @@
+//! Takes the steps of a plan, in order.
+
+use std::cell::Cell;
+use std::path::Path;
+
+use golden_core::{BootId, Event, Ledger, Plan, Step, Toplevel};
+
+use crate::loader::{BootLoader, SystemdBoot};
+use crate::{Error, Host, Store, history, profile};
+
+/// Where the boot check asks for phase two; gone with the boot.
+const RUNTIME: &str = "/run/golden-generation";
+/// Mode of the runtime directory: units test for the file in it.
+const PUBLIC: u32 = 0o755;
+
+/// One program at work, with the lock held.
+pub(crate) struct Session<'a> {
+    pub host: &'a dyn Host,
+    pub state_dir: &'a Path,
+    pub loader: Option<SystemdBoot<'a>>,
+    pub boot: BootId,
+    /// Of the ledger on disk: a plan's ledgers all start from the one that was read.
+    pub revision: Cell<u64>,
+}
+
+impl Session<'_> {
+    /// The first step that fails ends the plan: what is left is decided anew by the next program or boot.
+    pub fn execute(&self, plan: &Plan) -> Result<(), Error> {
+        plan.steps.iter().try_for_each(|step| self.take(step))
+    }
+
+    fn take(&self, step: &Step) -> Result<(), Error> {
+        match step {
+            Step::Commit(ledger) => self.commit(ledger),
+            Step::Tell(event) => self.tell(event),
+            Step::SetDefault(toplevel) => self.loader()?.set_default(toplevel),
+            Step::Arm(toplevel) => self.loader()?.arm(toplevel),
+            Step::Disarm => self.loader()?.disarm(),
+            Step::Bless(toplevel) => self.loader()?.bless(toplevel),
+            Step::PinProfile(toplevel) => self.pin(toplevel),
+            Step::SetProfile(toplevel) => profile::set_system(self.host, toplevel),
+            Step::InstallLoader(toplevel) => profile::install_loader(self.host, toplevel),
+            Step::RequestRollback => self.request_rollback(),
+            Step::Reboot => self.host.reboot().map_err(Error::io("reboot", "/")),
+        }
+    }
+
+    fn loader(&self) -> Result<&dyn BootLoader, Error> {
+        self.loader.as_ref().map(|loader| loader as &dyn BootLoader).ok_or(Error::NoLoader)
+    }
+
+    fn commit(&self, ledger: &Ledger) -> Result<(), Error> {
+        let mut ledger = ledger.clone();
+        ledger.revision = self.revision.get();
+        Store::new(self.host, self.state_dir).commit(&mut ledger)?;
+        self.revision.set(ledger.revision);
+        Ok(())
+    }
+
+    /// The journal and history never keep a plan from going on, with one exception: no reboot of ours happens that
+    /// history does not know.
+    fn tell(&self, event: &Event) -> Result<(), Error> {
+        let written = history::append(self.host, self.state_dir, &self.boot, event);
+        self.host.tell(event);
+        match written {
+            Err(error) if !matches!(event, Event::Rebooting { .. }) => {
+                self.host.complain(error.trouble(), &error.chain());
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    /// Checked before, because a golden that cannot be landed on is worse than none, and after.
+    fn pin(&self, toplevel: &Toplevel) -> Result<(), Error> {
+        self.loader()?.check(toplevel)?;
+        profile::check_closure(self.host, toplevel)?;
+        profile::set_golden(self.host, toplevel)?;
+        match profile::golden(self.host)? {
+            Some(golden) if golden == *toplevel => Ok(()),
+            _ => Err(Error::DidNotStick("the golden profile")),
+        }
+    }
+
+    fn request_rollback(&self) -> Result<(), Error> {
+        let directory = Path::new(RUNTIME);
+        self.host.create_directory(directory, PUBLIC).map_err(Error::io("create", directory))?;
+        let flag = directory.join("phase-two");
+        self.host.write(&flag, b"").map_err(Error::io("write", flag))
+    }
+}

@@ -1,0 +1,93 @@
+//! What happened, one JSON object a line, for people and dashboards. Never read to decide anything.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use golden_core::{BootId, Event};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Host, durable};
+
+/// Size at which history is rotated, in bytes. One old file is kept: together at most twice this.
+const ROTATE_AT_BYTES: usize = 1 << 20;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Wall-clock time in UTC, RFC 3339. Only ever shown: it may be wrong.
+    pub time: String,
+    /// The boot that wrote it.
+    pub written_in: BootId,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// A line about to be written.
+#[derive(Serialize)]
+struct NewLine<'a> {
+    time: String,
+    written_in: &'a BootId,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+/// Add a line, durably.
+pub(crate) fn append(host: &dyn Host, directory: &Path, boot: &BootId, event: &Event) -> Result<(), Error> {
+    let path = current(directory);
+    let line = NewLine { time: stamp(host.now()), written_in: boot, event };
+    let mut bytes =
+        serde_json::to_vec(&line).map_err(|source| Error::Serialize { path: path.clone(), source })?;
+    bytes.push(b'\n');
+    let before = match host.read(&path) {
+        Ok(before) => before,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    if before.len() + bytes.len() > ROTATE_AT_BYTES {
+        durable::rename(host, &path, &previous(directory))?;
+    } else if before.last().is_some_and(|&byte| byte != b'\n') {
+        // A power cut tore the last line: it must not take this one with it.
+        bytes.insert(0, b'\n');
+    }
+    host.append(&path, &bytes).map_err(Error::io("write", &path))?;
+    host.sync_file(&path).map_err(Error::io("sync", &path))?;
+    if before.is_empty() || before.len() + bytes.len() > ROTATE_AT_BYTES {
+        host.sync_directory(directory).map_err(Error::io("sync", directory))?;
+    }
+    Ok(())
+}
+
+/// All that happened, the oldest first. A torn line, and one of a kind that only a newer build knows, is left out.
+///
+/// # Errors
+/// A file is there and cannot be read.
+pub fn read_history(host: &dyn Host, directory: &Path) -> Result<Vec<Line>, Error> {
+    let mut lines = Vec::new();
+    for path in [previous(directory), current(directory)] {
+        match host.read(&path) {
+            Ok(bytes) => lines.extend(
+                bytes.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()),
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("read", path)(error)),
+        }
+    }
+    Ok(lines)
+}
+
+fn current(directory: &Path) -> PathBuf {
+    directory.join("history.jsonl")
+}
+
+fn previous(directory: &Path) -> PathBuf {
+    directory.join("history.1.jsonl")
+}
+
+/// RFC 3339 in UTC, to the second.
+pub(crate) fn stamp(time: SystemTime) -> String {
+    let epoch = jiff::Timestamp::UNIX_EPOCH;
+    let timestamp = jiff::Timestamp::try_from(time).unwrap_or(epoch);
+    timestamp.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,0 +1,191 @@
+//! What the journal is told: every MESSAGE_ID, its priority and its text. Made known to people by the catalog.
+
+use golden_core::{Cause, Event, RebootCause, SafeModeReason, Shutdown};
+
+/// How urgent a journal entry is, as syslog counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Priority {
+    Critical = 2,
+    Error = 3,
+    Warning = 4,
+    Notice = 5,
+}
+
+/// Kinds of trouble that are no event of a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Trouble {
+    LedgerCorrupt,
+    LedgerTooNew,
+    LockHeld,
+    NoSpace,
+    ReadOnly,
+    Io,
+    Loader,
+    Configuration,
+    Refused,
+}
+
+impl Trouble {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::LedgerCorrupt,
+        Self::LedgerTooNew,
+        Self::LockHeld,
+        Self::NoSpace,
+        Self::ReadOnly,
+        Self::Io,
+        Self::Loader,
+        Self::Configuration,
+        Self::Refused,
+    ];
+
+    /// The MESSAGE_ID of this kind.
+    #[must_use]
+    pub fn message_id(self) -> &'static str {
+        match self {
+            Self::LedgerCorrupt => "b9b6eb1adfb64baf9b9c8c05fc326cbc",
+            Self::LedgerTooNew => "7e4e5572818a4ab4bfb7d6d6e1fda345",
+            Self::LockHeld => "8e15d7908bd64404b6d067aa0e543323",
+            Self::NoSpace => "df47c551136f4c9c9b8665a5cc925ffb",
+            Self::ReadOnly => "8507c3cb2d42469da83895b5655138ce",
+            Self::Io => "543c6dbe407d46629a5da5910373e328",
+            Self::Loader => "37a65b007060469b95ac4a6cbb31e0d3",
+            Self::Configuration => "7f083eb4bf2d40499c682188bd9d4a3a",
+            Self::Refused => "7261c45cd19b4421833206b2843c9c7d",
+        }
+    }
+}
+
+/// The MESSAGE_ID of an event.
+#[must_use]
+pub fn message_id(event: &Event) -> &'static str {
+    match event {
+        Event::Marked { .. } => "2a13b97b8dd7407796dd25902714d0e6",
+        Event::Inferred { .. } => "1dcbba484b814038807d0388af8b7c8a",
+        Event::Superseded { .. } => "baa451010e6a4cd8bcec816057e01f2b",
+        Event::Unprotected { .. } => "8c34956116e4442ca72444cbd29876fe",
+        Event::Refused { .. } => "536e6d6fd46c40409a81d765d03608e8",
+        Event::AttemptBegan { .. } => "886c963dd1a04a10baa6908a07545adb",
+        Event::AttemptFailed { .. } => "3a66f6b6dd094974b0358c16fd1ea953",
+        Event::AttemptInterrupted { .. } => "8d4948e2733f444f923f96e94296f152",
+        Event::Confirmed { .. } => "bf5e3195f70d4a7ba4d7232bcd0f0e07",
+        Event::Adopted { .. } => "10ebd48810164bc48f37cf7a97598af7",
+        Event::Rebooting { .. } => "3307ddf8467044619a79bb2d6df609f1",
+        Event::RollbackBegan { .. } => "cfec0381fd6d42828de8f6afd584a404",
+        Event::RolledBack { .. } => "ba18af9fedda4688b2802dc09336a9b4",
+        Event::Pinned { .. } => "1ab01d919c1540b8973156d453034fb0",
+        Event::SafeMode { .. } => "2cfaff05a5334014809c58d9090153b7",
+    }
+}
+
+/// How urgent an event is.
+#[must_use]
+pub fn priority(event: &Event) -> Priority {
+    match event {
+        Event::SafeMode { .. } => Priority::Critical,
+        Event::Refused { .. } | Event::AttemptFailed { .. } | Event::RollbackBegan { .. } | Event::RolledBack { .. } => Priority::Error,
+        Event::Inferred { .. } | Event::Unprotected { .. } | Event::Rebooting { .. } => Priority::Warning,
+        Event::Marked { .. } | Event::Superseded { .. } | Event::AttemptBegan { .. } | Event::AttemptInterrupted { .. } | Event::Confirmed { .. } | Event::Adopted { .. } | Event::Pinned { .. } => Priority::Notice,
+    }
+}
+
+/// An event as one sentence.
+#[must_use]
+pub fn describe(event: &Event) -> String {
+    match event {
+        Event::Marked { toplevel, landing } => format!("{toplevel} is a trial: the next boot starts it once, {landing} stays the default"),
+        Event::Inferred { toplevel } => format!("{toplevel} runs, is not known and was not marked: it is a trial from now on"),
+        Event::Superseded { toplevel } => format!("{toplevel} is no trial any more: a later switch replaced it"),
+        Event::Unprotected { toplevel } => format!("{toplevel} is not protected: there is no known-good generation with a boot entry to come back to"),
+        Event::Refused { toplevel } => format!("{toplevel} failed on this host and is quarantined: it does not become the default"),
+        Event::AttemptBegan { attempt, toplevel, .. } => format!("attempt {attempt} of {toplevel} begins"),
+        Event::AttemptFailed { failures, max_failures, toplevel, cause, .. } => {
+            let cause = describe_cause(cause);
+            format!("failed attempt {failures} of {max_failures} of {toplevel}: {cause}")
+        }
+        Event::AttemptInterrupted { toplevel, shutdown, .. } => {
+            let shutdown = describe_shutdown(*shutdown);
+            format!("the attempt of {toplevel} ended by {shutdown}, which was asked for: it does not count")
+        }
+        Event::Confirmed { toplevel, .. } => format!("{toplevel} is confirmed and becomes the default"),
+        Event::Adopted { toplevel } => format!("{toplevel} reached multi-user.target and is known to work here"),
+        Event::Rebooting { automatic_reboots, cause, toplevel } => {
+            let cause = describe_reboot(*cause);
+            format!("rebooting by ourselves (automatic reboot {automatic_reboots}), {cause}: {toplevel}")
+        }
+        Event::RollbackBegan { from, to } => format!("{from} failed too often: rolling back to {to}"),
+        Event::RolledBack { from, to } => format!("rolled back from {from} to {to}"),
+        Event::Pinned { toplevel, .. } => format!("{toplevel} is golden"),
+        Event::SafeMode { reason } => {
+            let reason = describe_reason(reason);
+            format!("no further automatic reboot: {reason}")
+        }
+    }
+}
+
+/// Why an attempt failed, as a part of a sentence.
+#[must_use]
+pub fn describe_cause(cause: &Cause) -> String {
+    match cause {
+        Cause::NeverReachedBootCheck => {
+            "it died before the boot check, in the kernel, the initrd or early userspace".to_owned()
+        }
+        Cause::Vanished => "it stopped without a word: a panic, a hang and a reset, or power loss".to_owned(),
+        Cause::UnitFailed { units } => format!("{} failed, which takes the machine down", units.join(", ")),
+        Cause::Interrupted { times } => format!("it was rebooted {times} times in a row before it was confirmed"),
+        Cause::Unknown(_) => "a cause that a newer build recorded".to_owned(),
+    }
+}
+
+fn describe_reboot(cause: RebootCause) -> &'static str {
+    match cause {
+        RebootCause::Retry => "an attempt died early and the trial gets its next one",
+        RebootCause::RollBack => "the trial failed and golden takes over",
+    }
+}
+
+fn describe_shutdown(shutdown: Shutdown) -> &'static str {
+    match shutdown {
+        Shutdown::Reboot => "a reboot",
+        Shutdown::Poweroff => "a poweroff",
+        Shutdown::Halt => "a halt",
+        Shutdown::Kexec => "a kexec",
+        Shutdown::SoftReboot => "a soft reboot",
+        Shutdown::Other => "a shutdown",
+    }
+}
+
+/// Why there is nothing left to do, as a part of a sentence.
+#[must_use]
+pub fn describe_reason(reason: &SafeModeReason) -> &'static str {
+    match reason {
+        SafeModeReason::BudgetSpent => "the budget of automatic reboots is spent",
+        SafeModeReason::NoLanding => "there is no known-good generation with a boot entry",
+        SafeModeReason::Unknown(_) => "for a reason that a newer build recorded",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// Every 32 digits in quotes in this file.
+    fn declared() -> Vec<&'static str> {
+        let is_id = |text: &&str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        include_str!("journal.rs").split('"').filter(is_id).collect()
+    }
+
+    #[test]
+    fn every_message_id_is_unique_and_explained_in_the_catalog() {
+        let catalog = include_str!("../../../units/golden-generation.catalog");
+        let explained: Vec<&str> = catalog.lines().filter_map(|line| line.strip_prefix("-- ")).collect();
+        let declared = declared();
+        assert!(declared.len() > 20, "{declared:?}");
+        assert_eq!(declared.iter().collect::<BTreeSet<_>>().len(), declared.len());
+        assert_eq!(declared.iter().collect::<BTreeSet<_>>(), explained.iter().collect::<BTreeSet<_>>());
+        let entries = catalog.split("\n-- ").skip(1);
+        assert!(entries.clone().all(|entry| entry.contains("\nSubject: ") && entry.trim().lines().count() > 4));
+    }
+}

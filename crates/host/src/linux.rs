@@ -1,0 +1,299 @@
+//! The real machine.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use fs2::FileExt;
+use golden_core::Event;
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+
+use crate::journal::{describe, message_id, priority};
+use crate::{Comparison, Host, LockGuard, Output, Trouble};
+
+mod log;
+
+/// Longest wait for the lock. Must stay below `TimeoutStartSec=` of every unit.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// Pause between two tries for the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// Links that are followed before giving up. Source: `path_resolution(7)`.
+const MAX_LINKS: u32 = 40;
+/// Vendor of the boot loader interface. Source: systemd.io, "The Boot Loader Interface".
+const LOADER_VENDOR: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+/// Non-volatile, for the boot and the running system. Source: UEFI specification, "`GetVariable()`".
+const EFI_ATTRIBUTES: [u8; 4] = [7, 0, 0, 0];
+/// Mode of the suite's own files.
+const PRIVATE: u32 = 0o600;
+/// Where programs are when a unit's `PATH` does not name them, as on NixOS.
+const PROGRAMS: [&str; 4] = ["/run/current-system/sw/bin", "/nix/var/nix/profiles/default/bin", "/usr/bin", "/bin"];
+
+/// The machine whose files are below a directory; `/` for this one.
+#[derive(Debug, Clone)]
+pub struct LinuxHost {
+    root: PathBuf,
+}
+
+impl LinuxHost {
+    /// Work on the system below `root`.
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    fn is_this_machine(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// Where a path of the machine is for us, with its links followed inside the machine. The last component need
+    /// not exist.
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        if self.is_this_machine() {
+            return Ok(path.to_owned());
+        }
+        let mut links = 0;
+        let mut todo: Vec<OsString> = components(path);
+        let mut at = PathBuf::from("/");
+        while let Some(name) = todo.pop() {
+            if name == ".." {
+                at.pop();
+                continue;
+            }
+            match fs::read_link(self.below(&at.join(&name))) {
+                Ok(_) if links == MAX_LINKS => return Err(io::Error::other("too many links")),
+                Ok(target) => {
+                    links += 1;
+                    if target.is_absolute() {
+                        at = PathBuf::from("/");
+                    }
+                    todo.extend(components(&target));
+                }
+                Err(_) => at.push(name),
+            }
+        }
+        Ok(self.below(&at))
+    }
+
+    /// The path as it is, without following its last link.
+    fn resolve_parent(&self, path: &Path) -> io::Result<PathBuf> {
+        match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => Ok(self.resolve(parent)?.join(name)),
+            _ => self.resolve(path),
+        }
+    }
+
+    fn below(&self, path: &Path) -> PathBuf {
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    fn efi_path(&self, name: &str) -> io::Result<PathBuf> {
+        let directory = self.below(Path::new("/sys/firmware/efi/efivars"));
+        if fs::read_dir(&directory).is_ok_and(|mut variables| variables.next().is_some()) {
+            Ok(directory.join(format!("{name}-{LOADER_VENDOR}")))
+        } else {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+}
+
+/// In reverse, so that the next one is at the end.
+fn components(path: &Path) -> Vec<OsString> {
+    let names = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    });
+    let mut names: Vec<OsString> = names.collect();
+    names.reverse();
+    names
+}
+
+/// The kernel protects variables against `rm -rf`; whoever means it clears the flag first.
+fn unprotect(path: &Path) -> io::Result<()> {
+    match File::open(path) {
+        Ok(file) => match ioctl_getflags(&file) {
+            Ok(flags) if flags.contains(IFlags::IMMUTABLE) => {
+                Ok(ioctl_setflags(&file, flags.difference(IFlags::IMMUTABLE))?)
+            }
+            // Not an efivarfs, or nothing to clear.
+            _ => Ok(()),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Fill as much of the buffer as there is.
+fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..])? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
+}
+
+struct FileLock(#[allow(dead_code, reason = "held, not read")] File);
+
+impl LockGuard for FileLock {}
+
+impl Host for LinuxHost {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(self.resolve(path)?)
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::read_link(self.resolve_parent(path)?)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(self.resolve(directory)?)?.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    fn compare(&self, left: &Path, right: &Path) -> io::Result<Comparison> {
+        const CHUNK_BYTES: usize = 1 << 18;
+        let (mut left, mut right) = (File::open(self.resolve(left)?)?, File::open(self.resolve(right)?)?);
+        let (mut ours, mut theirs) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
+        loop {
+            let (read, other) = (fill(&mut left, &mut ours)?, fill(&mut right, &mut theirs)?);
+            if other < read || ours[..read] != theirs[..read] {
+                return Ok(Comparison::Different);
+            }
+            if read < CHUNK_BYTES {
+                return Ok(if other > read { Comparison::Longer } else { Comparison::Same });
+            }
+        }
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(PRIVATE);
+        options.open(self.resolve(path)?)?.write_all(bytes)
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(PRIVATE);
+        options.open(self.resolve(path)?)?.write_all(bytes)
+    }
+
+    fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::copy(self.resolve(from)?, self.resolve(to)?).map(drop)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(self.resolve_parent(from)?, self.resolve_parent(to)?)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(self.resolve_parent(path)?)
+    }
+
+    fn create_directory(&self, path: &Path, mode: u32) -> io::Result<()> {
+        let path = self.resolve(path)?;
+        if path.is_dir() {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        match DirBuilder::new().mode(mode).create(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            // The mode whatever the umask, for units test for files in it.
+            Ok(()) => fs::set_permissions(&path, fs::Permissions::from_mode(mode)),
+            created => created,
+        }
+    }
+
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        File::open(self.resolve(path)?)?.sync_all()
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        File::open(self.resolve(path)?)?.sync_all()
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard + '_>> {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).mode(PRIVATE).open(self.resolve(path)?)?;
+        let deadline = Instant::now() + LOCK_WAIT;
+        loop {
+            match FileExt::try_lock_exclusive(&file) {
+                Ok(()) => return Ok(Box::new(FileLock(file))),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(_) => std::thread::sleep(LOCK_PAUSE),
+            }
+        }
+    }
+
+    fn efi_read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.efi_path(name)?) {
+            Ok(bytes) => Ok(Some(bytes.get(EFI_ATTRIBUTES.len()..).unwrap_or_default().to_vec())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn efi_write(&self, name: &str, value: &[u8]) -> io::Result<()> {
+        let path = self.efi_path(name)?;
+        unprotect(&path)?;
+        let bytes = [&EFI_ATTRIBUTES, value].concat();
+        // One write is one call of the firmware.
+        OpenOptions::new().write(true).create(true).truncate(false).open(path)?.write_all(&bytes)
+    }
+
+    fn efi_remove(&self, name: &str) -> io::Result<()> {
+        let path = self.efi_path(name)?;
+        unprotect(&path)?;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    fn run(&self, program: &Path, arguments: &[&str]) -> io::Result<Output> {
+        let own = std::env::var("PATH").unwrap_or_default();
+        let path = std::iter::once(own.as_str()).filter(|own| !own.is_empty()).chain(PROGRAMS);
+        let path = path.collect::<Vec<_>>().join(":");
+        let mut command = if self.is_this_machine() {
+            Command::new(program)
+        } else {
+            let mut command = Command::new("chroot");
+            command.arg(&self.root).arg(program);
+            command
+        };
+        let output = command.args(arguments).env("PATH", path).stdin(std::process::Stdio::null()).output()?;
+        Ok(Output {
+            success: output.status.success(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    fn reboot(&self) -> io::Result<()> {
+        if !self.is_this_machine() {
+            return Err(io::Error::other("the machine below another root is not running"));
+        }
+        let output = self.run(Path::new("systemctl"), &["--no-block", "reboot"])?;
+        if output.success { Ok(()) } else { Err(io::Error::other(output.stderr)) }
+    }
+
+    fn tell(&self, event: &Event) {
+        log::write(priority(event), message_id(event), &describe(event));
+    }
+
+    fn complain(&self, trouble: Trouble, text: &str) {
+        log::write(crate::Priority::Error, trouble.message_id(), text);
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}

@@ -1,0 +1,126 @@
+//! Boot loader specification entries. Source: UAPI group, "Boot Loader Specification", type 1.
+
+use golden_core::Toplevel;
+
+/// What of an entry concerns us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Name of its file.
+    pub file: String,
+    /// The toplevel its `init=` names. Never taken from the name of the file.
+    pub toplevel: Toplevel,
+    /// Kernel, as a path on the boot partition.
+    pub linux: Option<String>,
+    /// Initrds, as paths on the boot partition.
+    pub initrds: Vec<String>,
+}
+
+impl Entry {
+    /// The entry in these bytes, if it boots a system of ours: another OS and an owner's own entry are none.
+    #[must_use]
+    pub fn parse(file: &str, bytes: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(bytes);
+        let values = |key: &'static str| lines(&text).filter(move |line| line.0 == key).map(|line| line.1);
+        let init = values("options").flat_map(words).filter_map(|word| word.strip_prefix("init=")).last()?;
+        Some(Self {
+            file: file.to_owned(),
+            toplevel: Toplevel::from_init(init)?,
+            linux: values("linux").last().map(str::to_owned),
+            initrds: values("initrd").map(str::to_owned).collect(),
+        })
+    }
+
+    /// The identifier without boot counters, as systemd-boot 253 and later use it.
+    #[must_use]
+    pub fn id(&self) -> String {
+        without_counters(&self.file)
+    }
+
+    /// Whether the loader counts the boots of this entry.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.id() != self.file
+    }
+
+    /// Whether the loader means this entry by `id`, which may carry counters or lack its suffix.
+    #[must_use]
+    pub fn is_called(&self, id: &str) -> bool {
+        let id = if id.to_ascii_lowercase().ends_with(".conf") { id.to_owned() } else { format!("{id}.conf") };
+        without_counters(&id).eq_ignore_ascii_case(&self.id())
+    }
+}
+
+/// `key value` lines; comments, empty lines and carriage returns are dropped.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().map(str::trim).filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let (key, value) = line.split_once([' ', '\t'])?;
+        Some((key, value.trim()))
+    })
+}
+
+fn words(options: &str) -> impl Iterator<Item = &str> {
+    options.split_ascii_whitespace().map(|word| word.trim_matches('"'))
+}
+
+/// `name+LEFT.conf` and `name+LEFT-DONE.conf` without the counters. Source: `systemd-boot(7)`, "Boot counting".
+#[must_use]
+pub fn without_counters(file: &str) -> String {
+    let Some((stem, suffix)) = file.rsplit_once('.') else { return file.to_owned() };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_counter = |text: &str| match text.split_once('-') {
+        Some((left, done)) => is_number(left) && is_number(done),
+        None => is_number(text),
+    };
+    match stem.rsplit_once('+') {
+        Some((name, counter)) if is_counter(counter) => format!("{name}.{suffix}"),
+        _ => file.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn toplevel_of(text: &str) -> Option<String> {
+        Some(Entry::parse("x.conf", text.as_bytes())?.toplevel.to_string())
+    }
+
+    #[test]
+    fn the_toplevel_comes_from_init() {
+        let a = Some("/nix/store/aaa-a".to_owned());
+        for (what, text, expected) in [
+            ("plain", "options init=/nix/store/aaa-a/init quiet\n", a.clone()),
+            ("carriage returns", "title x\r\noptions quiet init=/nix/store/aaa-a/init\r\n", a.clone()),
+            ("the last init= wins", "options init=/bin/sh init=/nix/store/aaa-a/init\n", a.clone()),
+            ("options add up", "options init=/bin/sh\noptions init=/nix/store/aaa-a/init\n", a.clone()),
+            ("tabs", "options\tinit=/nix/store/aaa-a/init\n", a),
+            ("a comment is none", "# options init=/nix/store/aaa-a/init\n", None),
+            ("another OS", "title Windows\nefi /EFI/Microsoft/bootmgfw.efi\n", None),
+            ("another init", "options init=/sbin/init\n", None),
+            ("not init", "options noinit=/nix/store/aaa-a/init\n", None),
+        ] {
+            assert_eq!(toplevel_of(text), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn counters_are_no_part_of_the_name() {
+        for (file, id) in [
+            ("x.conf", "x.conf"),
+            ("x+3.conf", "x.conf"),
+            ("x+2-1.conf", "x.conf"),
+            ("x+a.conf", "x+a.conf"),
+            ("x+.conf", "x+.conf"),
+            ("x+1-.conf", "x+1-.conf"),
+            ("a+b+3.conf", "a+b.conf"),
+        ] {
+            assert_eq!(without_counters(file), id);
+        }
+    }
+
+    #[test]
+    fn garbage_is_no_entry() {
+        assert_eq!(Entry::parse("x.conf", b"\xff\xfe\0options init=\xff/init"), None);
+        assert_eq!(Entry::parse("\u{fffd}.conf", b""), None);
+    }
+}

@@ -1,0 +1,133 @@
+//! What the programs do: read, decide, take the steps.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+
+use golden_core::{Ledger, Moment, Policy, Seen, Toplevel, decide, is_settled};
+
+use crate::execute::Session;
+use crate::loader::{self, BootLoader};
+use crate::{Error, Host, Reading, Store, manager, profile, system};
+
+/// Where the state directory is unless told otherwise.
+pub const STATE_DIR: &str = "/var/lib/golden-generation";
+
+/// How the programs are configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Where the state is kept.
+    pub state_dir: PathBuf,
+    /// What the owner chose.
+    pub policy: Policy,
+}
+
+/// A loader installer has just made `toplevel` the default: make it a trial, unless it is known.
+///
+/// # Errors
+/// Nothing was marked, or not everything: the toplevel is quarantined, or reading or writing failed.
+pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<(), Error> {
+    loader::detect(host)?.see()?;
+    act(host, options, &Moment::Mark(toplevel.clone()))
+}
+
+/// Whether this boot gives the boot check anything to do. Reads one small file and two links.
+///
+/// # Errors
+/// The ledger cannot be read or used.
+pub fn is_boot_settled(host: &dyn Host, state_dir: &std::path::Path) -> Result<bool, Error> {
+    match Store::new(host, state_dir).read()? {
+        Reading::Missing => Ok(true),
+        Reading::Corrupt(_) => Ok(false),
+        Reading::Whole(ledger) => {
+            Ok(is_settled(&ledger, system::booted(host)?.as_ref(), profile::golden(host)?.as_ref()))
+        }
+    }
+}
+
+/// Early in a boot: count, arm, retry or roll back.
+///
+/// # Errors
+/// Not everything could be done. The boot goes on all the same.
+pub fn boot_check(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    if is_boot_settled(host, &options.state_dir)? {
+        return Ok(());
+    }
+    act(host, options, &Moment::BootCheck)
+}
+
+/// The boot is healthy: confirm what runs.
+///
+/// # Errors
+/// Not everything could be done; the next healthy boot does the rest.
+pub fn confirm(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    act(host, options, &Moment::Confirm)
+}
+
+/// The machine may be going down: record how, if a trial runs.
+///
+/// # Errors
+/// Not everything could be recorded.
+pub fn record_shutdown(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
+    if !ledger.trial.as_ref().is_some_and(|trial| trial.open().is_some()) {
+        return Ok(());
+    }
+    match manager::shutdown(host)? {
+        Some(shutdown) => act(host, options, &Moment::Shutdown(shutdown)),
+        None => Ok(()),
+    }
+}
+
+/// Pin what runs as golden.
+///
+/// # Errors
+/// What runs was never confirmed here and nobody forces it, or it cannot be landed on.
+pub fn pin(host: &dyn Host, options: &Options, force: bool) -> Result<(), Error> {
+    loader::detect(host)?.see()?;
+    act(host, options, &Moment::Pin { force })
+}
+
+/// Phase two of a rollback, if one has begun and this is where it lands. Every part can be repeated.
+///
+/// # Errors
+/// Not everything could be done; it is tried again at the next boot.
+pub fn roll_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
+    let seen = system::see(host, None)?;
+    // Without the lock: the installer marks.
+    session(host, options, &ledger, &seen)
+        .execute(&decide(&ledger, &seen, &options.policy, &Moment::RollBack))?;
+    act(host, options, &Moment::RolledBack)
+}
+
+/// Read, decide and take the steps, alone on this machine.
+fn act(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error> {
+    let store = Store::new(host, &options.state_dir);
+    let _lock = store.lock()?;
+    let ledger = store.open()?;
+    let seen = system::see(host, see_loader(host))?;
+    let plan = decide(&ledger, &seen, &options.policy, moment);
+    session(host, options, &ledger, &seen).execute(&plan)?;
+    plan.refusal.map_or(Ok(()), |refusal| Err(Error::Refused(refusal)))
+}
+
+fn session<'a>(host: &'a dyn Host, options: &'a Options, ledger: &Ledger, seen: &Seen) -> Session<'a> {
+    Session {
+        host,
+        state_dir: &options.state_dir,
+        loader: loader::detect(host).ok(),
+        boot: seen.boot.clone(),
+        revision: Cell::new(ledger.revision),
+    }
+}
+
+/// A loader that cannot be asked is said and then left alone; the ledger's part of the work goes on.
+fn see_loader(host: &dyn Host) -> Option<golden_core::Loader> {
+    match loader::detect(host).and_then(|loader| loader.see()) {
+        Ok(loader) => Some(loader),
+        Err(error) => {
+            host.complain(error.trouble(), &error.chain());
+            None
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Nix profiles: what the system profile and golden point at.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use golden_core::Toplevel;
+
+use crate::{Error, Host};
+
+const PROFILES: &str = "/nix/var/nix/profiles";
+/// A profile of its own, so that NixOS's installers list it and garbage collection spares it.
+const GOLDEN: &str = "/nix/var/nix/profiles/system-profiles/golden";
+const SYSTEM: &str = "/nix/var/nix/profiles/system";
+/// Mode of the directories of profiles, as NixOS makes them.
+const PUBLIC: u32 = 0o755;
+
+/// What the golden profile points at; `None` where nothing was pinned.
+///
+/// # Errors
+/// The profile is there and cannot be read.
+pub fn golden(host: &dyn Host) -> Result<Option<Toplevel>, Error> {
+    target(host, Path::new(GOLDEN))
+}
+
+/// What the system profile points at.
+///
+/// # Errors
+/// The profile is there and cannot be read.
+pub fn system(host: &dyn Host) -> Result<Option<Toplevel>, Error> {
+    target(host, Path::new(SYSTEM))
+}
+
+/// `profile -> profile-N-link -> toplevel`.
+fn target(host: &dyn Host, profile: &Path) -> Result<Option<Toplevel>, Error> {
+    let Some(link) = read_link(host, profile)? else { return Ok(None) };
+    let link = profile.parent().unwrap_or(Path::new("/")).join(link);
+    let toplevel = read_link(host, &link)?.unwrap_or(link);
+    Ok(toplevel.to_str().and_then(|path| path.parse().ok()))
+}
+
+fn read_link(host: &dyn Host, path: &Path) -> Result<Option<PathBuf>, Error> {
+    match host.read_link(path) {
+        Ok(target) => Ok(Some(target)),
+        // Not there, or not a link.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(None),
+        Err(error) => Err(Error::io("read", path)(error)),
+    }
+}
+
+/// Point the system profile at this toplevel.
+pub(crate) fn set_system(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
+    set(host, Path::new(SYSTEM), toplevel)
+}
+
+/// Point the golden profile at this toplevel.
+pub(crate) fn set_golden(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
+    let directory = Path::new(GOLDEN).parent().unwrap_or(Path::new(PROFILES));
+    host.create_directory(directory, PUBLIC).map_err(Error::io("create", directory))?;
+    set(host, Path::new(GOLDEN), toplevel)
+}
+
+fn set(host: &dyn Host, profile: &Path, toplevel: &Toplevel) -> Result<(), Error> {
+    if target(host, profile)?.as_ref() != Some(toplevel) {
+        let path = profile.to_string_lossy();
+        run(host, "nix-env", &["--profile", &path, "--set", toplevel.as_str()])?;
+    }
+    // Nix does not sync the link it makes.
+    let directory = profile.parent().unwrap_or(Path::new("/"));
+    host.sync_directory(directory).map_err(Error::io("sync", directory))
+}
+
+/// Run the toplevel's own installer: it writes every boot entry anew and marks.
+pub(crate) fn install_loader(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
+    run(host, &format!("{toplevel}/bin/switch-to-configuration"), &["boot"]).map(drop)
+}
+
+/// Every store path that this toplevel needs is there.
+pub(crate) fn check_closure(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
+    let paths = run(host, "nix-store", &["--query", "--requisites", toplevel.as_str()])?;
+    let is_missing = |path: &&str| {
+        matches!(host.read_link(Path::new(path)), Err(error) if error.kind() == io::ErrorKind::NotFound)
+    };
+    match paths.lines().find(is_missing) {
+        Some(missing) => Err(Error::Closure { toplevel: toplevel.clone(), missing: missing.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+fn run(host: &dyn Host, program: &str, arguments: &[&str]) -> Result<String, Error> {
+    let output = host.run(Path::new(program), arguments).map_err(Error::io("run", program))?;
+    if output.success {
+        Ok(output.stdout)
+    } else {
+        Err(Error::Program { program: program.to_owned(), stderr: output.stderr })
+    }
+}

@@ -1,0 +1,36 @@
+//! What the machine shows, read into the words of the core.
+
+use std::io;
+use std::path::Path;
+
+use golden_core::{BootId, Loader, Seen, Toplevel};
+
+use crate::{Error, Host, profile};
+
+/// Set by stage 2 before systemd starts.
+const BOOTED: &str = "/run/booted-system";
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Everything a decision depends on; the loader's part comes from whoever could ask it.
+///
+/// # Errors
+/// The boot ID or the golden profile cannot be read.
+pub fn see(host: &dyn Host, loader: Option<Loader>) -> Result<Seen, Error> {
+    Ok(Seen { booted: booted(host)?, boot: boot(host)?, golden: profile::golden(host)?, loader })
+}
+
+/// The toplevel this boot started; `None` where nothing says so.
+pub(crate) fn booted(host: &dyn Host) -> Result<Option<Toplevel>, Error> {
+    match host.read_link(Path::new(BOOTED)) {
+        Ok(target) => Ok(target.to_str().and_then(|path| path.parse().ok())),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(None),
+        Err(error) => Err(Error::io("read", BOOTED)(error)),
+    }
+}
+
+/// This boot.
+pub(crate) fn boot(host: &dyn Host) -> Result<BootId, Error> {
+    let bytes = host.read(Path::new(BOOT_ID)).map_err(Error::io("read", BOOT_ID))?;
+    let invalid = |error| Error::io("parse", BOOT_ID)(io::Error::new(io::ErrorKind::InvalidData, error));
+    String::from_utf8_lossy(&bytes).parse().map_err(invalid)
+}
