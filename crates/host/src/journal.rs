@@ -1,4 +1,4 @@
-//! What the journal is told: every MESSAGE_ID, its priority and its text. Made known to people by the catalog.
+//! What the journal is told: every `MESSAGE_ID`, its priority and its text. Made known to people by the catalog.
 
 use golden_core::{Cause, Event, RebootCause, SafeModeReason, Shutdown};
 
@@ -41,7 +41,7 @@ impl Trouble {
         Self::Refused,
     ];
 
-    /// The MESSAGE_ID of this kind.
+    /// The `MESSAGE_ID` of this kind.
     #[must_use]
     pub fn message_id(self) -> &'static str {
         match self {
@@ -58,7 +58,7 @@ impl Trouble {
     }
 }
 
-/// The MESSAGE_ID of an event.
+/// The `MESSAGE_ID` of an event.
 #[must_use]
 pub fn message_id(event: &Event) -> &'static str {
     match event {

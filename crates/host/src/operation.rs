@@ -69,7 +69,7 @@ pub fn confirm(host: &dyn Host, options: &Options) -> Result<(), Error> {
 /// Not everything could be recorded.
 pub fn record_shutdown(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
-    if !ledger.trial.as_ref().is_some_and(|trial| trial.open().is_some()) {
+    if ledger.trial.as_ref().is_none_or(|trial| trial.open().is_none()) {
         return Ok(());
     }
     match manager::shutdown(host)? {

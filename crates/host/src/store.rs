@@ -105,7 +105,7 @@ impl<'a> Store<'a> {
         let now = crate::history::stamp(self.host.now()).replace(':', "");
         let name = |number: u32| format!("ledger.corrupt-{now}-{number}.json");
         let free = |name: &String| !taken.iter().any(|taken| taken == name.as_str());
-        let aside = (1..).map(name).find(free).unwrap_or_else(|| name(0));
+        let aside = (1..u32::MAX).map(name).find(free).unwrap_or_else(|| name(0));
         let aside = self.directory.join(aside);
         durable::rename(self.host, &self.ledger(), &aside)?;
         Ok(aside)

@@ -40,7 +40,7 @@ impl<'a> SystemdBoot<'a> {
     fn entries(&self) -> Result<Vec<Entry>, Error> {
         let directory = self.entries_directory();
         let names = self.host.list(&directory).map_err(Error::io("list", &directory))?;
-        let names = names.iter().filter_map(|name| name.to_str()).filter(|name| name.ends_with(".conf"));
+        let names = names.iter().filter_map(|name| name.to_str()).filter(|name| is_entry(name));
         let read = |name: &str| Entry::parse(name, &self.host.read(&directory.join(name)).ok()?);
         let mut entries: Vec<Entry> = names.filter_map(read).collect();
         entries.sort_by(|left, right| left.file.cmp(&right.file));
@@ -188,6 +188,11 @@ impl BootLoader for SystemdBoot<'_> {
     fn check(&self, toplevel: &Toplevel) -> Result<(), Error> {
         self.check_files(&self.entry(toplevel)?)
     }
+}
+
+/// vfat knows no upper and lower case.
+fn is_entry(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("conf"))
 }
 
 /// Variables of the boot loader interface are UTF-16, little-endian, ended by NUL.

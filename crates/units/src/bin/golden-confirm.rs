@@ -1,0 +1,24 @@
+//! Records a healthy boot. Started once per boot, after `boot-complete.target`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use golden_host::{Exit, operation};
+use golden_units::Common;
+
+/// Record that the booted generation is healthy
+///
+/// Run by golden-confirm.service. A trial is confirmed and becomes the loader's default.
+#[derive(Parser)]
+#[command(version, after_help = Exit::HELP)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+}
+
+fn main() -> ExitCode {
+    golden_units::run(
+        |arguments: &Arguments| &arguments.common,
+        |host, options, _| operation::confirm(host, options),
+    )
+}

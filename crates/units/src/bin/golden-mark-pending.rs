@@ -1,0 +1,29 @@
+//! Makes a deployed system a trial. Started by the loader's installer, after it wrote its configuration.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use golden_core::Toplevel;
+use golden_host::{Exit, operation};
+use golden_units::Common;
+
+/// Make the system that was just installed a trial
+///
+/// Run by the boot loader's installer after it has written its configuration. The loader's default goes back to a
+/// known-good generation, and TOPLEVEL is booted once. A system that is golden or was confirmed here is no trial; a
+/// quarantined one is refused.
+#[derive(Parser)]
+#[command(version, after_help = Exit::HELP)]
+struct Arguments {
+    /// Store path of the system that was made the default
+    toplevel: Toplevel,
+    #[command(flatten)]
+    common: Common,
+}
+
+fn main() -> ExitCode {
+    golden_units::run(
+        |arguments: &Arguments| &arguments.common,
+        |host, options, arguments| operation::mark(host, options, &arguments.toplevel),
+    )
+}

@@ -1,0 +1,24 @@
+//! Records how an attempt ends. Started when the machine goes down.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use golden_host::{Exit, operation};
+use golden_units::Common;
+
+/// Record how the machine goes down, if a trial runs
+///
+/// Run when golden-shutdown.service stops. An end that was asked for does not count as a failed attempt.
+#[derive(Parser)]
+#[command(version, after_help = Exit::HELP)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+}
+
+fn main() -> ExitCode {
+    golden_units::run(
+        |arguments: &Arguments| &arguments.common,
+        |host, options, _| operation::record_shutdown(host, options),
+    )
+}

@@ -1,0 +1,24 @@
+//! Finishes a rollback. Started on the generation it landed on, after `sysinit.target`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use golden_host::{Exit, operation};
+use golden_units::Common;
+
+/// Finish a rollback on the generation it landed on
+///
+/// Run by golden-rollback.service. The system profile and the boot entries follow what runs. Can be repeated.
+#[derive(Parser)]
+#[command(version, after_help = Exit::HELP)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+}
+
+fn main() -> ExitCode {
+    golden_units::run(
+        |arguments: &Arguments| &arguments.common,
+        |host, options, _| operation::roll_back(host, options),
+    )
+}

@@ -1,0 +1,77 @@
+//! What the command lines of all programs have in common.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use golden_host::operation::{Options, STATE_DIR};
+use golden_host::{Error, Exit, Host, LinuxHost, load_policy};
+
+/// Options that every program takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Common {
+    /// Work on the system below DIR
+    #[arg(long, global = true, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// Keep state in DIR, a path inside that system
+    #[arg(long, global = true, value_name = "DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+}
+
+impl Common {
+    /// The machine to work on.
+    #[must_use]
+    pub fn host(&self) -> LinuxHost {
+        LinuxHost::new(&self.root)
+    }
+
+    /// The owner's settings. A file that is not understood is said and then left alone: a spelling mistake must
+    /// not cost the machine its way back.
+    #[must_use]
+    pub fn options(&self, host: &LinuxHost) -> Options {
+        let policy = load_policy(host).unwrap_or_else(|error| {
+            host.complain(error.trouble(), &format!("{}; the defaults apply", error.chain()));
+            eprintln!("{}; the defaults apply", error.chain());
+            golden_core::Policy::default()
+        });
+        Options { state_dir: self.state_dir.clone(), policy }
+    }
+}
+
+/// Parse the command line; `--help` and `--version` are answered, wrong use ends with status 64.
+///
+/// # Errors
+/// The status to exit with.
+pub fn parse<Arguments: Parser>() -> Result<Arguments, ExitCode> {
+    Arguments::try_parse().map_err(|error| {
+        let printed = error.print();
+        if error.use_stderr() || printed.is_err() { Exit::Usage.into() } else { Exit::Success.into() }
+    })
+}
+
+/// Turn the result of an operation into an exit status; trouble goes to the journal and to standard error.
+#[must_use]
+pub fn finish(host: &LinuxHost, result: Result<(), Error>) -> ExitCode {
+    match result {
+        Ok(()) => Exit::Success.into(),
+        Err(error) => {
+            host.complain(error.trouble(), &error.chain());
+            Exit::report(&error)
+        }
+    }
+}
+
+/// A program of which everything is said by its arguments and its operation.
+pub fn run<Arguments: Parser>(
+    common: impl FnOnce(&Arguments) -> &Common,
+    operation: impl FnOnce(&LinuxHost, &Options, &Arguments) -> Result<(), Error>,
+) -> ExitCode {
+    let arguments = match parse::<Arguments>() {
+        Ok(arguments) => arguments,
+        Err(status) => return status,
+    };
+    let common = common(&arguments);
+    let host = common.host();
+    let options = common.options(&host);
+    finish(&host, operation(&host, &options, &arguments))
+}
