@@ -70,7 +70,9 @@ impl Error {
                 io::ErrorKind::ReadOnlyFilesystem => Trouble::ReadOnly,
                 _ => Trouble::Io,
             },
-            Self::NoLoader | Self::NoEntry(_) | Self::BootFiles { .. } | Self::DidNotStick(_) => Trouble::Loader,
+            Self::NoLoader | Self::NoEntry(_) | Self::BootFiles { .. } | Self::DidNotStick(_) => {
+                Trouble::Loader
+            }
             Self::Program { .. } | Self::Closure { .. } | Self::Serialize { .. } => Trouble::Io,
         }
     }
@@ -84,10 +86,14 @@ impl Error {
             Self::Refused(Refusal::NeverConfirmed(_)) => {
                 Some("reboot into it and let it reach multi-user.target, or vouch for it with --force")
             }
-            Self::Refused(Refusal::Quarantined(_)) => Some("deploy a changed system; `golden why` tells what failed"),
+            Self::Refused(Refusal::Quarantined(_)) => {
+                Some("deploy a changed system; `golden why` tells what failed")
+            }
             Self::NoEntry(_) => Some("run `nixos-rebuild boot`, which writes the boot entries anew"),
             Self::BootFiles { .. } => Some("run `nixos-rebuild boot`, which copies kernel and initrd anew"),
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Some("run it as root"),
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("run it as root")
+            }
             _ => None,
         }
     }

@@ -85,9 +85,18 @@ pub fn message_id(event: &Event) -> &'static str {
 pub fn priority(event: &Event) -> Priority {
     match event {
         Event::SafeMode { .. } => Priority::Critical,
-        Event::Refused { .. } | Event::AttemptFailed { .. } | Event::RollbackBegan { .. } | Event::RolledBack { .. } => Priority::Error,
+        Event::Refused { .. }
+        | Event::AttemptFailed { .. }
+        | Event::RollbackBegan { .. }
+        | Event::RolledBack { .. } => Priority::Error,
         Event::Inferred { .. } | Event::Unprotected { .. } | Event::Rebooting { .. } => Priority::Warning,
-        Event::Marked { .. } | Event::Superseded { .. } | Event::AttemptBegan { .. } | Event::AttemptInterrupted { .. } | Event::Confirmed { .. } | Event::Adopted { .. } | Event::Pinned { .. } => Priority::Notice,
+        Event::Marked { .. }
+        | Event::Superseded { .. }
+        | Event::AttemptBegan { .. }
+        | Event::AttemptInterrupted { .. }
+        | Event::Confirmed { .. }
+        | Event::Adopted { .. }
+        | Event::Pinned { .. } => Priority::Notice,
     }
 }
 
@@ -95,11 +104,21 @@ pub fn priority(event: &Event) -> Priority {
 #[must_use]
 pub fn describe(event: &Event) -> String {
     match event {
-        Event::Marked { toplevel, landing } => format!("{toplevel} is a trial: the next boot starts it once, {landing} stays the default"),
-        Event::Inferred { toplevel } => format!("{toplevel} runs, is not known and was not marked: it is a trial from now on"),
-        Event::Superseded { toplevel } => format!("{toplevel} is no trial any more: a later switch replaced it"),
-        Event::Unprotected { toplevel } => format!("{toplevel} is not protected: there is no known-good generation with a boot entry to come back to"),
-        Event::Refused { toplevel } => format!("{toplevel} failed on this host and is quarantined: it does not become the default"),
+        Event::Marked { toplevel, landing } => {
+            format!("{toplevel} is a trial: the next boot starts it once, {landing} stays the default")
+        }
+        Event::Inferred { toplevel } => {
+            format!("{toplevel} runs, is not known and was not marked: it is a trial from now on")
+        }
+        Event::Superseded { toplevel } => {
+            format!("{toplevel} is no trial any more: a later switch replaced it")
+        }
+        Event::Unprotected { toplevel } => format!(
+            "{toplevel} is not protected: there is no known-good generation with a boot entry to come back to"
+        ),
+        Event::Refused { toplevel } => {
+            format!("{toplevel} failed on this host and is quarantined: it does not become the default")
+        }
         Event::AttemptBegan { attempt, toplevel, .. } => format!("attempt {attempt} of {toplevel} begins"),
         Event::AttemptFailed { failures, max_failures, toplevel, cause, .. } => {
             let cause = describe_cause(cause);
@@ -110,7 +129,9 @@ pub fn describe(event: &Event) -> String {
             format!("the attempt of {toplevel} ended by {shutdown}, which was asked for: it does not count")
         }
         Event::Confirmed { toplevel, .. } => format!("{toplevel} is confirmed and becomes the default"),
-        Event::Adopted { toplevel } => format!("{toplevel} reached multi-user.target and is known to work here"),
+        Event::Adopted { toplevel } => {
+            format!("{toplevel} reached multi-user.target and is known to work here")
+        }
         Event::Rebooting { automatic_reboots, cause, toplevel } => {
             let cause = describe_reboot(*cause);
             format!("rebooting by ourselves (automatic reboot {automatic_reboots}), {cause}: {toplevel}")
@@ -134,7 +155,9 @@ pub fn describe_cause(cause: &Cause) -> String {
         }
         Cause::Vanished => "it stopped without a word: a panic, a hang and a reset, or power loss".to_owned(),
         Cause::UnitFailed { units } => format!("{} failed, which takes the machine down", units.join(", ")),
-        Cause::Interrupted { times } => format!("it was rebooted {times} times in a row before it was confirmed"),
+        Cause::Interrupted { times } => {
+            format!("it was rebooted {times} times in a row before it was confirmed")
+        }
         Cause::Unknown(_) => "a cause that a newer build recorded".to_owned(),
     }
 }
@@ -186,6 +209,8 @@ mod tests {
         assert_eq!(declared.iter().collect::<BTreeSet<_>>().len(), declared.len());
         assert_eq!(declared.iter().collect::<BTreeSet<_>>(), explained.iter().collect::<BTreeSet<_>>());
         let entries = catalog.split("\n-- ").skip(1);
-        assert!(entries.clone().all(|entry| entry.contains("\nSubject: ") && entry.trim().lines().count() > 4));
+        assert!(
+            entries.clone().all(|entry| entry.contains("\nSubject: ") && entry.trim().lines().count() > 4)
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! Everything golden-generation does, behind one trait.
 //!
 //! [`operation`] holds what the programs do, [`Host`] every effect that takes. [`LinuxHost`] is the real machine,
-//! [`simulated`] one that can be crashed after any effect.
+//! [`simulated`] one that can be crashed after any effect; [`command`] is what all command lines share.
 
+pub mod command;
 mod config;
 mod durable;
 mod error;
@@ -25,7 +26,7 @@ pub use error::Error;
 pub use exit::Exit;
 pub use history::{Line, read_history};
 pub use host::{Comparison, Host, LockGuard, Output};
-pub use journal::{Priority, Trouble, describe, message_id, priority};
+pub use journal::{Priority, Trouble, describe, describe_cause, describe_reason, message_id, priority};
 pub use linux::LinuxHost;
 pub use profile::{golden, system};
 pub use store::{Reading, Store};

@@ -30,7 +30,8 @@ const EFI_ATTRIBUTES: [u8; 4] = [7, 0, 0, 0];
 /// Mode of the suite's own files.
 const PRIVATE: u32 = 0o600;
 /// Where programs are when a unit's `PATH` does not name them, as on NixOS.
-const PROGRAMS: [&str; 4] = ["/run/current-system/sw/bin", "/nix/var/nix/profiles/default/bin", "/usr/bin", "/bin"];
+const PROGRAMS: [&str; 4] =
+    ["/run/current-system/sw/bin", "/nix/var/nix/profiles/default/bin", "/usr/bin", "/bin"];
 
 /// The machine whose files are below a directory; `/` for this one.
 #[derive(Debug, Clone)]
@@ -221,7 +222,8 @@ impl Host for LinuxHost {
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard + '_>> {
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(PRIVATE).open(self.resolve(path)?)?;
+        let file =
+            options.write(true).create(true).truncate(false).mode(PRIVATE).open(self.resolve(path)?)?;
         let deadline = Instant::now() + LOCK_WAIT;
         loop {
             match FileExt::try_lock_exclusive(&file) {

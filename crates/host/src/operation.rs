@@ -95,8 +95,12 @@ pub fn roll_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
     let seen = system::see(host, None)?;
     // Without the lock: the installer marks.
-    session(host, options, &ledger, &seen)
-        .execute(&decide(&ledger, &seen, &options.policy, &Moment::RollBack))?;
+    session(host, options, &ledger, &seen).execute(&decide(
+        &ledger,
+        &seen,
+        &options.policy,
+        &Moment::RollBack,
+    ))?;
     act(host, options, &Moment::RolledBack)
 }
 

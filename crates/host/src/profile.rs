@@ -42,7 +42,9 @@ fn read_link(host: &dyn Host, path: &Path) -> Result<Option<PathBuf>, Error> {
     match host.read_link(path) {
         Ok(target) => Ok(Some(target)),
         // Not there, or not a link.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
+            Ok(None)
+        }
         Err(error) => Err(Error::io("read", path)(error)),
     }
 }
@@ -77,9 +79,7 @@ pub(crate) fn install_loader(host: &dyn Host, toplevel: &Toplevel) -> Result<(),
 /// Every store path that this toplevel needs is there.
 pub(crate) fn check_closure(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
     let paths = run(host, "nix-store", &["--query", "--requisites", toplevel.as_str()])?;
-    let is_missing = |path: &&str| {
-        matches!(host.read_link(Path::new(path)), Err(error) if error.kind() == io::ErrorKind::NotFound)
-    };
+    let is_missing = |path: &&str| matches!(host.read_link(Path::new(path)), Err(error) if error.kind() == io::ErrorKind::NotFound);
     match paths.lines().find(is_missing) {
         Some(missing) => Err(Error::Closure { toplevel: toplevel.clone(), missing: missing.to_owned() }),
         None => Ok(()),

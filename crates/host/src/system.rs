@@ -23,7 +23,9 @@ pub fn see(host: &dyn Host, loader: Option<Loader>) -> Result<Seen, Error> {
 pub(crate) fn booted(host: &dyn Host) -> Result<Option<Toplevel>, Error> {
     match host.read_link(Path::new(BOOTED)) {
         Ok(target) => Ok(target.to_str().and_then(|path| path.parse().ok())),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
+            Ok(None)
+        }
         Err(error) => Err(Error::io("read", BOOTED)(error)),
     }
 }

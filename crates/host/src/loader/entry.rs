@@ -45,7 +45,8 @@ impl Entry {
     /// Whether the loader means this entry by `id`, which may carry counters or lack its suffix.
     #[must_use]
     pub fn is_called(&self, id: &str) -> bool {
-        let id = if id.to_ascii_lowercase().ends_with(".conf") { id.to_owned() } else { format!("{id}.conf") };
+        let id =
+            if id.to_ascii_lowercase().ends_with(".conf") { id.to_owned() } else { format!("{id}.conf") };
         without_counters(&id).eq_ignore_ascii_case(&self.id())
     }
 }

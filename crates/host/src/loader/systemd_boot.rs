@@ -124,7 +124,10 @@ impl<'a> SystemdBoot<'a> {
         }
         let damaged = |why: String| Error::BootFiles { toplevel: entry.toplevel.clone(), why };
         if may_go_on {
-            return Err(damaged(format!("{} is damaged and holds secrets that only NixOS can add", file.display())));
+            return Err(damaged(format!(
+                "{} is damaged and holds secrets that only NixOS can add",
+                file.display()
+            )));
         }
         durable::replace_with_copy(self.host, store, &file).map_err(|error| damaged(error.chain()))?;
         if whole()? { Ok(()) } else { Err(damaged(format!("{} cannot be repaired", file.display()))) }

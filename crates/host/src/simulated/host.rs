@@ -14,7 +14,7 @@ use super::disk::Bytes;
 use super::tree::resolve;
 use super::world::{ESP, VAR, World};
 use crate::operation::Options;
-use crate::{Comparison, Host, LockGuard, Output};
+use crate::{Comparison, Host, LockGuard, Output, Trouble};
 
 /// A [`Host`] that counts effects, can crash after any of them and can make any of them fail.
 pub struct SimulatedHost {
@@ -77,8 +77,8 @@ pub enum Effect {
 pub enum Said {
     /// Something that happened.
     Told(Event),
-    /// Trouble, with its `MESSAGE_ID`.
-    Complained(String, String),
+    /// Trouble.
+    Complained(Trouble, String),
 }
 
 impl SimulatedHost {
@@ -286,7 +286,9 @@ impl Host for SimulatedHost {
         let path = world.resolve(path, false)?;
         match world.tree_of(&path).read_link(&path) {
             Some(target) => Ok(target.to_owned()),
-            None if world.bytes(&path).is_ok() || world.tree_of(&path).exists(&path) => Err(io::ErrorKind::InvalidInput.into()),
+            None if world.bytes(&path).is_ok() || world.tree_of(&path).exists(&path) => {
+                Err(io::ErrorKind::InvalidInput.into())
+            }
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -376,6 +378,9 @@ impl Host for SimulatedHost {
         if path.starts_with("/run") || path.starts_with("/nix") {
             return self.powered();
         }
+        if self.list(path).is_ok() {
+            return Ok(());
+        }
         self.effect(
             || Effect::CreateDirectory(path.to_owned()),
             |world| {
@@ -456,7 +461,7 @@ impl Host for SimulatedHost {
 
     fn complain(&self, trouble: crate::Trouble, text: &str) {
         if !self.crashed.get() {
-            self.said.borrow_mut().push(Said::Complained(trouble.message_id().to_owned(), text.to_owned()));
+            self.said.borrow_mut().push(Said::Complained(trouble, text.to_owned()));
         }
     }
 

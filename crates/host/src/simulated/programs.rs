@@ -69,12 +69,16 @@ fn failure(stderr: String) -> Output {
 fn systemctl(world: &World, arguments: &[&str]) -> Option<String> {
     let going_down = world.going_down.as_ref();
     match arguments {
-        ["is-system-running"] => Some(if going_down.is_some() { "stopping\n" } else { "running\n" }.to_owned()),
+        ["is-system-running"] => {
+            Some(if going_down.is_some() { "stopping\n" } else { "running\n" }.to_owned())
+        }
         ["list-jobs", "--no-legend", "--plain"] => {
             let target = going_down.map(|down| format!("12 {} start waiting\n", down.target));
             Some(target.unwrap_or_default())
         }
-        ["show", properties, "*"] if properties.starts_with("--property=Id,ActiveState,Result,FailureAction") => {
+        ["show", properties, "*"]
+            if properties.starts_with("--property=Id,ActiveState,Result,FailureAction") =>
+        {
             let units = going_down.map(|down| down.failed_units.as_slice()).unwrap_or_default();
             let show = |unit: &String| {
                 format!(

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use golden_host::command::{Common, finish, parse};
 use golden_host::{Exit, operation};
-use golden_units::{Common, finish, parse};
 
 /// Count this boot if it is an attempt of a trial, and roll back if there were too many
 ///

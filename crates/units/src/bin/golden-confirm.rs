@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use golden_host::command::{self, Common};
 use golden_host::{Exit, operation};
-use golden_units::Common;
 
 /// Record that the booted generation is healthy
 ///
@@ -17,7 +17,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    golden_units::run(
+    command::run(
         |arguments: &Arguments| &arguments.common,
         |host, options, _| operation::confirm(host, options),
     )

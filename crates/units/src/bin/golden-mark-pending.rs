@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use golden_core::Toplevel;
+use golden_host::command::{self, Common};
 use golden_host::{Exit, operation};
-use golden_units::Common;
 
 /// Make the system that was just installed a trial
 ///
@@ -22,7 +22,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    golden_units::run(
+    command::run(
         |arguments: &Arguments| &arguments.common,
         |host, options, arguments| operation::mark(host, options, &arguments.toplevel),
     )

@@ -336,7 +336,7 @@ impl Runner {
         if let Err(error) = result {
             let causes = std::iter::successors(error.source(), |&cause| cause.source());
             let chain = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-            self.say(2, &format!("{}: error: {chain}", program.name()));
+            self.say(2, &format!("{}: error: {}", program.name(), timeline::short(&chain)));
         }
         Ok(())
     }

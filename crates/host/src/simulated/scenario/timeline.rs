@@ -1,58 +1,24 @@
 //! What a machine looks like in one line.
 
-use golden_core::{
-    Arming, Attempt, Cause, End, Event, Ledger, RebootCause, SafeModeReason, Shutdown, Toplevel, Trial,
-};
+use golden_core::{Arming, Attempt, Cause, End, Ledger, SafeModeReason, Shutdown, Toplevel, Trial};
 
+use crate::describe;
 use crate::simulated::{Said, World, foresee, golden_profile, system_profile};
 
-/// What a program told the journal.
+/// What a program told the journal, without the part of a store path that says nothing to a reader.
 pub(super) fn said(said: &Said) -> String {
-    match said {
-        Said::Told(event) => told(event),
+    short(&match said {
+        Said::Told(event) => describe(event),
         Said::Complained(_, text) => text.clone(),
-    }
+    })
 }
 
-fn told(event: &Event) -> String {
-    match event {
-        Event::Marked { toplevel, landing } => {
-            format!("{} is a trial, {} is what it comes back to", toplevel.short(), landing.short())
-        }
-        Event::Inferred { toplevel } => format!("{} runs and nobody marked it: a trial", toplevel.short()),
-        Event::Superseded { toplevel } => {
-            format!("the trial of {} is over: another switch", toplevel.short())
-        }
-        Event::Unprotected { toplevel } => {
-            format!("{} is no trial: there is nothing to come back to", toplevel.short())
-        }
-        Event::Refused { toplevel } => format!("{} failed here before: refused", toplevel.short()),
-        Event::AttemptBegan { toplevel, attempt, .. } => format!("attempt {attempt} of {}", toplevel.short()),
-        Event::AttemptFailed { toplevel, failures, max_failures, cause: why, .. } => {
-            format!(
-                "an attempt of {} failed ({failures} of {max_failures}): {}",
-                toplevel.short(),
-                cause(why)
-            )
-        }
-        Event::AttemptInterrupted { toplevel, shutdown, .. } => {
-            format!("the attempt of {} ends innocently: {}", toplevel.short(), kind(*shutdown))
-        }
-        Event::Confirmed { toplevel, .. } => format!("{} is confirmed", toplevel.short()),
-        Event::Adopted { toplevel } => format!("{} is healthy and now known", toplevel.short()),
-        Event::Rebooting { cause, toplevel, automatic_reboots } => {
-            let why = match cause {
-                RebootCause::Retry => "the next attempt of",
-                RebootCause::RollBack => "the rollback to",
-            };
-            format!("reboot for {why} {} (automatic reboot {automatic_reboots})", toplevel.short())
-        }
-        Event::RollbackBegan { from, to } => format!("roll back from {} to {}", from.short(), to.short()),
-        Event::RolledBack { from, to } => format!("rolled back from {} to {}", from.short(), to.short()),
-        Event::Pinned { toplevel, forced: false } => format!("{} is golden", toplevel.short()),
-        Event::Pinned { toplevel, forced: true } => format!("{} is golden by force", toplevel.short()),
-        Event::SafeMode { reason } => format!("safe mode: {}", safe_mode(reason)),
-    }
+/// The text with systems by their names instead of their store paths.
+pub(super) fn short(text: &str) -> String {
+    const STORE: &str = "/nix/store/";
+    let mut parts = text.split(STORE);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once('-').map_or(part, |(_, name)| name))
 }
 
 /// The ledger in one line.

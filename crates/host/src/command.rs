@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::operation::{Options, STATE_DIR};
+use crate::{Error, Exit, Host, LinuxHost, load_policy};
 use clap::Parser;
-use golden_host::operation::{Options, STATE_DIR};
-use golden_host::{Error, Exit, Host, LinuxHost, load_policy};
 
 /// Options that every program takes.
 #[derive(Debug, Clone, clap::Args)]

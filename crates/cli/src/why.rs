@@ -1,0 +1,78 @@
+//! `golden why`: the chain of attempts.
+
+use std::fmt::Write;
+
+use golden_core::{Attempt, BootId, End, Ledger, Quarantined, Toplevel};
+use golden_host::command::Common;
+use golden_host::{Error, Reading, Store, describe_cause};
+use serde::Serialize;
+
+/// Version of the JSON answer.
+const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+struct Why<'a> {
+    schema: u32,
+    /// What failed; nothing has, if this is empty.
+    failed: Option<&'a Toplevel>,
+    /// Where the machine came back to, or will.
+    landed_on: Option<&'a Toplevel>,
+    attempts: &'a [Attempt],
+}
+
+pub(crate) fn run(common: &Common, of: Option<&str>, json: bool) -> Result<String, Error> {
+    let ledger = match Store::new(&common.host(), &common.state_dir).read()? {
+        Reading::Whole(ledger) => *ledger,
+        Reading::Missing => Ledger::default(),
+        Reading::Corrupt(why) => return Ok(format!("the ledger is not readable: {why}\n")),
+    };
+    let why = why(&ledger, of);
+    Ok(if json { crate::print::json(&why) } else { in_words(&why) })
+}
+
+fn why<'a>(ledger: &'a Ledger, of: Option<&str>) -> Why<'a> {
+    let trial = ledger.trial.iter().map(|trial| (&trial.toplevel, trial.attempts.as_slice()));
+    let failed = |quarantined: &'a Quarantined| (&quarantined.toplevel, quarantined.attempts.as_slice());
+    let mut candidates = trial.chain(ledger.quarantine.iter().rev().map(failed));
+    let found = candidates.find(|(toplevel, attempts)| of.is_none_or(|of| is_meant(of, toplevel, attempts)));
+    let rolled_back = ledger.rolled_back.iter().map(|done| (&done.from, &done.to));
+    let rollback = ledger.rollback.iter().map(|begun| (&begun.from, &begun.to));
+    let mut landings = rolled_back.chain(rollback);
+    let landed_on =
+        found.and_then(|(toplevel, _)| landings.find(|(from, _)| *from == toplevel).map(|(_, to)| to));
+    Why {
+        schema: SCHEMA,
+        failed: found.map(|(toplevel, _)| toplevel),
+        landed_on,
+        attempts: found.map_or(&[], |(_, attempts)| attempts),
+    }
+}
+
+fn is_meant(of: &str, toplevel: &Toplevel, attempts: &[Attempt]) -> bool {
+    let boot = of.parse::<BootId>().ok();
+    toplevel.as_str().contains(of) || boot.is_some() && attempts.iter().any(|attempt| attempt.boot == boot)
+}
+
+fn in_words(why: &Why) -> String {
+    let Some(failed) = why.failed else { return "no trial has failed on this machine\n".to_owned() };
+    let mut text = match why.landed_on {
+        Some(landing) => format!("Rolled back from {failed}\nto {landing}.\n"),
+        None => format!("{failed}:\n"),
+    };
+    for (index, attempt) in why.attempts.iter().enumerate() {
+        let end = match &attempt.end {
+            Some(End::Failed { cause }) => format!("failed: {}", describe_cause(cause)),
+            Some(End::Innocent { .. }) => {
+                "was interrupted by an orderly shutdown, which does not count".to_owned()
+            }
+            Some(End::Unknown(_)) => "ended in a way that a newer build recorded".to_owned(),
+            None => "runs".to_owned(),
+        };
+        let boot = attempt.boot.as_ref().map_or("unseen boot".to_owned(), |boot| format!("boot {boot}"));
+        let _ = writeln!(text, "Attempt {} ({boot}) {end}.", index + 1);
+    }
+    if why.landed_on.is_some() {
+        text.push_str("It is quarantined. Mend the configuration and deploy again.\n");
+    }
+    text
+}
