@@ -119,7 +119,10 @@ const EXPECTATIONS: &[&str] = &[
 
 impl<'a> Words<'a> {
     fn statement(&mut self) -> Result<Statement, ScenarioError> {
-        if self.rest.get(1).is_some_and(|second| BEHAVIOURS.contains(&second.trim_end_matches(','))) {
+        let is_word = self.rest.front().is_some_and(|first| STATEMENTS.contains(first));
+        let behaves =
+            self.rest.get(1).is_some_and(|second| BEHAVIOURS.contains(&second.trim_end_matches(',')));
+        if behaves && !is_word {
             return self.behave();
         }
         let first = self.one_of(STATEMENTS, "a statement or the name of a system and how it behaves")?;
@@ -255,7 +258,8 @@ impl<'a> Words<'a> {
     fn system(&mut self) -> Result<System, ScenarioError> {
         let expected = "the name of a system (lower-case letters, digits and dashes)";
         let word = self.next(expected)?;
-        System::parse(word).ok_or_else(|| self.unexpected(expected, word, &[]))
+        let name = System::parse(word).filter(|_| !STATEMENTS.contains(&word));
+        name.ok_or_else(|| self.unexpected(expected, word, &[]))
     }
 
     fn number(&mut self) -> Result<u32, ScenarioError> {

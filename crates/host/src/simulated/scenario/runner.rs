@@ -15,6 +15,7 @@ use super::timeline;
 use crate::operation::Options;
 use crate::simulated::{
     Choice, ESP, GoingDown, Program, SimulatedHost, Start, VAR, Why, World, boot_id, collect, install, start,
+    system_profile,
 };
 
 /// Boots of one statement after which nobody waits for an end any more.
@@ -88,7 +89,7 @@ impl Runner {
                 })
             });
         }
-        self.say(0, &line.text);
+        self.say(0, &format!("> {}", line.text));
         let sets_trouble = matches!(line.statement, Statement::Trouble { .. });
         self.statement(&line.statement).map_err(impossible)?;
         if !sets_trouble {
@@ -149,7 +150,7 @@ impl Runner {
     }
 
     fn install(&mut self, system: &System) -> Played {
-        if self.boots > 0 || !self.last_state.is_empty() {
+        if self.host.change(|world| world.current(&system_profile()).is_some()) {
             return Err("the machine has a system already".to_owned());
         }
         let state_dir = self.host.options().state_dir;
@@ -377,7 +378,8 @@ impl Runner {
         };
         let loader = timeline::loader(&self.host.world());
         let state = format!("  = {power}\n    loader: {loader}\n    ledger: {ledger}\n");
-        if state != self.last_state {
+        let is_installed = self.host.change(|world| world.current(&system_profile()).is_some());
+        if is_installed && state != self.last_state {
             self.timeline.push_str(&state);
             self.last_state = state;
         }
