@@ -1,2 +1,72 @@
-//! Stub.
-fn main() {}
+//! What a developer and an owner run from a checkout: `cargo xtask test`, `cargo xtask demo`, `cargo xtask vm`.
+
+mod check;
+mod tally;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use golden_vm_tests::claims;
+
+/// Test and demonstrate golden-generation
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Set up and pass all tests, the fast ones first
+    Test {
+        /// Leave out what needs a virtual machine; they are counted as skipped
+        #[arg(long)]
+        no_vm: bool,
+    },
+    /// Boot a broken generation in a virtual machine and watch it come back
+    Demo,
+    /// Claims that only a boot can prove
+    Vm {
+        #[command(subcommand)]
+        task: Vm,
+    },
+}
+
+#[derive(Subcommand)]
+enum Vm {
+    /// List them
+    List,
+    /// Run one, or all with --all
+    Run {
+        /// As `list` names it
+        #[arg(required_unless_present = "all")]
+        name: Option<String>,
+        /// Run all of them
+        #[arg(long, conflicts_with = "name")]
+        all: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Test { no_vm } => check::all(!no_vm),
+        Task::Demo => golden_vm_tests::demo::run(),
+        Task::Vm { task: Vm::List } => {
+            claims::list();
+            Ok(true)
+        }
+        Task::Vm { task: Vm::Run { name, .. } } => claims::run(name.as_deref()).map(|counts| {
+            println!("{} passed, {} failed", counts.passed, counts.failed);
+            counts.failed == 0
+        }),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,11 @@
-//! VM harness.
+//! What only a boot can prove: a real firmware, boot loader, kernel, systemd and Nix in a virtual machine.
+
+pub mod claims;
+pub mod demo;
+mod guest;
+mod image;
+mod machine;
+mod roots;
+mod shell;
+mod story;
+mod suite;

@@ -1,0 +1,106 @@
+//! Switches that work and that do not.
+
+use anyhow::{Result, ensure};
+
+use super::Setting;
+use crate::story::Story;
+
+/// Everything that a healthy reboot must leave alone.
+const UNTOUCHED: &str = "cd /; stat -c '%n %i %s %Y' /var/lib/golden-generation/ledger.json; \
+    sha256sum /var/lib/golden-generation/ledger.json; \
+    find /boot -type f ! -name 'random-seed' -printf '%p %s %T@\\n' | sort; find /boot -type f -exec sha256sum {} + | sort";
+
+pub(super) fn good_switch(setting: &Setting, name: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    let (a, b) = (story.toplevel("good-a")?, story.toplevel("good-b")?);
+    story.deploy("good-b")?;
+    let ledger = story.ledger()?;
+    ensure!(ledger["trial"]["toplevel"] == b, "good-b was not marked: {ledger}");
+    ensure!(ledger["trial"]["arming"] == "armed", "good-b was not armed: {ledger}");
+    ensure!(story.default()? == a, "the default is not golden while the trial waits");
+    ensure!(story.one_shot()? == "nixos-generation-2.conf", "the one-shot is {}", story.one_shot()?);
+    story.reboot()?;
+    story.expect(&["boot good-b", "up good-b"])?;
+    let ledger = story.ledger()?;
+    ensure!(ledger["trial"].is_null(), "the trial is not over: {ledger}");
+    ensure!(
+        ledger["confirmed"].as_array().and_then(|all| all.last()).is_some_and(|last| last["toplevel"] == b)
+    );
+    ensure!(story.default()? == b, "the default is not what was confirmed");
+    ensure!(story.one_shot()?.is_empty(), "something is still armed: {}", story.one_shot()?);
+    let before = story.run(UNTOUCHED)?;
+    for _ in 0..10 {
+        story.reboot()?;
+        story.expect(&["boot good-b", "up good-b"])?;
+    }
+    let after = story.run(UNTOUCHED)?;
+    ensure!(before == after, "ten reboots changed something:\n{before}\n--\n{after}");
+    story.epilogue()?;
+    Ok(story)
+}
+
+pub(super) fn broken_unit(setting: &Setting, name: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    story.deploy("broken-unit")?;
+    story.reboot()?;
+    story.expect(&["boot broken-unit", "boot broken-unit", "boot good-a", "up good-a"])?;
+    let failed = story.toplevel("broken-unit")?;
+    let ledger = story.ledger()?;
+    let attempts = ledger["quarantine"][0]["attempts"].as_array().cloned().unwrap_or_default();
+    ensure!(ledger["quarantine"][0]["toplevel"] == failed, "it is not quarantined: {ledger}");
+    ensure!(attempts.len() == 2, "there were {} attempts: {ledger}", attempts.len());
+    for attempt in &attempts {
+        let units = &attempt["end"]["cause"]["units"];
+        ensure!(units[0] == "required.service", "the cause is not the unit: {ledger}");
+    }
+    let why = story.run("golden why")?;
+    ensure!(
+        why.matches("required.service failed").count() == 2,
+        "golden why does not name the causes:\n{why}"
+    );
+    story.epilogue()?;
+    Ok(story)
+}
+
+pub(super) fn panic(setting: &Setting, name: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    let golden = story.toplevel("good-a")?;
+    story.deploy("panic")?;
+    ensure!(story.default()? == golden, "the default is not golden while the trial waits");
+    story.reboot()?;
+    story.expect(&["panic", "boot good-a", "panic", "boot good-a", "up good-a"])?;
+    ensure!(story.default()? == golden, "the default is not golden after the rollback");
+    let ledger = story.ledger()?;
+    let attempts = ledger["quarantine"][0]["attempts"].as_array().cloned().unwrap_or_default();
+    ensure!(attempts.len() == 2, "there were {} attempts: {ledger}", attempts.len());
+    let history = story.history()?;
+    let told = |event: &str| history.iter().filter(|told| *told == event).count();
+    ensure!(told("rebooting") == 1, "history does not know the one automatic reboot: {history:?}");
+    ensure!(told("attempt-failed") == 2, "history does not know both attempts: {history:?}");
+    story.epilogue()?;
+    Ok(story)
+}
+
+pub(super) fn person_reboots(setting: &Setting, name: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    let slow = story.toplevel("slow")?;
+    story.deploy("slow")?;
+    story.reboot()?;
+    for _ in 0..3 {
+        story.expect(&["boot slow", "waits"])?;
+        story.reboot()?;
+    }
+    story.expect(&["boot slow", "waits"])?;
+    let ledger = story.ledger()?;
+    let attempts = ledger["trial"]["attempts"].as_array().cloned().unwrap_or_default();
+    let innocent = attempts.iter().filter(|attempt| attempt["end"]["kind"] == "innocent").count();
+    ensure!(
+        (attempts.len(), innocent) == (4, 3),
+        "the attempts are not three innocent ones and one: {ledger}"
+    );
+    story.run("touch /run/go-on")?;
+    story.expect(&["up slow"])?;
+    ensure!(story.default()? == slow, "the default is not what was confirmed");
+    story.epilogue()?;
+    Ok(story)
+}

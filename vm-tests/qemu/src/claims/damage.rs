@@ -1,0 +1,68 @@
+//! Power cuts and files that are not what they were.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::Setting;
+use crate::story::{Story, deploy};
+
+/// When the plug is pulled, after the switch began to mark: around the time that the mark's writes take.
+const CUTS_MILLIS: [u64; 4] = [0, 40, 120, 300];
+
+pub(super) fn power_cut(setting: &Setting, name: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    for cut in CUTS_MILLIS {
+        // Says so on the console right before the mark starts to write.
+        let switch = deploy("good-b").replace(
+            "$top/bin/switch",
+            "mv /usr/bin/golden-mark-pending /run/real; \
+             printf '%s\\n' '#!/bin/bash' 'echo golden-vm: marks > /dev/ttyS0' 'exec /run/real \"$@\"' > /run/mark; \
+             chmod +x /run/mark; ln -s /run/mark /usr/bin/golden-mark-pending; $top/bin/switch",
+        );
+        story.guest()?.send(&switch)?;
+        story.expect(&["marks"])?;
+        std::thread::sleep(Duration::from_millis(cut));
+        story.cut_power()?;
+        let booted = story.next()?;
+        ensure!(booted == "boot good-a" || booted == "boot good-b", "{booted} is none of the legal ones");
+        story.expect(&[&booted.replace("boot", "up")])?;
+        story.ledger()?;
+        let known = story
+            .run("cat /boot/EFI/other/other.efi; grep -c 'Another OS' /boot/loader/entries/other.conf")?;
+        ensure!(known == "not ours\n1", "somebody else's boot entry was touched: {known}");
+        // Back to where it began.
+        story.run(&format!("set -e; {}", deploy("good-a")))?;
+        story.reboot()?;
+        story.expect(&["boot good-a", "up good-a"])?;
+        story.run("golden status")?;
+    }
+    story.epilogue()?;
+    Ok(story)
+}
+
+pub(super) fn damaged_ledger(setting: &Setting, name: &str) -> Result<Story> {
+    const LEDGER: &str = "/var/lib/golden-generation/ledger.json";
+    let mut story = setting.story(name)?;
+    let golden = story.toplevel("good-a")?;
+    for (number, damage) in ["printf '{\"format\": 1, \"conf'", "printf ''"].into_iter().enumerate() {
+        story.run(&format!("{damage} > {LEDGER}; sync"))?;
+        story.reboot()?;
+        story.expect(&["boot good-a", "up good-a"])?;
+        let kept = story.run("ls /var/lib/golden-generation/ | grep -c '^ledger.corrupt-'")?;
+        ensure!(kept == (number + 1).to_string(), "the corrupt ledger was not kept: {kept}");
+        let said = story.run("journalctl -b --no-pager -o cat | grep -c 'was not readable' || true")?;
+        ensure!(said != "0", "the journal does not say that the ledger was corrupt");
+        ensure!(story.ledger()?["confirmed"][0]["toplevel"] == golden, "what runs was not learnt anew");
+    }
+    let newer = r#"{"format": 9, "min_reader": 9, "revision": 7, "of": "the future"}"#;
+    story.run(&format!("printf '%s' '{newer}' > {LEDGER}; sync"))?;
+    story.reboot()?;
+    story.expect(&["boot good-a", "up good-a"])?;
+    ensure!(story.run(&format!("cat {LEDGER}"))? == newer, "a ledger of a newer build was changed");
+    let said = story.run("journalctl -b --no-pager -o cat | grep -c 'newer build' || true")?;
+    ensure!(said != "0", "the journal does not say that the ledger is too new");
+    let pinned = story.run("readlink -f /nix/var/nix/profiles/system-profiles/golden")?;
+    ensure!(pinned == golden, "golden was lost");
+    Ok(story)
+}

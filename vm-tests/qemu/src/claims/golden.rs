@@ -1,0 +1,102 @@
+//! Golden, and a machine without us.
+
+use anyhow::{Result, ensure};
+
+use super::Setting;
+use crate::story::Story;
+
+pub(super) fn after_rollback(setting: &Setting, name: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    let (golden, failed) = (story.toplevel("good-a")?, story.toplevel("broken-unit")?);
+    story.deploy("broken-unit")?;
+    // Only the failed generation's own link keeps its closure now.
+    story.run("rm /nix/var/nix/gcroots/vm-broken-unit")?;
+    story.reboot()?;
+    story.expect(&["boot broken-unit", "boot broken-unit", "boot good-a", "up good-a"])?;
+    let profile = story.run("readlink -f /nix/var/nix/profiles/system")?;
+    ensure!(profile == golden, "the system profile points at {profile}");
+    ensure!(story.default()? == golden, "the default is not golden");
+    let ledger = story.ledger()?;
+    ensure!(ledger["quarantine"][0]["toplevel"] == failed, "it is not quarantined: {ledger}");
+    ensure!(ledger["rollback"].is_null(), "phase two is not done: {ledger}");
+    story.run(&format!("nix-store --check-validity {failed}; test -e {failed}/init"))?;
+    let history = story.history()?;
+    let failures = history.iter().filter(|event| *event == "attempt-failed").count();
+    ensure!(failures == 2, "history names {failures} failed attempts: {history:?}");
+    let status = story.run("golden status")?;
+    ensure!(status.starts_with("rolled-back\n"), "the status is:\n{status}");
+    let (refused, said) = story.guest()?.try_run(&format!("{failed}/bin/switch-to-configuration boot"))?;
+    ensure!(
+        refused != 0 && said.contains("quarantined"),
+        "the quarantined system was deployed again: {said}"
+    );
+    ensure!(story.default()? == golden, "a quarantined system became the default");
+    story.epilogue()?;
+    Ok(story)
+}
+
+pub(super) fn pin(setting: &Setting, name: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    let golden = story.toplevel("good-a")?;
+    story.deploy("slow")?;
+    story.reboot()?;
+    story.expect(&["boot slow", "waits"])?;
+    let (status, said) = story.guest()?.try_run("pin-golden")?;
+    ensure!(status == 77, "pin-golden exited with {status}: {said}");
+    ensure!(said.contains("never confirmed"), "pin-golden does not say why: {said}");
+    story.run("touch /run/go-on")?;
+    story.expect(&["up slow"])?;
+    story.run("rm /nix/var/nix/gcroots/vm-good-a; nix-collect-garbage -d >/dev/null 2>&1")?;
+    story.run("/nix/var/nix/profiles/system/bin/switch-to-configuration boot")?;
+    story.run(&format!("test -e {golden}/init; nix-store --check-validity {golden}"))?;
+    let entries = story.run(&format!("grep -l 'init={golden}/init' /boot/loader/entries/*.conf"))?;
+    ensure!(entries.contains("golden"), "golden has no boot entry: {entries}");
+    ensure!(
+        story.run("ls /nix/var/nix/profiles")?.matches("system-1-link").count() == 0,
+        "nothing was collected"
+    );
+    story.epilogue()?;
+    Ok(story)
+}
+
+pub(super) fn disabled(setting: &Setting, name: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    story.deploy("disabled")?;
+    let before = story.run("sha256sum /var/lib/golden-generation/*")?;
+    story.reboot()?;
+    story.expect(&["boot disabled", "up disabled"])?;
+    ensure!(story.run("sha256sum /var/lib/golden-generation/*")? == before, "something of ours ran");
+    let ran =
+        story.run("journalctl -b --no-pager _COMM=golden-boot-che + _COMM=golden-confirm -o cat | wc -l")?;
+    ensure!(ran == "0", "something of ours spoke");
+    for unit in ["golden-boot-check", "golden-confirm", "golden-rollback", "golden-shutdown"] {
+        let state = story.run(&format!("systemctl show -P ConditionResult {unit}"))?;
+        ensure!(state == "no", "{unit} was started: {state}");
+    }
+    story.epilogue()?;
+    Ok(story)
+}
+
+pub(super) fn without_us(setting: &Setting, name: &str) -> Result<Story> {
+    let mut story = Story::begin(&setting.image, name, None, false)?;
+    story.expect(&["boot good-a", "up good-a"])?;
+    story.deploy("good-b")?;
+    let b = story.toplevel("good-b")?;
+    ensure!(story.default()? == b, "the installer of the test does not work");
+    let without = story.run("cat /boot/loader/loader.conf; ls /boot/loader/entries")?;
+    story.power_off()?;
+    drop(story);
+    // The same with the suite and no ledger: the switch and the boot leave the loader exactly as it was without.
+    let mut story = Story::begin(&setting.image, name, None, true)?;
+    story.expect(&["boot good-a"])?;
+    story.expect(&["up good-a"])?;
+    story.run("rm -r /var/lib/golden-generation")?;
+    story.deploy("good-b")?;
+    let with = story.run("cat /boot/loader/loader.conf; ls /boot/loader/entries")?;
+    ensure!(with == without, "the loader differs:\n{with}\n--\n{without}");
+    ensure!(story.one_shot()?.is_empty(), "something is armed");
+    story.reboot()?;
+    story.expect(&["boot good-b", "up good-b"])?;
+    story.epilogue()?;
+    Ok(story)
+}

@@ -1,0 +1,84 @@
+//! Two Debian 13 trees: the tools of the host (QEMU, its firmware) and the root file system of the guest. The same on
+//! every distribution.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{cache, fingerprint, progress, run, script};
+
+/// Packages of the host's own distribution.
+const HOST_PACKAGES: [&str; 6] =
+    ["debian-archive-keyring", "dosfstools", "e2fsprogs", "fdisk", "mmdebstrap", "mtools"];
+/// What they bring, to see whether they are there.
+const HOST_PROGRAMS: [&str; 5] = ["mkfs.vfat", "mke2fs", "sfdisk", "mmdebstrap", "mcopy"];
+const TOOLS: &str = "qemu-system-x86,qemu-utils,ovmf";
+const GUEST: &str = "systemd,systemd-sysv,systemd-boot,udev,dbus,nix-bin,linux-image-cloud-amd64,busybox-static,kmod,\
+                     cpio,xz-utils,sqlite3";
+/// Where the guest's packages come from if the host's are not Debian's.
+const MIRROR: &str = "http://deb.debian.org/debian";
+const SUITE: &str = "trixie";
+
+/// Make sure that the host has what building needs.
+///
+/// Installs it as root; names the command for anybody else.
+pub(crate) fn set_up_host() -> Result<()> {
+    let present = |program: &&&str| {
+        ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].iter().any(|at| Path::new(at).join(program).exists())
+    };
+    let complete = HOST_PROGRAMS.iter().filter(present).count() == HOST_PROGRAMS.len();
+    if !nix::unistd::geteuid().is_root() {
+        bail!("the virtual machines are built as root; run: sudo -E cargo xtask …");
+    }
+    if complete && Path::new("/usr/share/keyrings/debian-archive-keyring.gpg").exists() {
+        return Ok(());
+    }
+    progress(&format!("installing {}", HOST_PACKAGES.join(", ")));
+    run(Command::new("apt-get").args(["update", "-q"]))?;
+    let install = ["install", "-qy", "--no-install-recommends"];
+    let mut command = Command::new("apt-get");
+    run(command.env("DEBIAN_FRONTEND", "noninteractive").args(install).args(HOST_PACKAGES)).map(drop)
+}
+
+/// The tree with QEMU in it.
+pub(crate) fn tools() -> Result<PathBuf> {
+    tree("tools", TOOLS)
+}
+
+/// The tree with the guest's root in it.
+pub(crate) fn guest() -> Result<PathBuf> {
+    tree("guest", GUEST)
+}
+
+/// Built under another name first: an interrupted one is never taken for a whole one.
+fn tree(name: &str, packages: &str) -> Result<PathBuf> {
+    let key = fingerprint(&[packages.into(), SUITE.into()]);
+    let tree = cache().join(format!("{name}-{key}"));
+    if tree.exists() {
+        return Ok(tree);
+    }
+    progress(&format!("making the {name} tree from Debian {SUITE} packages, about half a minute"));
+    fs::create_dir_all(cache())?;
+    let partial = cache().join(format!("{name}.partial"));
+    script("rm -rf --one-file-system \"$1\"", &[&partial])?;
+    let mut command = Command::new("mmdebstrap");
+    command.args(["--quiet", "--mode=root", "--variant=minbase", "--format=directory"]);
+    command.args(["--aptopt=Apt::Install-Recommends \"false\"", &format!("--include={packages}")]);
+    run(command.arg(SUITE).arg(&partial).arg(mirror()))?;
+    fs::rename(&partial, &tree).context("cannot put the tree in place")?;
+    Ok(tree)
+}
+
+/// The mirror of the machine's own package sources, if those are Debian's.
+fn mirror() -> String {
+    let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
+    files.extend(
+        fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|file| file.path()),
+    );
+    let texts = files.iter().filter_map(|file| fs::read_to_string(file).ok()).collect::<Vec<_>>().join("\n");
+    let words = texts.split_whitespace().map(|word| word.trim_end_matches('/'));
+    let mut mirrors = words.filter(|word| word.starts_with("http") && word.ends_with("/debian"));
+    mirrors.next().unwrap_or(MIRROR).to_owned()
+}
