@@ -84,7 +84,7 @@ const CLAIMS: &[Claim] = &[
         says: "pin-golden refuses what was never confirmed; garbage collection spares what was pinned",
         run: golden::pin,
     },
-    Claim { name: "disabled", claim: "golden.disable=1: nothing of ours runs", run: golden::disabled },
+    Claim { name: "disabled", says: "golden.disable=1: nothing of ours runs", run: golden::disabled },
     Claim {
         name: "without-us",
         says: "with no ledger and no suite the machine boots as if we were not there",

@@ -3,12 +3,18 @@
 use super::boot::land;
 use super::{landing, reboot};
 use crate::{
-    Event, Kept, Ledger, Plan, Policy, RebootCause, Rollback, RolledBack, SafeMode, SafeModeReason, Seen, Step,
-    Trial,
+    Event, Kept, Ledger, Plan, Policy, RebootCause, Rollback, RolledBack, SafeMode, SafeModeReason, Seen,
+    Step, Trial,
 };
 
 /// Phase one: record the intent, make the landing the default, and get there.
-pub(super) fn begin(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: Trial, mut events: Vec<Event>) -> Plan {
+pub(super) fn begin(
+    ledger: &Ledger,
+    seen: &Seen,
+    policy: &Policy,
+    trial: Trial,
+    mut events: Vec<Event>,
+) -> Plan {
     if seen.loader.is_none() {
         return Plan::nothing();
     }
@@ -43,7 +49,12 @@ pub(super) fn resume(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &R
         let reason = SafeModeReason::BudgetSpent;
         let mode = SafeMode { reason: reason.clone(), unknown: Kept::new() };
         let after = Ledger { safe_mode: Some(mode), ..ledger.clone() };
-        return land(plan.commit(&after).tell([Event::SafeMode { reason }]), seen, &rollback.from, &rollback.to);
+        return land(
+            plan.commit(&after).tell([Event::SafeMode { reason }]),
+            seen,
+            &rollback.from,
+            &rollback.to,
+        );
     }
     let after = Ledger { automatic_reboots: ledger.automatic_reboots + 1, ..ledger.clone() };
     let plan = land(plan.commit(&after), seen, &rollback.from, &rollback.to);
@@ -62,7 +73,8 @@ pub(super) fn effects(ledger: &Ledger, seen: &Seen) -> Plan {
 
 /// Phase two, second half: the loader was installed anew, so its default is made sure of once more.
 pub(super) fn done(ledger: &Ledger, seen: &Seen) -> Plan {
-    let Some(rollback) = ledger.rollback.clone().filter(|rollback| seen.booted.as_ref() == Some(&rollback.to))
+    let Some(rollback) =
+        ledger.rollback.clone().filter(|rollback| seen.booted.as_ref() == Some(&rollback.to))
     else {
         return Plan::nothing();
     };

@@ -4,9 +4,8 @@ use super::{commit_and_arm, with_trial};
 use crate::{Arming, Cause, End, Event, Ledger, Plan, Policy, Seen, ShutdownSeen, Trial};
 
 pub(super) fn record(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &ShutdownSeen) -> Plan {
-    let this_boot = |trial: &&Trial| {
-        trial.open().is_some_and(|attempt| attempt.boot.as_ref() == Some(&seen.boot))
-    };
+    let this_boot =
+        |trial: &&Trial| trial.open().is_some_and(|attempt| attempt.boot.as_ref() == Some(&seen.boot));
     let Some(mut trial) = ledger.trial.as_ref().filter(this_boot).cloned() else {
         return Plan::nothing();
     };
