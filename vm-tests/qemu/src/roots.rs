@@ -15,7 +15,7 @@ const HOST_PACKAGES: [&str; 6] =
 /// What they bring, to see whether they are there.
 const HOST_PROGRAMS: [&str; 5] = ["mkfs.vfat", "mke2fs", "sfdisk", "mmdebstrap", "mcopy"];
 const TOOLS: &str = "qemu-system-x86,qemu-utils,ovmf";
-const GUEST: &str = "systemd,systemd-sysv,systemd-boot,udev,dbus,nix-bin,linux-image-cloud-amd64,busybox-static,kmod,\
+const GUEST: &str = "systemd,systemd-sysv,systemd-boot,systemd-boot-efi,udev,dbus,nix-bin,linux-image-cloud-amd64,busybox-static,kmod,\
                      cpio,xz-utils,sqlite3";
 /// Where the guest's packages come from if the host's are not Debian's.
 const MIRROR: &str = "http://deb.debian.org/debian";

@@ -20,9 +20,8 @@ pub(crate) fn run(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {name}"))?;
     if !output.status.success() {
-        let arguments: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{name} {} failed ({}):\n{said}", arguments.join(" "), output.status);
+        bail!("{name} failed ({}):\n{said}", output.status);
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

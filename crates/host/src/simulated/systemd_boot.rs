@@ -65,15 +65,32 @@ pub fn start(world: &mut World, pick: Option<&Toplevel>) -> Start {
     load(world, entry, choice)
 }
 
-/// What would be taken, if nobody touched the keyboard: by the one-shot, if there is one, and without it.
+/// What the loader would do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Foreseen {
+    /// What the one-shot boots, if it is set and names an entry.
+    pub once: Option<Toplevel>,
+    /// What boots without a one-shot.
+    pub default: Option<Toplevel>,
+    /// Whether that is so because something names it, not because it is the first.
+    pub is_named: bool,
+    /// The menu.
+    pub menu: Vec<Toplevel>,
+}
+
+/// What would boot, if nobody touched the keyboard.
 #[must_use]
-pub fn foresee(world: &World) -> (Option<Toplevel>, Option<Toplevel>) {
+pub fn foresee(world: &World) -> Foreseen {
     let entries = entries(world);
     let one_shot = world.variables.get(ONE_SHOT).map(|value| from_utf16(value));
-    let toplevel = |(entry, _): (&Entry, Why)| entry.toplevel.clone();
     let once = one_shot.as_deref().and_then(|name| choose(world, &entries, Some(name), None));
-    let once = once.filter(|(_, why)| *why == Why::OneShot).map(toplevel);
-    (once, choose(world, &entries, None, None).map(toplevel))
+    let default = choose(world, &entries, None, None);
+    Foreseen {
+        once: once.filter(|(_, why)| *why == Why::OneShot).map(|(entry, _)| entry.toplevel.clone()),
+        is_named: default.is_some_and(|(_, why)| why == Why::Default),
+        default: default.map(|(entry, _)| entry.toplevel.clone()),
+        menu: entries.iter().map(|entry| entry.toplevel.clone()).collect(),
+    }
 }
 
 /// The order: counted out entries last, then by sort key, the newest version first.

@@ -17,14 +17,14 @@ pub(super) struct Machine<'a> {
 impl Machine<'_> {
     /// What holds instead; `None` where the expectation is met.
     pub(super) fn misses(&self, expectation: &Expectation) -> Option<String> {
-        let (once, default) = foresee(self.world);
+        let foreseen = foresee(self.world);
         let profile = |path| self.world.current(path).map(|(_, toplevel)| toplevel);
         let trial = self.ledger.and_then(|ledger| ledger.trial.as_ref());
         let holds = |holds: bool, otherwise: &str| (!holds).then(|| otherwise.to_owned());
         match expectation {
             Expectation::Running(system) => same(system.as_ref(), self.running, "runs"),
-            Expectation::Default(system) => same(Some(system), default.as_ref(), "is the default"),
-            Expectation::OneShot(system) => same(system.as_ref(), once.as_ref(), "is booted once"),
+            Expectation::Default(system) => same(Some(system), foreseen.default.as_ref(), "is the default"),
+            Expectation::OneShot(system) => same(system.as_ref(), foreseen.once.as_ref(), "is booted once"),
             Expectation::Golden(system) => {
                 same(system.as_ref(), profile(&golden_profile()).as_ref(), "is golden")
             }

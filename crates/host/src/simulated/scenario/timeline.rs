@@ -95,12 +95,12 @@ pub(super) fn loader(world: &World) -> String {
     let name = |toplevel: Option<Toplevel>| {
         toplevel.map_or_else(|| "nothing".to_owned(), |toplevel| toplevel.short().to_owned())
     };
-    let (once, default) = foresee(world);
+    let foreseen = foresee(world);
     let profile = |path| name(world.current(path).map(|(_, toplevel)| toplevel));
     format!(
         "default {}, once {}; profile system {}, golden {}",
-        name(default),
-        name(once),
+        name(foreseen.default),
+        name(foreseen.once),
         profile(&system_profile()),
         profile(&golden_profile()),
     )
