@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use golden_core::{BootId, Event};
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ fn previous(directory: &Path) -> PathBuf {
 
 /// RFC 3339 in UTC, to the second.
 pub(crate) fn stamp(time: SystemTime) -> String {
-    let epoch = jiff::Timestamp::UNIX_EPOCH;
-    let timestamp = jiff::Timestamp::try_from(time).unwrap_or(epoch);
-    timestamp.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    // Beyond the year 9999 there is no such form.
+    let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_seconds(time.clamp(SystemTime::UNIX_EPOCH, latest)).to_string()
 }

@@ -1,5 +1,6 @@
 //! What a developer and an owner run from a checkout: `cargo xtask test`, `cargo xtask demo`, `cargo xtask vm`.
 
+mod bench;
 mod check;
 mod tally;
 
@@ -26,6 +27,8 @@ enum Task {
     },
     /// Boot a broken generation in a virtual machine and watch it come back
     Demo,
+    /// Measure what a boot without a trial pays
+    Bench,
     /// Claims that only a boot can prove
     Vm {
         #[command(subcommand)]
@@ -51,6 +54,7 @@ enum Vm {
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Test { no_vm } => check::all(!no_vm),
+        Task::Bench => bench::run(),
         Task::Demo => golden_vm_tests::demo::run(),
         Task::Vm { task: Vm::List } => {
             claims::list();

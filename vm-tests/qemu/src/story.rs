@@ -111,7 +111,7 @@ impl Story {
     pub fn one_shot(&mut self) -> Result<String> {
         self.run(
             "file=/sys/firmware/efi/efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f; \
-             if [ -e $file ]; then tail -c +5 $file | tr -d '\\0'; fi",
+             if [ -e $file ]; then cat $file | tail -c +5 | tr -d '\\0'; fi",
         )
     }
 
