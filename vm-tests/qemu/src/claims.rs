@@ -3,6 +3,7 @@
 mod boot;
 mod damage;
 mod golden;
+mod wiring;
 
 use std::fs;
 use std::path::PathBuf;
@@ -25,7 +26,16 @@ pub struct Counts {
 struct Claim {
     name: &'static str,
     says: &'static str,
-    run: fn(&Setting, &str) -> Result<Story>,
+    run: Run,
+}
+
+/// Where a claim is proved.
+#[derive(Clone, Copy)]
+enum Run {
+    /// In a virtual machine, with a loader and a kernel.
+    Vm(fn(&Setting, &str) -> Result<Story>),
+    /// In a container, with systemd alone; gives the number of boots.
+    Container(fn(&Image, &str) -> Result<usize>),
 }
 
 /// What every test finds prepared.
@@ -45,50 +55,64 @@ impl Setting {
 
 const CLAIMS: &[Claim] = &[
     Claim {
+        name: "wiring",
+        says: "the units come in their order, once a boot, without a cycle; a switch confirms and counts nothing",
+        run: Run::Container(wiring::once_a_boot),
+    },
+    Claim {
+        name: "unit-failure",
+        says: "a unit that takes the machine down twice is found out at each shutdown, and the landing takes over",
+        run: Run::Container(wiring::failure_action),
+    },
+    Claim {
         name: "good-switch",
         says: "a good switch is marked, booted once, confirmed, only then the default; ten reboots rewrite nothing",
-        run: boot::good_switch,
+        run: Run::Vm(boot::good_switch),
     },
     Claim {
         name: "broken-unit",
         says: "a required unit that fails twice ends on golden, after exactly two attempts: T1, T2, G",
-        run: boot::broken_unit,
+        run: Run::Vm(boot::broken_unit),
     },
     Claim {
         name: "panic",
         says: "a kernel that panics twice ends on golden; the loader's default was golden all the time",
-        run: boot::panic,
+        run: Run::Vm(boot::panic),
     },
     Claim {
         name: "person-reboots",
         says: "a person reboots during a trial before it is confirmed: nothing counts, the trial goes on",
-        run: boot::person_reboots,
+        run: Run::Vm(boot::person_reboots),
     },
     Claim {
         name: "power-cut",
         says: "power is cut while a switch writes ledger and loader.conf: the next boot is one of the two legal ones",
-        run: damage::power_cut,
+        run: Run::Vm(damage::power_cut),
     },
     Claim {
         name: "damaged-ledger",
         says: "a corrupt, an empty and a too-new ledger: the machine boots, says so, loses nothing",
-        run: damage::damaged_ledger,
+        run: Run::Vm(damage::damaged_ledger),
     },
     Claim {
         name: "after-rollback",
         says: "after the rollback the profile is golden's, the failed closure is kept and quarantined, history knows",
-        run: golden::after_rollback,
+        run: Run::Vm(golden::after_rollback),
     },
     Claim {
         name: "pin",
         says: "pin-golden refuses what was never confirmed; garbage collection spares what was pinned",
-        run: golden::pin,
+        run: Run::Vm(golden::pin),
     },
-    Claim { name: "disabled", says: "golden.disable=1: nothing of ours runs", run: golden::disabled },
+    Claim {
+        name: "disabled",
+        says: "golden.disable=1: nothing of ours runs",
+        run: Run::Vm(golden::disabled),
+    },
     Claim {
         name: "without-us",
         says: "with no ledger and no suite the machine boots as if we were not there",
-        run: golden::without_us,
+        run: Run::Vm(golden::without_us),
     },
 ];
 
@@ -101,7 +125,8 @@ pub fn count() -> usize {
 /// Print them.
 pub fn list() {
     for claim in CLAIMS {
-        println!("{:<16} {}", claim.name, claim.says);
+        let tier = if matches!(claim.run, Run::Vm(_)) { "vm" } else { "container" };
+        println!("{:<16} {tier:<10} {}", claim.name, claim.says);
     }
 }
 
@@ -116,12 +141,14 @@ pub fn run(name: Option<&str>) -> Result<Counts> {
         bail!("there is no claim {}; `cargo xtask vm list` lists them", name.unwrap_or_default());
     }
     let image = prepare()?;
-    let pinned = pinned(&image)?;
-    let setting = Setting { image, pinned };
+    let mut setting = None;
     let mut counts = Counts::default();
     for claim in chosen {
+        if setting.is_none() && matches!(claim.run, Run::Vm(_)) {
+            setting = Some(Setting { pinned: pinned(&image)?, image: image.clone() });
+        }
         let before = Instant::now();
-        match prove(&setting, claim) {
+        match prove(&image, setting.as_ref(), claim) {
             Ok(boots) => {
                 counts.passed += 1;
                 println!("ok {} {:.1} s, {boots} boots", claim.name, seconds(before.elapsed()));
@@ -140,12 +167,15 @@ fn seconds(time: Duration) -> f64 {
 }
 
 /// The number of boots it took. What a failed test leaves is kept.
-fn prove(setting: &Setting, claim: &Claim) -> Result<usize> {
-    match (claim.run)(setting, claim.name) {
-        Ok(story) => {
-            let directory = story.machine.directory().to_owned();
-            let boots = story.boots;
-            drop(story);
+fn prove(image: &Image, setting: Option<&Setting>, claim: &Claim) -> Result<usize> {
+    let directory = cache().join("run").join(claim.name);
+    let boots = match (claim.run, setting) {
+        (Run::Vm(run), Some(setting)) => run(setting, claim.name).map(|story| story.boots),
+        (Run::Vm(_), None) => bail!("no machine was prepared"),
+        (Run::Container(run), _) => run(image, claim.name),
+    };
+    match boots {
+        Ok(boots) => {
             fs::remove_dir_all(directory)?;
             Ok(boots)
         }
@@ -153,8 +183,10 @@ fn prove(setting: &Setting, claim: &Claim) -> Result<usize> {
             let kept = cache().join("failed").join(claim.name);
             let _ = fs::remove_dir_all(&kept);
             fs::create_dir_all(cache().join("failed"))?;
-            let _ = fs::rename(cache().join("run").join(claim.name), &kept);
-            let _ = crate::machine::salvage(&setting.image, &kept);
+            let _ = fs::rename(&directory, &kept);
+            if matches!(claim.run, Run::Vm(_)) {
+                let _ = crate::machine::salvage(image, &kept);
+            }
             Err(error.context(format!("log and ledger are kept in {}", kept.display())))
         }
     }

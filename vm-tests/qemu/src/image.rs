@@ -66,13 +66,14 @@ disk=$2; esp=$2.esp; root=$2.root
 rm -f "$disk" "$esp" "$root"
 mkfs.vfat -C "$esp" 131072 >/dev/null
 (cd "$1/boot"; mcopy -s -i "$esp" -- * ::)
-rm -rf "$1/boot"; mkdir "$1/boot"
+mv "$1/boot" "$2.boot"; mkdir "$1/boot"
 truncate -s 1300M "$root"; mke2fs -q -t ext4 -d "$1" "$root"
 truncate -s 1460M "$disk"
 printf '%s\n' 'label: gpt' 'start=2048, size=262144, type=U' 'start=264192, size=2662400, type=L' | sfdisk -q "$disk"
 dd if="$esp" of="$disk" bs=1M seek=1 conv=notrunc,sparse status=none
 dd if="$root" of="$disk" bs=1M seek=129 conv=notrunc,sparse status=none
-rm -rf --one-file-system "$esp" "$root" "$1"
+rm -rf --one-file-system "$esp" "$root" "$1/boot"
+mv "$2.boot" "$1/boot"
 "#;
 
 /// What a machine is started from.
@@ -82,6 +83,8 @@ pub(crate) struct Image {
     pub tools: PathBuf,
     /// The disk as it was made, without us and never booted.
     pub disk: PathBuf,
+    /// The same as a tree, for containers.
+    pub tree: PathBuf,
     /// The disk with our programs and units.
     pub suite: PathBuf,
 }
@@ -94,15 +97,19 @@ pub(crate) fn prepare() -> Result<Image> {
     let recipes = checkout().join("vm-tests/qemu/image");
     let mut parts = vec![guest.to_string_lossy().into_owned().into_bytes(), FURNISH.into(), PARTITION.into()];
     contents(&recipes, &mut parts)?;
-    let disk = cache().join(format!("disk-{}.img", fingerprint(&parts)));
-    if !disk.exists() {
+    let key = fingerprint(&parts);
+    let (disk, furnished) =
+        (cache().join(format!("disk-{key}.img")), cache().join(format!("furnished-{key}")));
+    if !(disk.exists() && furnished.exists()) {
         progress("building the generations with Nix and the disk, about half a minute");
         let (tree, partial) = (cache().join("furnished.partial"), cache().join("disk.partial"));
         script(&format!("{IN_TREE}{FURNISH}"), &[&guest, &tree, &recipes])?;
         script(PARTITION, &[&tree, &partial])?;
+        script("rm -rf --one-file-system \"$1\"", &[&furnished])?;
+        fs::rename(&tree, &furnished).context("cannot put the tree in place")?;
         fs::rename(&partial, &disk).context("cannot put the disk in place")?;
     }
-    Ok(Image { tools, disk, suite: suite::disk()? })
+    Ok(Image { tools, disk, tree: furnished, suite: suite::disk()? })
 }
 
 /// Every file below a directory, in the order of their names.

@@ -1,6 +1,7 @@
 //! What only a boot can prove: a real firmware, boot loader, kernel, systemd and Nix in a virtual machine.
 
 pub mod claims;
+mod container;
 pub mod demo;
 mod guest;
 mod image;

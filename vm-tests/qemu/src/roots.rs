@@ -10,10 +10,17 @@ use anyhow::{Context, Result, bail};
 use crate::shell::{cache, fingerprint, progress, run, script};
 
 /// Packages of the host's own distribution.
-const HOST_PACKAGES: [&str; 6] =
-    ["debian-archive-keyring", "dosfstools", "e2fsprogs", "fdisk", "mmdebstrap", "mtools"];
+const HOST_PACKAGES: [&str; 7] = [
+    "debian-archive-keyring",
+    "dosfstools",
+    "e2fsprogs",
+    "fdisk",
+    "mmdebstrap",
+    "mtools",
+    "systemd-container",
+];
 /// What they bring, to see whether they are there.
-const HOST_PROGRAMS: [&str; 5] = ["mkfs.vfat", "mke2fs", "sfdisk", "mmdebstrap", "mcopy"];
+const HOST_PROGRAMS: [&str; 6] = ["mkfs.vfat", "mke2fs", "sfdisk", "mmdebstrap", "mcopy", "systemd-nspawn"];
 const TOOLS: &str = "qemu-system-x86,qemu-utils,ovmf";
 const GUEST: &str = "systemd,systemd-sysv,systemd-boot,systemd-boot-efi,udev,dbus,nix-bin,linux-image-cloud-amd64,busybox-static,kmod,\
                      cpio,xz-utils,sqlite3";

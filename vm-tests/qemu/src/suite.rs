@@ -25,7 +25,11 @@ pub(crate) fn disk() -> Result<PathBuf> {
 /// `$1` the programs, `$2` the units, `$3` the disk.
 const MAKE: &str = r#"
 tree=$(mktemp -d); trap 'rm -rf "$tree"' EXIT
-rm -f "$(dirname "$3")"/suite-*.img
+# Disks of runs that are over.
+for old in "$(dirname "$3")"/suite-*.img; do
+  pid=${old##*-}; pid=${pid%.img}
+  [ -d "/proc/$pid" ] || rm -f "$old"
+done
 mkdir "$tree/bin" "$tree/units"
 find "$1" -maxdepth 1 -type f -executable \( -name 'golden*' -o -name pin-golden \) -exec cp -t "$tree/bin" {} +
 cp "$2"/* "$tree/units/"
