@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check, the fast ones first.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -10,10 +11,11 @@ use crate::tally::Tally;
 /// Run everything and print the closing line. `Ok(false)` if anything failed.
 pub(crate) fn all(with_vm: bool) -> Result<bool> {
     let mut tally = Tally::default();
-    check(&mut tally, "the code is formatted", &["fmt", "--all", "--check"])?;
+    check(&mut tally, "the code is formatted", cargo().args(["fmt", "--all", "--check"]))?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
-    check(&mut tally, "clippy has nothing to say", &clippy)?;
+    check(&mut tally, "clippy has nothing to say", cargo().args(clippy))?;
     cargo_test(&mut tally)?;
+    deny(&mut tally)?;
     if with_vm {
         let counts = claims::run(None)?;
         tally.passed += counts.passed;
@@ -25,10 +27,15 @@ pub(crate) fn all(with_vm: bool) -> Result<bool> {
     Ok(tally.failed == 0)
 }
 
+fn cargo() -> Command {
+    Command::new("cargo")
+}
+
 /// One check that passes or fails as a whole.
-fn check(tally: &mut Tally, claim: &str, arguments: &[&str]) -> Result<()> {
+fn check(tally: &mut Tally, claim: &str, command: &mut Command) -> Result<()> {
     println!("== {claim}");
-    let status = Command::new("cargo").args(arguments).status().context("cannot run cargo")?;
+    let status =
+        command.status().with_context(|| format!("cannot run {}", command.get_program().display()))?;
     if status.success() {
         tally.passed += 1;
     } else {
@@ -38,10 +45,25 @@ fn check(tally: &mut Tally, claim: &str, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Licences, duplicates and sources of everything we build on. Advisories need a database from outside and are checked
+/// where it can be had: `cargo deny check advisories`.
+fn deny(tally: &mut Tally) -> Result<()> {
+    const TOOLS: &str = "target/tools";
+    let program = Path::new(TOOLS).join("bin/cargo-deny");
+    if !program.exists() {
+        println!("== building cargo-deny, some minutes");
+        let install = ["install", "cargo-deny", "--version", "^0.19", "--locked", "--quiet", "--root", TOOLS];
+        let status = Command::new("cargo").args(install).status().context("cannot run cargo")?;
+        anyhow::ensure!(status.success(), "cargo-deny does not build");
+    }
+    let mut command = Command::new(program);
+    check(tally, "licences, duplicates and sources", command.args(["check", "licenses", "bans", "sources"]))
+}
+
 /// The tests of all crates. One that does not compile counts as failed.
 fn cargo_test(tally: &mut Tally) -> Result<()> {
     println!("== tests of all crates");
-    let output = Command::new("cargo")
+    let output = cargo()
         .args(["test", "--workspace", "--quiet", "--no-fail-fast", "--", "--show-output"])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
