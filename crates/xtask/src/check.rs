@@ -52,7 +52,7 @@ fn deny(tally: &mut Tally) -> Result<()> {
     let program = Path::new(TOOLS).join("bin/cargo-deny");
     if !program.exists() {
         println!("== building cargo-deny, some minutes");
-        let install = ["install", "cargo-deny", "--version", "^0.19", "--locked", "--quiet", "--root", TOOLS];
+        let install = ["install", "cargo-deny", "--version", "^0.20", "--locked", "--quiet", "--root", TOOLS];
         let status = Command::new("cargo").args(install).status().context("cannot run cargo")?;
         anyhow::ensure!(status.success(), "cargo-deny does not build");
     }

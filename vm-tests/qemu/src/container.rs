@@ -100,6 +100,6 @@ umount -R /sys/fs/cgroup 2>/dev/null || umount -lR /sys/fs/cgroup || true
 mount --bind "$2/cgroup" /sys/fs/cgroup
 tree=$1 directory=$2; system=$(readlink "$1/nix/var/nix/gcroots/vm-$3"); shift 3
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_SECCOMP=0
-exec systemd-nspawn --quiet --register=no --keep-unit --directory="$directory/root" --bind="$directory/out:/golden-out" \
+exec systemd-nspawn --quiet --machine="golden-$$" --register=no --keep-unit --directory="$directory/root" --bind="$directory/out:/golden-out" \
   --bind-ro="$directory/suite:/golden-suite" --private-network --console=pipe "$system/init" "$@"
 "#;
