@@ -37,7 +37,7 @@ fn with_one_change(at: usize, replacement: &Value) -> Value {
             _ => {}
         }
     }
-    let mut value = serde_json::from_str(FORMAT_1).unwrap();
+    let mut value = serde_json::from_str(FORMAT_1).expect("the fixture is JSON");
     walk(&mut value, &mut at.clone(), replacement);
     value
 }
