@@ -86,9 +86,9 @@ impl Error {
             Self::Refused(Refusal::NeverConfirmed(_)) => {
                 Some("reboot into it and let it reach multi-user.target, or vouch for it with --force")
             }
-            Self::Refused(Refusal::Quarantined(_)) => {
-                Some("deploy a changed system; `golden why` tells what failed")
-            }
+            Self::Refused(Refusal::Quarantined(_)) => Some(
+                "deploy a changed system; `golden why` tells what failed; the system profile still names the refused one",
+            ),
             Self::NoEntry(_) => Some("run `nixos-rebuild boot`, which writes the boot entries anew"),
             Self::BootFiles { .. } => Some("run `nixos-rebuild boot`, which copies kernel and initrd anew"),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {

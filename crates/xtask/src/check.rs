@@ -64,7 +64,7 @@ fn deny(tally: &mut Tally) -> Result<()> {
 fn cargo_test(tally: &mut Tally) -> Result<()> {
     println!("== tests of all crates");
     let output = cargo()
-        .args(["test", "--workspace", "--quiet", "--no-fail-fast", "--", "--show-output"])
+        .args(["test", "--workspace", "--quiet", "--no-fail-fast"])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
