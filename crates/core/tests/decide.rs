@@ -1,0 +1,232 @@
+//! What is decided, claim by claim. `golden` is pinned, `trial` is tried, `other` was confirmed earlier.
+
+use std::num::NonZeroU32;
+
+use golden_core::{
+    BootId, Cause, End, Event, Ledger, Loader, Moment, OneShot, Plan, Policy, Refusal, Seen, Shutdown,
+    ShutdownSeen, Step, Toplevel, decide, is_settled,
+};
+
+fn toplevel(name: &str) -> Toplevel {
+    format!("/nix/store/aaaa-{name}").parse().expect("a store path")
+}
+
+fn boot(number: u32) -> BootId {
+    format!("{number:032x}").parse().expect("32 digits")
+}
+
+fn policy(max_failures: u32) -> Policy {
+    Policy { max_failures: NonZeroU32::new(max_failures).expect("not zero"), ..Policy::default() }
+}
+
+/// A machine that booted `booted` because the loader's default or its one-shot said so.
+fn seen(number: u32, booted: &str) -> Seen {
+    let listed = ["golden", "trial", "other"].map(toplevel).to_vec();
+    Seen {
+        booted: Some(toplevel(booted)),
+        boot: boot(number),
+        golden: Some(toplevel("golden")),
+        loader: Some(Loader {
+            listed,
+            default: Some(toplevel("golden")),
+            one_shot: OneShot::Clear,
+            selected: Some(toplevel(booted)),
+        }),
+    }
+}
+
+/// A person chose what runs in the menu.
+fn picked(number: u32, booted: &str) -> Seen {
+    let mut seen = seen(number, booted);
+    seen.golden = None;
+    if let Some(loader) = &mut seen.loader {
+        loader.default = Some(toplevel("other"));
+    }
+    seen
+}
+
+fn known() -> Ledger {
+    let mut ledger = Ledger::default();
+    for name in ["other", "golden"] {
+        ledger = after(&decide(&ledger, &seen(0, name), &policy(2), &Moment::Confirm), ledger);
+    }
+    ledger
+}
+
+/// The ledger that a whole plan leaves.
+fn after(plan: &Plan, before: Ledger) -> Ledger {
+    plan.steps.iter().fold(before, |ledger, step| match step {
+        Step::Commit(ledger) => (**ledger).clone(),
+        _ => ledger,
+    })
+}
+
+fn marked() -> Ledger {
+    let ledger = known();
+    after(&decide(&ledger, &seen(0, "golden"), &policy(2), &Moment::Mark(toplevel("trial"))), ledger)
+}
+
+fn does(plan: &Plan, step: &Step) -> bool {
+    plan.steps.contains(step)
+}
+
+#[test]
+fn a_mark_keeps_the_landing_the_default_and_arms_the_trial_once() {
+    let mut seen = seen(0, "golden");
+    if let Some(loader) = &mut seen.loader {
+        // As the installer left it.
+        loader.default = Some(toplevel("trial"));
+    }
+    let plan = decide(&known(), &seen, &policy(2), &Moment::Mark(toplevel("trial")));
+    let at = |wanted: &Step| plan.steps.iter().position(|step| step == wanted);
+    let (default, arm) = (at(&Step::SetDefault(toplevel("golden"))), at(&Step::Arm(toplevel("trial"))));
+    assert!(default.is_some() && default < arm, "{plan:?}");
+    assert!(matches!(plan.steps.first(), Some(Step::Commit(_))), "the intent comes first: {plan:?}");
+}
+
+#[test]
+fn exactly_max_failures_failed_attempts_roll_back() {
+    for max_failures in 1..=3 {
+        let mut ledger = marked();
+        for number in 1..=max_failures {
+            let plan = decide(&ledger, &seen(number, "trial"), &policy(max_failures), &Moment::BootCheck);
+            ledger = after(&plan, ledger);
+            let trial = ledger.trial.as_ref().unwrap();
+            assert_eq!((trial.failures(), trial.attempts.len()), (number - 1, number as usize));
+            // The last attempt is not followed by another one.
+            assert_eq!(does(&plan, &Step::Arm(toplevel("trial"))), number < max_failures, "{plan:?}");
+        }
+        let plan = decide(&ledger, &seen(9, "golden"), &policy(max_failures), &Moment::BootCheck);
+        assert!(does(&plan, &Step::RequestRollback) && !does(&plan, &Step::Reboot), "{plan:?}");
+        let ledger = after(&plan, ledger);
+        assert!(ledger.trial.is_none() && ledger.is_quarantined(&toplevel("trial")));
+    }
+}
+
+#[test]
+fn an_attempt_that_nobody_saw_is_retried_from_golden_and_history_knows_before_the_reboot() {
+    let plan = decide(&marked(), &seen(1, "golden"), &policy(2), &Moment::BootCheck);
+    assert_eq!(plan.steps.last(), Some(&Step::Reboot));
+    let told = plan.steps.iter().rev().nth(1);
+    assert!(matches!(told, Some(Step::Tell(Event::Rebooting { .. }))), "{plan:?}");
+    let trial = after(&plan, marked()).trial.unwrap();
+    assert_eq!(trial.attempts[0].end, Some(End::Failed { cause: Cause::NeverReachedBootCheck }));
+}
+
+#[test]
+fn the_budget_of_reboots_is_kept() {
+    let spent = Ledger { automatic_reboots: Policy::default().max_automatic_reboots, ..marked() };
+    let plan = decide(&spent, &seen(1, "golden"), &policy(2), &Moment::BootCheck);
+    assert!(!does(&plan, &Step::Reboot), "{plan:?}");
+}
+
+#[test]
+fn a_generation_that_a_person_picked_is_no_attempt() {
+    for booted in ["golden", "trial"] {
+        let ledger = Ledger { trial: None, ..known() };
+        let plan = decide(&ledger, &picked(1, booted), &policy(2), &Moment::BootCheck);
+        assert_eq!(plan, Plan::default(), "{booted}");
+    }
+    let plan = decide(&marked(), &picked(1, "golden"), &policy(2), &Moment::BootCheck);
+    assert!(!does(&plan, &Step::Reboot), "{plan:?}");
+    assert_eq!(after(&plan, marked()).trial.unwrap().failures(), 0);
+}
+
+#[test]
+fn a_switch_that_nobody_marked_is_found_out() {
+    let mut seen = seen(1, "trial");
+    if let Some(loader) = &mut seen.loader {
+        loader.default = Some(toplevel("trial"));
+    }
+    let plan = decide(&known(), &seen, &policy(2), &Moment::BootCheck);
+    assert!(does(&plan, &Step::SetDefault(toplevel("golden"))), "{plan:?}");
+    assert_eq!(after(&plan, known()).trial.unwrap().attempts.len(), 1);
+}
+
+#[test]
+fn an_innocent_end_does_not_count_but_five_in_a_row_do() {
+    let mut ledger = marked();
+    let shutdown = ShutdownSeen { kind: Shutdown::Reboot, failed_units: Vec::new() };
+    for number in 1..=5 {
+        let seen = seen(number, "trial");
+        ledger = after(&decide(&ledger, &seen, &policy(2), &Moment::BootCheck), ledger);
+        ledger = after(&decide(&ledger, &seen, &policy(2), &Moment::Shutdown(shutdown.clone())), ledger);
+        assert_eq!(ledger.trial.as_ref().unwrap().failures(), u32::from(number == 5));
+    }
+}
+
+#[test]
+fn a_unit_that_takes_the_machine_down_is_not_innocent() {
+    let seen = seen(1, "trial");
+    let ledger = after(&decide(&marked(), &seen, &policy(2), &Moment::BootCheck), marked());
+    let shutdown = ShutdownSeen { kind: Shutdown::Reboot, failed_units: vec!["bad.service".to_owned()] };
+    let ledger = after(&decide(&ledger, &seen, &policy(2), &Moment::Shutdown(shutdown)), ledger);
+    assert_eq!(ledger.trial.unwrap().failures(), 1);
+}
+
+#[test]
+fn a_confirmed_trial_is_recorded_before_it_becomes_the_default() {
+    let seen = seen(1, "trial");
+    let ledger = after(&decide(&marked(), &seen, &policy(2), &Moment::BootCheck), marked());
+    let plan = decide(&ledger, &seen, &policy(2), &Moment::Confirm);
+    assert!(matches!(&plan.steps[0], Step::Commit(ledger) if ledger.owed_default == Some(toplevel("trial"))));
+    assert!(does(&plan, &Step::SetDefault(toplevel("trial"))), "{plan:?}");
+    let confirmed = after(&plan, ledger);
+    assert!(confirmed.is_confirmed(&toplevel("trial")) && confirmed.owed_default.is_none());
+    // The debt of a crash in between is paid by the next healthy boot, whatever it runs.
+    let owing = Ledger { owed_default: Some(toplevel("trial")), ..confirmed };
+    let plan = decide(&owing, &self::seen(2, "golden"), &policy(2), &Moment::Confirm);
+    assert!(does(&plan, &Step::SetDefault(toplevel("trial"))), "{plan:?}");
+}
+
+#[test]
+fn a_healthy_boot_without_a_trial_changes_nothing() {
+    for moment in [Moment::BootCheck, Moment::Confirm, Moment::RollBack, Moment::RolledBack] {
+        assert_eq!(decide(&known(), &seen(1, "golden"), &policy(2), &moment), Plan::default(), "{moment:?}");
+    }
+}
+
+#[test]
+fn what_is_settled_gives_a_boot_check_nothing_to_do_whatever_the_loader_says() {
+    let ledgers = [Ledger::default(), known(), marked()];
+    let names = [None, Some("golden"), Some("trial"), Some("other")];
+    for (ledger, booted) in ledgers.iter().flat_map(|ledger| names.map(|booted| (ledger, booted))) {
+        for (default, selected) in names.iter().flat_map(|default| names.map(|selected| (default, selected)))
+        {
+            let mut seen = seen(1, "golden");
+            seen.booted = booted.map(toplevel);
+            if let Some(loader) = &mut seen.loader {
+                (loader.default, loader.selected) = (default.map(toplevel), selected.map(toplevel));
+            }
+            if is_settled(ledger, seen.booted.as_ref(), seen.golden.as_ref()) {
+                assert_eq!(decide(ledger, &seen, &policy(2), &Moment::BootCheck), Plan::default());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_quarantined_toplevel_is_refused_and_does_not_stay_the_default() {
+    let mut ledger = marked();
+    for number in 1..=3 {
+        let booted = if number == 3 { "golden" } else { "trial" };
+        ledger = after(&decide(&ledger, &seen(number, booted), &policy(2), &Moment::BootCheck), ledger);
+    }
+    let mut seen = seen(4, "golden");
+    if let Some(loader) = &mut seen.loader {
+        loader.default = Some(toplevel("trial"));
+    }
+    let plan = decide(&ledger, &seen, &policy(2), &Moment::Mark(toplevel("trial")));
+    assert_eq!(plan.refusal, Some(Refusal::Quarantined(toplevel("trial"))));
+    assert!(does(&plan, &Step::SetDefault(toplevel("golden"))), "{plan:?}");
+}
+
+#[test]
+fn only_what_was_confirmed_here_is_pinned_unless_somebody_vouches_for_it() {
+    let plan = decide(&marked(), &seen(1, "trial"), &policy(2), &Moment::Pin { force: false });
+    assert_eq!(plan.refusal, Some(Refusal::NeverConfirmed(toplevel("trial"))));
+    assert!(plan.steps.is_empty());
+    let plan = decide(&marked(), &seen(1, "trial"), &policy(2), &Moment::Pin { force: true });
+    assert!(does(&plan, &Step::PinProfile(toplevel("trial"))), "{plan:?}");
+    assert!(after(&plan, marked()).is_confirmed(&toplevel("trial")));
+}
