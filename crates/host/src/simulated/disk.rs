@@ -1,7 +1,7 @@
 //! A file system that can lose what was not synced.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,15 +23,17 @@ pub enum Rules {
 #[derive(Debug, Clone)]
 pub struct Disk {
     rules: Rules,
-    directories: BTreeMap<PathBuf, Directory>,
+    /// By path as text, and names as text: comparing paths is what would take most of the time.
+    directories: BTreeMap<String, Directory>,
     files: BTreeMap<FileId, File>,
     next: FileId,
 }
 
 type FileId = u32;
-type Names = BTreeMap<OsString, FileId>;
+type Names = BTreeMap<Name, FileId>;
+type Name = Arc<str>;
 /// Names that change together or not at all.
-type Change = Vec<(OsString, Option<FileId>)>;
+type Change = Vec<(Name, Option<FileId>)>;
 
 #[derive(Debug, Clone, Default)]
 struct Directory {
@@ -54,7 +56,7 @@ impl Disk {
     /// An empty file system with nothing but the directory `mount_point`.
     #[must_use]
     pub fn new(rules: Rules, mount_point: &Path) -> Self {
-        let directories = BTreeMap::from([(mount_point.to_owned(), Directory::default())]);
+        let directories = BTreeMap::from([(text(mount_point).to_owned(), Directory::default())]);
         Self { rules, directories, files: BTreeMap::new(), next: 0 }
     }
 
@@ -65,18 +67,23 @@ impl Disk {
 
     /// The names that programs see, directories included.
     pub fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
-        let files = self.directories.get(directory).ok_or(io::ErrorKind::NotFound)?.live.keys().cloned();
-        let below = self.directories.keys().filter(|other| other.parent() == Some(directory));
-        Ok(files.chain(below.filter_map(|other| other.file_name()).map(OsStr::to_owned)).collect())
+        let directory = text(directory);
+        let files =
+            self.directories.get(directory).ok_or(io::ErrorKind::NotFound)?.live.keys().map(|name| &**name);
+        let below = |other: &'_ String| -> Option<usize> {
+            let name = other.strip_prefix(directory)?.strip_prefix('/')?;
+            (!name.contains('/')).then_some(other.len() - name.len())
+        };
+        let directories = self.directories.keys().filter_map(|other| Some(&other[below(other)?..]));
+        Ok(files.chain(directories).map(OsString::from).collect())
     }
 
     /// Every file that programs see.
     pub fn files(&self) -> impl Iterator<Item = (PathBuf, &Bytes)> {
         self.directories.iter().flat_map(move |(path, directory)| {
-            directory
-                .live
-                .iter()
-                .filter_map(move |(name, id)| Some((path.join(name), &self.files.get(id)?.live)))
+            let bytes = |id| Some(&self.files.get(id)?.live);
+            let file = move |(name, id): (&Name, _)| Some((Path::new(path).join(&**name), bytes(id)?));
+            directory.live.iter().filter_map(file)
         })
     }
 
@@ -113,7 +120,7 @@ impl Disk {
         }
         let (from, to) = (name_of(from)?, name_of(to)?);
         let rules = self.rules;
-        self.directory_of(&from.0)?.change(rules, vec![(from.1, None), (to.1, Some(id))]);
+        self.directory_of(from.0)?.change(rules, vec![(from.1, None), (to.1, Some(id))]);
         Ok(())
     }
 
@@ -122,7 +129,7 @@ impl Disk {
         self.id(path).ok_or(io::ErrorKind::NotFound)?;
         let (directory, name) = name_of(path)?;
         let rules = self.rules;
-        self.directory_of(&directory)?.change(rules, vec![(name, None)]);
+        self.directory_of(directory)?.change(rules, vec![(name, None)]);
         Ok(())
     }
 
@@ -132,7 +139,7 @@ impl Disk {
         for ancestor in path.ancestors() {
             let inside = self.directories.keys().next().is_some_and(|root| ancestor.starts_with(root));
             if inside {
-                self.directories.entry(ancestor.to_owned()).or_default();
+                self.directories.entry(text(ancestor).to_owned()).or_default();
             }
         }
     }
@@ -147,7 +154,7 @@ impl Disk {
 
     /// Make the names in a directory durable.
     pub fn sync_directory(&mut self, path: &Path) -> io::Result<()> {
-        let directory = self.directories.get_mut(path).ok_or(io::ErrorKind::NotFound)?;
+        let directory = self.directories.get_mut(text(path)).ok_or(io::ErrorKind::NotFound)?;
         directory.durable.clone_from(&directory.live);
         directory.unsynced.clear();
         self.forget_unnamed();
@@ -180,7 +187,7 @@ impl Disk {
             return vec![self.clone()];
         }
         let mut seen = BTreeSet::new();
-        let directories: Vec<(&PathBuf, Vec<Names>)> = self
+        let directories: Vec<(&String, Vec<Names>)> = self
             .directories
             .iter()
             .map(|(path, directory)| (path, directory.after_crash(self.rules)))
@@ -198,7 +205,7 @@ impl Disk {
     }
 
     /// Every choice of bytes for the files that still have a name.
-    fn contents_after_crash(&self, directories: &BTreeMap<&PathBuf, &Names>) -> Vec<Disk> {
+    fn contents_after_crash(&self, directories: &BTreeMap<&String, &Names>) -> Vec<Disk> {
         let named: BTreeSet<FileId> =
             directories.values().flat_map(|names| names.values().copied()).collect();
         let files: Vec<(FileId, &File)> =
@@ -226,7 +233,8 @@ impl Disk {
     }
 
     fn id(&self, path: &Path) -> Option<FileId> {
-        self.directories.get(path.parent()?)?.live.get(path.file_name()?).copied()
+        let (directory, name) = text(path).rsplit_once('/')?;
+        self.directories.get(directory)?.live.get(name).copied()
     }
 
     fn file(&self, path: &Path) -> io::Result<&File> {
@@ -245,13 +253,13 @@ impl Disk {
     fn create(&mut self, path: &Path) -> io::Result<FileId> {
         let (directory, name) = name_of(path)?;
         let (id, rules) = (self.next, self.rules);
-        self.directory_of(&directory)?.change(rules, vec![(name, Some(id))]);
+        self.directory_of(directory)?.change(rules, vec![(name, Some(id))]);
         self.files.insert(id, File::settled(Bytes::from([])));
         self.next += 1;
         Ok(id)
     }
 
-    fn directory_of(&mut self, path: &Path) -> io::Result<&mut Directory> {
+    fn directory_of(&mut self, path: &str) -> io::Result<&mut Directory> {
         self.directories.get_mut(path).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
@@ -299,7 +307,7 @@ impl Directory {
 
     /// Each name as it was, or as any of its changes left it.
     fn name_by_name(&self) -> Vec<Names> {
-        let mut candidates: BTreeMap<&OsString, Vec<Option<FileId>>> = BTreeMap::new();
+        let mut candidates: BTreeMap<&Name, Vec<Option<FileId>>> = BTreeMap::new();
         for (name, id) in self.unsynced.iter().flatten() {
             candidates.entry(name).or_insert_with(|| vec![self.durable.get(name).copied()]).push(*id);
         }
@@ -357,9 +365,14 @@ fn half(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.len() / 2]
 }
 
-fn name_of(path: &Path) -> io::Result<(PathBuf, OsString)> {
-    let parts = path.parent().zip(path.file_name()).ok_or(io::ErrorKind::InvalidInput)?;
-    Ok((parts.0.to_owned(), parts.1.to_owned()))
+fn name_of(path: &Path) -> io::Result<(&str, Name)> {
+    let (directory, name) = text(path).rsplit_once('/').ok_or(io::ErrorKind::InvalidInput)?;
+    Ok((directory, name.into()))
+}
+
+/// Paths of the simulated machine are UTF-8; another one is nowhere.
+pub(super) fn text(path: &Path) -> &str {
+    path.to_str().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use golden_core::Event;
 
-use super::disk::Bytes;
+use super::disk::{Bytes, text};
 use super::tree::resolve;
 use super::world::{ESP, VAR, World};
 use crate::operation::Options;
@@ -230,6 +230,10 @@ impl SimulatedHost {
     }
 }
 
+fn is_below(path: impl AsRef<Path>, directory: &str) -> bool {
+    text(path.as_ref()).strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 fn power_is_gone() -> io::Error {
     io::Error::other("the simulated machine has lost its power")
 }
@@ -238,9 +242,9 @@ impl World {
     /// The bytes of a file; symbolic links are followed.
     pub(super) fn bytes(&self, path: &Path) -> io::Result<Bytes> {
         let path = self.resolve(path, true)?;
-        if path.starts_with(VAR) {
+        if is_below(&path, VAR) {
             self.var.read(&path)
-        } else if path.starts_with(ESP) {
+        } else if is_below(&path, ESP) {
             self.esp.read(&path)
         } else {
             self.tree_of(&path).read(&path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -248,12 +252,12 @@ impl World {
     }
 
     fn tree_of(&self, path: &Path) -> &super::tree::Tree {
-        if path.starts_with("/nix") || path.starts_with("/etc") { &self.nix } else { &self.volatile }
+        if is_below(path, "/nix") || is_below(path, "/etc") { &self.nix } else { &self.volatile }
     }
 
     /// Only the store and what a boot makes has symbolic links.
     fn resolve(&self, path: &Path, follow_last: bool) -> io::Result<PathBuf> {
-        if path.starts_with(VAR) || path.starts_with(ESP) {
+        if is_below(path, VAR) || is_below(path, ESP) {
             return Ok(path.to_owned());
         }
         resolve(path, |path| self.tree_of(path).read_link(path), follow_last)
@@ -265,9 +269,9 @@ impl World {
         path: &Path,
         change: impl FnOnce(&mut super::Disk) -> io::Result<T>,
     ) -> io::Result<T> {
-        if path.starts_with(VAR) {
+        if is_below(path, VAR) {
             change(Arc::make_mut(&mut self.var))
-        } else if path.starts_with(ESP) {
+        } else if is_below(path, ESP) {
             change(Arc::make_mut(&mut self.esp))
         } else {
             Err(io::ErrorKind::ReadOnlyFilesystem.into())
@@ -297,9 +301,9 @@ impl Host for SimulatedHost {
         self.powered()?;
         let world = self.world.borrow();
         let directory = world.resolve(directory, true)?;
-        if directory.starts_with(VAR) {
+        if is_below(&directory, VAR) {
             world.var.list(&directory)
-        } else if directory.starts_with(ESP) {
+        } else if is_below(&directory, ESP) {
             world.esp.list(&directory)
         } else {
             world.tree_of(&directory).list(&directory).ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -321,7 +325,7 @@ impl Host for SimulatedHost {
         self.effect(
             || Effect::Write(path.to_owned()),
             |world| {
-                if path.starts_with("/run") {
+                if is_below(path, "/run") {
                     Arc::make_mut(&mut world.volatile).write(path, bytes);
                     return Ok(());
                 }
@@ -349,7 +353,7 @@ impl Host for SimulatedHost {
         self.effect(
             || Effect::Rename(to.to_owned()),
             |world| {
-                if from.starts_with("/run") && to.starts_with("/run") {
+                if is_below(from, "/run") && is_below(to, "/run") {
                     let bytes = world.bytes(from)?;
                     let volatile = Arc::make_mut(&mut world.volatile);
                     volatile.remove(from);
@@ -365,7 +369,7 @@ impl Host for SimulatedHost {
         self.effect(
             || Effect::Remove(path.to_owned()),
             |world| {
-                if path.starts_with("/run") {
+                if is_below(path, "/run") {
                     let was_there = Arc::make_mut(&mut world.volatile).remove(path);
                     return was_there.then_some(()).ok_or_else(|| io::ErrorKind::NotFound.into());
                 }
@@ -375,7 +379,7 @@ impl Host for SimulatedHost {
     }
 
     fn create_directory(&self, path: &Path, _mode: u32) -> io::Result<()> {
-        if path.starts_with("/run") || path.starts_with("/nix") {
+        if is_below(path, "/run") || is_below(path, "/nix") {
             return self.powered();
         }
         if self.list(path).is_ok() {
@@ -403,7 +407,7 @@ impl Host for SimulatedHost {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard + '_>> {
         self.powered()?;
         let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        if path.starts_with(VAR) {
+        if is_below(path, VAR) {
             self.world.borrow().var.list(directory)?;
         }
         if !self.held.borrow_mut().insert(path.to_owned()) {
@@ -480,7 +484,7 @@ impl SimulatedHost {
         self.effect(
             || effect,
             |world| {
-                if path.starts_with("/run") || path.starts_with("/nix") {
+                if is_below(path, "/run") || is_below(path, "/nix") {
                     return Ok(());
                 }
                 world.with_disk(path, sync)

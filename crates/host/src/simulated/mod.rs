@@ -16,6 +16,6 @@ mod world;
 pub use disk::{Bytes, Disk, Rules};
 pub use host::{Effect, Fate, Meanwhile, Said, SimulatedHost, Snapshot};
 pub use machine::{Failure, Program, boot_id, collect, golden_profile, install, system_profile};
-pub use systemd_boot::{Choice, Foreseen, Start, Why, foresee, start};
+pub use systemd_boot::{Choice, Foreseen, Menu, Start, Why, foresee, start};
 pub use tree::Tree;
 pub use world::{ESP, GoingDown, PROFILES, VAR, World};

@@ -48,13 +48,13 @@ const DEFAULT: &str = "LoaderEntryDefault";
 
 /// Power on. A person may pick the entry of a system in the menu.
 pub fn start(world: &mut World, pick: Option<&Toplevel>) -> Start {
+    let menu = Menu::read(world);
     // Consumed before anything is started, whatever becomes of it.
     let one_shot = world.variables.get(ONE_SHOT).map(|value| from_utf16(value));
     if one_shot.is_some() {
         Arc::make_mut(&mut world.variables).remove(ONE_SHOT);
     }
-    let entries = entries(world);
-    let Some((entry, why)) = choose(world, &entries, one_shot.as_deref(), pick) else {
+    let Some((entry, why)) = menu.choose(world, one_shot.as_deref(), pick) else {
         return Start::Stuck("no entry whose kernel is there");
     };
     let choice = Choice { entry: entry.id.clone(), toplevel: entry.toplevel.clone(), why };
@@ -74,59 +74,77 @@ pub struct Foreseen {
     pub default: Option<Toplevel>,
     /// Whether that is so because something names it, not because it is the first.
     pub is_named: bool,
-    /// The menu.
-    pub menu: Vec<Toplevel>,
 }
 
 /// What would boot, if nobody touched the keyboard.
 #[must_use]
 pub fn foresee(world: &World) -> Foreseen {
-    let entries = entries(world);
-    let one_shot = world.variables.get(ONE_SHOT).map(|value| from_utf16(value));
-    let once = one_shot.as_deref().and_then(|name| choose(world, &entries, Some(name), None));
-    let default = choose(world, &entries, None, None);
-    Foreseen {
-        once: once.filter(|(_, why)| *why == Why::OneShot).map(|(entry, _)| entry.toplevel.clone()),
-        is_named: default.is_some_and(|(_, why)| why == Why::Default),
-        default: default.map(|(entry, _)| entry.toplevel.clone()),
-        menu: entries.iter().map(|entry| entry.toplevel.clone()).collect(),
+    Menu::read(world).foresee(world)
+}
+
+/// The entries as the loader lists them, and what its configuration names.
+#[derive(Debug)]
+pub struct Menu {
+    /// Counted out entries last, then by sort key, the newest version first.
+    entries: Vec<Entry>,
+    configured: Option<String>,
+}
+
+impl Menu {
+    /// What the ESP says. It does not depend on variables.
+    #[must_use]
+    pub fn read(world: &World) -> Self {
+        let directory = Path::new(ESP).join("loader/entries");
+        let names = world.esp.list(&directory).unwrap_or_default();
+        let read = |name: &std::ffi::OsString| {
+            let bytes = world.esp.read(&directory.join(name)).ok()?;
+            Entry::parse(name.to_str()?, std::str::from_utf8(&bytes).ok()?)
+        };
+        // An entry whose kernel is missing is not even listed.
+        let has_kernel = |entry: &Entry| world.esp.read(&on_esp(&entry.linux)).is_ok();
+        let mut entries: Vec<Entry> = names.iter().filter_map(read).filter(has_kernel).collect();
+        entries.sort_by_key(|entry| {
+            (entry.left == Some(0), entry.sort_key.clone(), Reverse(entry.version), Reverse(entry.id.clone()))
+        });
+        let configuration = world.esp.read(&Path::new(ESP).join("loader/loader.conf")).ok();
+        let configuration = configuration.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+        Self { entries, configured: configuration.and_then(default_of).map(str::to_owned) }
     }
-}
 
-/// The order: counted out entries last, then by sort key, the newest version first.
-fn entries(world: &World) -> Vec<Entry> {
-    let directory = Path::new(ESP).join("loader/entries");
-    let names = world.esp.list(&directory).unwrap_or_default();
-    let read = |name: &std::ffi::OsString| {
-        let bytes = world.esp.read(&directory.join(name)).ok()?;
-        Entry::parse(name.to_str()?, std::str::from_utf8(&bytes).ok()?)
-    };
-    // An entry whose kernel is missing is not even listed.
-    let has_kernel = |entry: &Entry| world.esp.read(&on_esp(&entry.linux)).is_ok();
-    let mut entries: Vec<Entry> = names.iter().filter_map(read).filter(has_kernel).collect();
-    entries.sort_by_key(|entry| {
-        (entry.left == Some(0), entry.sort_key.clone(), Reverse(entry.version), Reverse(entry.id.clone()))
-    });
-    entries
-}
+    /// What boots with these variables, if nobody touches the keyboard.
+    #[must_use]
+    pub fn foresee(&self, world: &World) -> Foreseen {
+        let one_shot = world.variables.get(ONE_SHOT).map(|value| from_utf16(value));
+        let once = one_shot.as_deref().and_then(|name| self.choose(world, Some(name), None));
+        let default = self.choose(world, None, None);
+        Foreseen {
+            once: once.filter(|(_, why)| *why == Why::OneShot).map(|(entry, _)| entry.toplevel.clone()),
+            is_named: default.is_some_and(|(_, why)| why == Why::Default),
+            default: default.map(|(entry, _)| entry.toplevel.clone()),
+        }
+    }
 
-fn choose<'a>(
-    world: &World,
-    entries: &'a [Entry],
-    one_shot: Option<&str>,
-    pick: Option<&Toplevel>,
-) -> Option<(&'a Entry, Why)> {
-    let of = |toplevel: &Toplevel| entries.iter().find(|entry| entry.toplevel == *toplevel);
-    let named = |pattern: &str| entries.iter().find(|entry| matches(pattern, &entry.id));
-    let variable = world.variables.get(DEFAULT).map(|value| from_utf16(value));
-    let configured = world.esp.read(&Path::new(ESP).join("loader/loader.conf")).ok();
-    let configured = configured.as_deref().and_then(|bytes| default_of(std::str::from_utf8(bytes).ok()?));
-    let default = variable.as_deref().and_then(named).or_else(|| configured.and_then(named));
-    let picked = pick.and_then(of).map(|entry| (entry, Why::Menu));
-    picked
-        .or_else(|| Some((one_shot.and_then(named)?, Why::OneShot)))
-        .or_else(|| Some((default?, Why::Default)))
-        .or_else(|| Some((entries.first()?, Why::First)))
+    /// The systems with an entry, in the order of the menu; a system may be there more than once.
+    pub fn toplevels(&self) -> impl Iterator<Item = &Toplevel> {
+        self.entries.iter().map(|entry| &entry.toplevel)
+    }
+
+    fn choose(
+        &self,
+        world: &World,
+        one_shot: Option<&str>,
+        pick: Option<&Toplevel>,
+    ) -> Option<(&Entry, Why)> {
+        let of = |toplevel: &Toplevel| self.entries.iter().find(|entry| entry.toplevel == *toplevel);
+        let named = |pattern: &str| self.entries.iter().find(|entry| matches(pattern, &entry.id));
+        let variable = world.variables.get(DEFAULT).map(|value| from_utf16(value));
+        let default = variable.as_deref().and_then(named).or_else(|| named(self.configured.as_deref()?));
+        let picked = pick.and_then(of).map(|entry| (entry, Why::Menu));
+        picked
+            .or_else(|| Some((one_shot.and_then(named)?, Why::OneShot)))
+            .or_else(|| Some((default?, Why::Default)))
+            .or_else(|| Some((self.entries.first()?, Why::First)))
+    }
 }
 
 fn default_of(configuration: &str) -> Option<&str> {

@@ -1,11 +1,12 @@
 //! Files and symbolic links that are durable at once, or not at all: the store, its profiles, `/run`, `/proc`.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
+use std::ops::Bound;
 use std::path::{Component, Path, PathBuf};
 
-use super::disk::Bytes;
+use super::disk::{Bytes, text};
 
 /// Symbolic links that are followed before a path is taken for a loop, as Linux does it.
 const MAX_LINKS: u32 = 40;
@@ -13,7 +14,8 @@ const MAX_LINKS: u32 = 40;
 /// Files and links by absolute path. Directories are where something is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree {
-    nodes: BTreeMap<PathBuf, Node>,
+    /// By path as text: comparing paths component by component is what would take most of the time.
+    nodes: BTreeMap<String, Node>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,26 +26,27 @@ enum Node {
 
 impl Tree {
     /// Put a file there.
-    pub fn write(&mut self, path: impl Into<PathBuf>, bytes: &[u8]) {
-        self.nodes.insert(path.into(), Node::File(bytes.into()));
+    pub fn write(&mut self, path: impl AsRef<Path>, bytes: &[u8]) {
+        self.nodes.insert(text(path.as_ref()).to_owned(), Node::File(bytes.into()));
     }
 
     /// Put a symbolic link there.
-    pub fn link(&mut self, path: impl Into<PathBuf>, target: impl Into<PathBuf>) {
-        self.nodes.insert(path.into(), Node::Link(target.into()));
+    pub fn link(&mut self, path: impl AsRef<Path>, target: impl Into<PathBuf>) {
+        self.nodes.insert(text(path.as_ref()).to_owned(), Node::Link(target.into()));
     }
 
     /// Remove a file, a link or everything below a directory; whether anything was there.
     pub fn remove(&mut self, path: &Path) -> bool {
         let before = self.nodes.len();
-        self.nodes.retain(|other, _| !other.starts_with(path));
+        let path = text(path);
+        self.nodes.retain(|other, _| below(path, other).is_none());
         before != self.nodes.len()
     }
 
     /// The bytes of the file at exactly this path.
     #[must_use]
     pub fn read(&self, path: &Path) -> Option<&Bytes> {
-        match self.nodes.get(path)? {
+        match self.nodes.get(text(path))? {
             Node::File(bytes) => Some(bytes),
             Node::Link(_) => None,
         }
@@ -52,7 +55,7 @@ impl Tree {
     /// The target of the link at exactly this path, as it was written.
     #[must_use]
     pub fn read_link(&self, path: &Path) -> Option<&Path> {
-        match self.nodes.get(path)? {
+        match self.nodes.get(text(path))? {
             Node::Link(target) => Some(target),
             Node::File(_) => None,
         }
@@ -61,18 +64,35 @@ impl Tree {
     /// The names in a directory; `None` if nothing is below it.
     #[must_use]
     pub fn list(&self, directory: &Path) -> Option<Vec<OsString>> {
-        let below = self.nodes.keys().filter_map(|path| path.strip_prefix(directory).ok());
-        let mut names: Vec<OsString> =
-            below.filter_map(|rest| rest.iter().next()).map(OsStr::to_owned).collect();
-        names.dedup();
-        (!names.is_empty()).then_some(names)
+        let mut names: Vec<&str> = Vec::new();
+        for rest in self.from(text(directory)) {
+            let name = rest.trim_start_matches('/').split('/').next().unwrap_or_default();
+            if !name.is_empty() && names.last() != Some(&name) {
+                names.push(name);
+            }
+        }
+        (!names.is_empty()).then(|| names.into_iter().map(OsString::from).collect())
     }
 
     /// Whether anything is at or below this path.
     #[must_use]
     pub fn exists(&self, path: &Path) -> bool {
-        self.nodes.range(path.to_owned()..).next().is_some_and(|(first, _)| first.starts_with(path))
+        self.from(text(path)).next().is_some()
     }
+
+    /// What comes after `path` in the paths at and below it. Siblings may sort in between: `a-b` is before `a/b`.
+    fn from<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a str> {
+        let others = self
+            .nodes
+            .range::<str, _>((Bound::Included(path), Bound::Unbounded))
+            .map(|(other, _)| other.as_str());
+        others.take_while(move |other| other.starts_with(path)).filter_map(move |other| below(path, other))
+    }
+}
+
+/// What comes after `path` in `other`, which is at or below it.
+fn below<'a>(path: &str, other: &'a str) -> Option<&'a str> {
+    other.strip_prefix(path).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Where `path` leads, with every symbolic link on the way followed; `link_at` knows them.

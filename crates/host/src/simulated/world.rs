@@ -91,7 +91,9 @@ impl World {
         world
     }
 
-    fn switched_off(&self) -> World {
+    /// The same without anything that only a running system has.
+    #[must_use]
+    pub fn switched_off(&self) -> World {
         World {
             volatile: Arc::default(),
             told_by_loader: Arc::default(),
@@ -158,12 +160,10 @@ impl World {
     /// The generation a profile points at.
     #[must_use]
     pub fn current(&self, profile: &Path) -> Option<(u32, Toplevel)> {
-        let link = profile.parent()?.join(self.nix.read_link(profile)?);
-        let generations = self.generations(profile);
-        let prefix = format!("{}-", profile.file_name()?.to_str()?);
-        let number: u32 =
-            link.file_name()?.to_str()?.strip_prefix(&prefix)?.strip_suffix("-link")?.parse().ok()?;
-        generations.into_iter().find(|(known, _)| *known == number)
+        let link = self.nix.read_link(profile)?;
+        let number = link.to_str()?.strip_suffix("-link")?.rsplit('-').next()?.parse().ok()?;
+        let target = self.nix.read_link(&profile.parent()?.join(link))?;
+        Some((number, target.to_str()?.parse().ok()?))
     }
 
     /// Every profile of systems: `system`, and those in `system-profiles`.

@@ -1,0 +1,193 @@
+//! What must be true of every step.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use golden_core::{Ledger, Toplevel};
+use golden_host::simulated::{Effect, Foreseen, Program, Snapshot, World};
+
+use crate::Property;
+use crate::explore::{Explorer, HISTORY, Up, golden, is_known_good};
+use crate::ghost::{Counted, attempt_of, failures};
+use crate::step::{After, Before};
+
+/// Whatever happened, and wherever the power went.
+pub fn always(explorer: &mut Explorer, before: &Before, program: &Program, after: &After) {
+    golden_is_pinned_and_whole(explorer, before, program, after);
+    if let Some(ledger) = after.ledger.as_deref() {
+        confirmed_stays(explorer, before, program, ledger);
+    } else if before.ledger.is_some() {
+        explorer.violate(Property::LedgerStays, before.id, &format!("{} leaves no ledger", program.name()));
+    }
+    default_is_known_good(explorer, before, program, after);
+}
+
+fn golden_is_pinned_and_whole(explorer: &mut Explorer, before: &Before, program: &Program, after: &After) {
+    let (was, is) = (golden(&before.state.world), golden(&after.world));
+    let pins = matches!(program, Program::Pin { .. });
+    let booted = before.state.up.as_ref().map(|up| &up.toplevel);
+    if was != is && !(pins && is.as_ref() == booted) {
+        explorer.violate(Property::Golden, before.id, &format!("{} moves golden to {is:?}", program.name()));
+    }
+    let untouched = Arc::ptr_eq(&before.state.world.esp, &after.world.esp) && was == is;
+    if let Some(golden) = is.filter(|_| !untouched)
+        && !explorer.views.bootable(&after.world).contains(&golden)
+    {
+        explorer.violate(
+            Property::Golden,
+            before.id,
+            &format!("{} leaves a golden that cannot boot", program.name()),
+        );
+    }
+}
+
+fn confirmed_stays(explorer: &mut Explorer, before: &Before, program: &Program, ledger: &Ledger) {
+    let confirmed = before.ledger.iter().flat_map(|ledger| &ledger.confirmed).map(|one| &one.toplevel);
+    let tried = ledger.trial.as_ref().map(|trial| &trial.toplevel);
+    let left = ledger.rollback.as_ref().map(|rollback| &rollback.from);
+    for toplevel in confirmed {
+        let undone = ledger.is_quarantined(toplevel) || tried == Some(toplevel) || left == Some(toplevel);
+        if undone || !ledger.is_confirmed(toplevel) {
+            let text = format!("{} undoes the confirmation of {}", program.name(), toplevel.short());
+            explorer.violate(Property::ConfirmedStays, before.id, &text);
+        }
+    }
+}
+
+/// While a trial runs that was marked, what boots by itself is known to be good: nothing that goes wrong with
+/// the trial, and no crash, can keep the machine from coming back.
+fn default_is_known_good(explorer: &mut Explorer, before: &Before, program: &Program, after: &After) {
+    let mut is_good = |world: &World, ledger: Option<&Ledger>| {
+        explorer.views.foresee(world).default.is_some_and(|default| is_known_good(world, ledger, &default))
+    };
+    if matches!(program, Program::Switch(_)) || !is_good(&before.state.world, before.ledger.as_deref()) {
+        return;
+    }
+    if !is_good(&after.world, after.ledger.as_deref()) {
+        let text = format!("{} makes an unknown system the default", program.name());
+        explorer.violate(Property::DefaultIsKnownGood, before.id, &text);
+    }
+}
+
+/// The trial is quarantined: after as many failed attempts as the owner allowed.
+pub fn quarantined_in_time(
+    explorer: &mut Explorer,
+    before: &Before,
+    after: &Ledger,
+    ghost: Option<&Counted>,
+) {
+    let Some(counted) = ghost else { return };
+    let newly = after.quarantine.iter().find(|one| {
+        one.toplevel == counted.toplevel
+            && before.ledger.as_deref().is_none_or(|ledger| !ledger.is_quarantined(&one.toplevel))
+    });
+    let Some(quarantined) = newly else { return };
+    let (found, max) = (failures(&quarantined.attempts), explorer.configuration.max_failures);
+    if found < max || found < counted.least || found > counted.most {
+        let text = format!(
+            "{} is quarantined after {found} failures; really: {counted:?}",
+            counted.toplevel.short()
+        );
+        explorer.violate(Property::EnoughFailures, before.id, &text);
+    }
+}
+
+/// The ledger counts what really happened.
+pub fn counted(explorer: &mut Explorer, before: &Before, after: &After, ghost: Option<&Counted>) {
+    let trial = after.ledger.as_deref().and_then(|ledger| ledger.trial.as_ref());
+    let (Some(counted), Some(trial)) = (ghost.filter(|counted| counted.unseen == 0), trial) else { return };
+    let found = trial.failures();
+    if found < counted.least || found > counted.most {
+        let text = format!("the ledger has {found} failures; really: {counted:?}");
+        explorer.violate(Property::CountsWhatHappened, before.id, &text);
+    }
+}
+
+/// A quarantined system booted by itself, because a switch was cut off before its mark: that is put right.
+pub fn repaired(explorer: &mut Explorer, before: &Before, up: &Up, after: &After) {
+    let Some(ledger) = after.ledger.as_deref() else { return };
+    let golden = golden(&after.world);
+    let bad = ledger.is_quarantined(&up.toplevel) && golden.as_ref() != Some(&up.toplevel);
+    let bootable = explorer.views.bootable(&after.world);
+    let other = |other: &Toplevel| *other != up.toplevel && is_known_good(&after.world, Some(ledger), other);
+    let landing = bootable.iter().any(other);
+    if bad && landing && explorer.views.foresee(&after.world).default.as_ref() == Some(&up.toplevel) {
+        let text = format!("{} is quarantined and stays the default", up.toplevel.short());
+        explorer.violate(Property::QuarantinedIsNoDefault, before.id, &text);
+    }
+}
+
+/// Each automatic reboot is in durable history before it happens, whatever a crash leaves of it.
+pub fn reboots(explorer: &mut Explorer, before: &Before, snapshots: &[Snapshot]) {
+    for snapshot in snapshots.iter().filter(|snapshot| snapshot.effect == Effect::Reboot) {
+        let told = |image: &World| {
+            let bytes = image.var.read(Path::new(HISTORY)).map(|bytes| bytes.to_vec()).unwrap_or_default();
+            String::from_utf8_lossy(&bytes)
+                .lines()
+                .any(|line| line.contains("\"rebooting\"") && line.ends_with('}'))
+        };
+        if !snapshot.world.after_crash().iter().all(told) {
+            explorer.violate(Property::RebootsAreInHistory, before.id, "a reboot that history does not know");
+        }
+    }
+}
+
+/// What a program that ran to its end has achieved.
+pub fn after(
+    explorer: &mut Explorer,
+    before: &Before,
+    up: &Up,
+    program: &Program,
+    after: &After,
+    content: bool,
+) {
+    match program {
+        Program::Switch(toplevel) => switched(explorer, before, toplevel, after, content),
+        Program::Confirm => confirmed(explorer, before, up, after),
+        Program::Pin { .. } if content && golden(&after.world).as_ref() != Some(&up.toplevel) => {
+            explorer.violate(Property::Golden, before.id, "a pin that pinned nothing");
+        }
+        _ => {}
+    }
+}
+
+fn switched(explorer: &mut Explorer, before: &Before, toplevel: &Toplevel, after: &After, content: bool) {
+    let Some(ledger) = after.ledger.as_deref() else { return };
+    let Foreseen { once, default, .. } = explorer.views.foresee(&after.world);
+    let name = toplevel.short();
+    if is_known_good(&after.world, before.ledger.as_deref(), toplevel) {
+        if default.as_ref() != Some(toplevel) || !content {
+            explorer.violate(
+                Property::SwitchesWork,
+                before.id,
+                &format!("{name} is known and not the default"),
+            );
+        }
+    } else if ledger.is_quarantined(toplevel) {
+        if content || default.as_ref() == Some(toplevel) || once.as_ref() == Some(toplevel) {
+            let text = format!("a switch makes {name}, which is quarantined, what boots");
+            explorer.violate(Property::QuarantinedIsNoDefault, before.id, &text);
+        }
+    } else if let Some(trial) = ledger.trial.as_ref().filter(|trial| trial.toplevel == *toplevel) {
+        let good = default.is_some_and(|default| is_known_good(&after.world, Some(ledger), &default));
+        let exhausted = trial.failures() + 1 >= explorer.configuration.max_failures && trial.open().is_some()
+            || trial.failures() >= explorer.configuration.max_failures;
+        if !good || (once.as_ref() != Some(toplevel) && !exhausted) {
+            explorer.violate(Property::SwitchesWork, before.id, &format!("the trial of {name} is not armed"));
+        }
+    } else {
+        explorer.violate(Property::SwitchesWork, before.id, &format!("{name} is no trial"));
+    }
+}
+
+fn confirmed(explorer: &mut Explorer, before: &Before, up: &Up, after: &After) {
+    let Some(was) = before.ledger.as_deref() else { return };
+    let running = attempt_of(was, &up.boot).is_some_and(|attempt| attempt.end.is_none());
+    let Some(ledger) = after.ledger.as_deref().filter(|_| running) else { return };
+    let foreseen = explorer.views.foresee(&after.world);
+    let done = ledger.is_confirmed(&up.toplevel) && ledger.trial.is_none();
+    if !done || foreseen.once.is_some() || foreseen.default.as_ref() != Some(&up.toplevel) {
+        let text = format!("{} is healthy and not confirmed: {foreseen:?}", up.toplevel.short());
+        explorer.violate(Property::ConfirmedStays, before.id, &text);
+    }
+}

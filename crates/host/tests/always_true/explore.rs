@@ -1,0 +1,297 @@
+//! Breadth first over every state that a machine can get into, one configuration at a time.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use golden_core::{BootId, Ledger, Policy, Toplevel};
+use golden_host::operation::Options;
+use golden_host::simulated::{
+    Disk, Program, SimulatedHost, Snapshot, World, boot_id, golden_profile, install, start,
+};
+
+use crate::ghost::Counted;
+use crate::key::key;
+use crate::views::Views;
+use crate::{Property, step};
+
+pub const STATE_DIR: &str = "/var/lib/golden-generation";
+pub const LEDGER: &str = "/var/lib/golden-generation/ledger.json";
+pub const HISTORY: &str = "/var/lib/golden-generation/history.jsonl";
+
+/// What is explored.
+#[derive(Debug, Clone, Copy)]
+pub struct Configuration {
+    pub max_failures: u32,
+    /// Whether the first system is golden from the beginning.
+    pub pinned: bool,
+    /// Systems there are: the first one is installed, the others are switched to.
+    pub systems: usize,
+    /// Whether a person pins.
+    pub pins: bool,
+}
+
+impl Configuration {
+    /// As few as there can be, so that every bound is met early.
+    pub const MAX_INTERRUPTIONS: u32 = 2;
+
+    pub fn toplevels(self) -> Vec<Toplevel> {
+        toplevels().into_iter().take(self.systems).collect()
+    }
+
+    pub fn policy(self) -> Policy {
+        Policy {
+            max_failures: self.max_failures.try_into().unwrap(),
+            max_interruptions: Self::MAX_INTERRUPTIONS.try_into().unwrap(),
+            max_automatic_reboots: self.max_failures + 1,
+        }
+    }
+}
+
+/// A machine that runs.
+#[derive(Debug, Clone)]
+pub struct Up {
+    pub toplevel: Toplevel,
+    pub boot: BootId,
+    /// Whether a person picked the entry in the loader's menu.
+    pub picked: bool,
+}
+
+/// A machine that is off, or runs.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub world: World,
+    pub up: Option<Up>,
+    pub ghost: Option<Counted>,
+    pub boots: u64,
+}
+
+/// How a machine goes on if no person does anything, no power is cut, what is not known to be good fails and what is
+/// known to be good does not.
+#[derive(Debug, Clone, Copy)]
+pub struct Forced {
+    pub to: usize,
+    /// Boots on the way: 0 or 1.
+    pub boots: u32,
+    /// Whether the failure was an orderly reboot of its own.
+    pub reboots_itself: bool,
+}
+
+/// What was explored, and what was found.
+#[derive(Debug, Default)]
+pub struct Explored {
+    pub states: usize,
+    pub transitions: usize,
+    pub programs: usize,
+    pub crash_points: usize,
+    pub images: usize,
+    pub violations: BTreeMap<Property, Vec<String>>,
+}
+
+pub struct Explorer {
+    pub configuration: Configuration,
+    pub explored: Explored,
+    pub views: Views,
+    host: SimulatedHost,
+    queue: VecDeque<(usize, State)>,
+    known: HashMap<String, usize>,
+    /// Where a state was first come to from, and how.
+    origins: Vec<(usize, String)>,
+    pub forced: Vec<Vec<Forced>>,
+    /// Whether the machine has arrived: a confirmed generation is up, or safe mode is on.
+    pub arrived: Vec<bool>,
+}
+
+/// Violations of one property that are kept: the first ones are the shortest.
+const MAX_KEPT: usize = 5;
+
+impl Explorer {
+    pub fn explore(configuration: Configuration) -> Self {
+        let options = Options { state_dir: PathBuf::from(STATE_DIR), policy: configuration.policy() };
+        let mut explorer = Self {
+            configuration,
+            explored: Explored::default(),
+            views: Views::default(),
+            host: SimulatedHost::new(World::default(), options),
+            queue: VecDeque::new(),
+            known: HashMap::new(),
+            origins: Vec::new(),
+            forced: Vec::new(),
+            arrived: Vec::new(),
+        };
+        let first = explorer.installed();
+        explorer.reach(first, 0, || "installed".to_owned());
+        while let Some((id, state)) = explorer.queue.pop_front() {
+            step::expand(&mut explorer, id, &state);
+            if std::env::var("PROGRESS").is_ok() && id % 5000 == 0 {
+                eprintln!(
+                    "{id} of {} {:?}",
+                    explorer.origins.len(),
+                    (
+                        explorer.explored.programs,
+                        explorer.explored.crash_points,
+                        explorer.explored.images,
+                        explorer.explored.transitions
+                    )
+                );
+                eprintln!("{}", key(&mut explorer.views, &state));
+                eprintln!("{}", explorer.trace(id));
+            }
+        }
+        explorer.explored.states = explorer.origins.len();
+        explorer
+    }
+
+    /// A machine that was installed, booted once, and found healthy; with golden pinned or not.
+    fn installed(&mut self) -> State {
+        let all = self.configuration.toplevels();
+        let first = all[0].clone();
+        self.host.change(|world| {
+            Arc::make_mut(&mut world.var).create_directory(Path::new(STATE_DIR));
+            all.iter().for_each(|toplevel| world.build(toplevel));
+        });
+        self.host.reuse_generations();
+        // Every system was installed once: what an installer leaves halfway is another story.
+        for toplevel in all.iter().chain([&first]) {
+            install(&self.host, toplevel).unwrap();
+        }
+        self.host.change(|world| {
+            start(world, None);
+            world.start(&first, &boot_id(1));
+        });
+        let mut programs = vec![Program::BootCheck, Program::Confirm];
+        programs.extend(self.configuration.pinned.then_some(Program::Pin { force: false }));
+        for program in programs {
+            program.run(&self.host).unwrap();
+        }
+        State { world: self.host.world().after_shutdown(), up: None, ghost: None, boots: 1 }
+    }
+
+    /// Run a program from `world` on: what it held after each effect, what it holds at the end, and whether the
+    /// program was content.
+    pub fn run(&mut self, world: &World, program: &Program) -> (Vec<Snapshot>, World, bool) {
+        self.host.set_world(world.clone());
+        self.host.record();
+        let content = program.run(&self.host).is_ok();
+        let snapshots = self.host.recorded();
+        self.host.said();
+        self.explored.programs += 1;
+        self.explored.crash_points += snapshots.len();
+        let mut end = self.host.world();
+        end.esp = self.views.intern(end.esp);
+        (snapshots, end, content)
+    }
+
+    /// A state was come to. It is explored later, if it is new.
+    pub fn reach(&mut self, mut state: State, from: usize, how: impl Fn() -> String) -> usize {
+        self.explored.transitions += 1;
+        state.world.esp = self.views.intern(state.world.esp);
+        let key = key(&mut self.views, &state);
+        if let Some(&id) = self.known.get(&key) {
+            return id;
+        }
+        forget_history(&mut state.world);
+        let id = self.origins.len();
+        self.known.insert(key, id);
+        self.origins.push((from, how()));
+        self.forced.push(Vec::new());
+        self.arrived.push(false);
+        self.queue.push_back((id, state));
+        id
+    }
+
+    pub fn violate(&mut self, property: Property, at: usize, text: &str) {
+        let kept = self.explored.violations.entry(property).or_default();
+        if kept.len() < MAX_KEPT {
+            let text = format!("{text}\n  after: {}", self.trace(at));
+            self.explored.violations.entry(property).or_default().push(text);
+        }
+    }
+
+    /// The shortest way to a state.
+    pub fn trace(&self, at: usize) -> String {
+        let mut steps = Vec::new();
+        let mut id = at;
+        while id != 0 {
+            let (from, how) = &self.origins[id];
+            steps.push(how.as_str());
+            id = *from;
+        }
+        steps.reverse();
+        steps.join("; ")
+    }
+
+    /// The distinct states that a power cut during `snapshots` may leave, with the effect it came after. Only the
+    /// ledger counts of what is below `/var`: nothing else there is read to decide anything.
+    pub fn images(&mut self, snapshots: &[Snapshot]) -> Vec<(usize, World)> {
+        let mut seen = HashSet::new();
+        let mut images = Vec::new();
+        let (mut vars, mut esps) = (Images::default(), Images::default());
+        for (number, snapshot) in snapshots.iter().enumerate() {
+            let world = &snapshot.world;
+            vars.follow(&world.var);
+            if esps.follow(&world.esp) {
+                esps.after_crash.iter_mut().for_each(|esp| *esp = self.views.intern(esp.clone()));
+            }
+            let (variables, nix) = (Arc::as_ptr(&world.variables), Arc::as_ptr(&world.nix));
+            for var in &vars.after_crash {
+                let ledger = var.read(Path::new(LEDGER)).ok();
+                for esp in &esps.after_crash {
+                    self.explored.images += 1;
+                    if seen.insert((ledger.clone(), Arc::as_ptr(esp), variables, nix)) {
+                        let image = World { var: var.clone(), esp: esp.clone(), ..world.switched_off() };
+                        images.push((number + 1, image));
+                    }
+                }
+            }
+        }
+        images
+    }
+}
+
+/// What a crash may leave of one file system; worked out when that has changed.
+#[derive(Default)]
+struct Images {
+    of: Option<Arc<Disk>>,
+    after_crash: Vec<Arc<Disk>>,
+}
+
+impl Images {
+    fn follow(&mut self, disk: &Arc<Disk>) -> bool {
+        let changed = self.of.as_ref().is_none_or(|of| !Arc::ptr_eq(of, disk));
+        if changed {
+            let settled = disk.is_settled();
+            let images = || disk.after_crash().into_iter().map(Arc::new).collect();
+            self.after_crash = if settled { vec![disk.clone()] } else { images() };
+            self.of = Some(disk.clone());
+        }
+        changed
+    }
+}
+
+/// The systems of the world that is explored: the first one is installed, the others are switched to.
+pub fn toplevels() -> [Toplevel; 3] {
+    ["a", "b", "c"].map(|name| format!("/nix/store/{name}{name}-{name}").parse().unwrap())
+}
+
+/// What is known to be good: golden, and what was confirmed.
+pub fn is_known_good(world: &World, ledger: Option<&Ledger>, toplevel: &Toplevel) -> bool {
+    golden(world).as_ref() == Some(toplevel) || ledger.is_some_and(|ledger| ledger.is_confirmed(toplevel))
+}
+
+pub fn golden(world: &World) -> Option<Toplevel> {
+    world.current(&golden_profile()).map(|(_, toplevel)| toplevel)
+}
+
+/// History is only ever added to: a state is the same whatever came before it.
+fn forget_history(world: &mut World) {
+    let history = Path::new(HISTORY);
+    if world.var.read(history).is_ok_and(|bytes| bytes.ends_with(b"\n")) {
+        let settled = world.var.is_settled();
+        let var = Arc::make_mut(&mut world.var);
+        var.write(history, b"").unwrap();
+        if settled {
+            var.sync();
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What the test itself counts, to hold against what the ledger counts.
+
+use golden_core::{Arming, Attempt, BootId, End, Ledger, Toplevel};
+
+/// The failed attempts that really happened since a trial began.
+///
+/// Nearly always `least == most`. They differ where the machine shows the same thing for two different pasts, and
+/// only there: see [`Counted::died`] and [`Counted::was_passed_over`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Counted {
+    pub toplevel: Toplevel,
+    pub least: u32,
+    pub most: u32,
+    /// Innocent ends in a row.
+    pub innocent: u32,
+    /// Attempts that died before a boot check could see them, and that the next boot check must count.
+    pub unseen: u32,
+}
+
+impl Counted {
+    fn new(toplevel: Toplevel) -> Self {
+        Self { toplevel, least: 0, most: 0, innocent: 0, unseen: 0 }
+    }
+
+    /// A failed attempt that the ledger must count.
+    pub fn failed(&mut self) {
+        self.least += 1;
+        self.most += 1;
+        self.innocent = 0;
+    }
+
+    /// The attempt ended in an orderly way.
+    pub fn interrupted(&mut self, max_interruptions: u32) {
+        self.innocent += 1;
+        if self.innocent >= max_interruptions {
+            self.failed();
+        }
+    }
+
+    /// The attempt died before its boot check left anything durable. The next boot check can see that only by the
+    /// one-shot that is gone; so it cannot see it if the ledger did not say yet that it was there (the power was
+    /// cut between arming and recording that), or if a person had picked the entry.
+    pub fn died(&mut self, ledger: &Ledger, picked: bool) {
+        let armed = ledger.trial.as_ref().is_some_and(|trial| trial.arming == Arming::Armed);
+        if armed && !picked {
+            self.unseen += 1;
+        } else {
+            self.most += 1;
+        }
+    }
+
+    /// A boot check of another system has run. What it saw, it counted; a person's pick in the menu hides it.
+    pub fn seen(&mut self, by_default: bool) {
+        self.most += self.unseen;
+        if by_default {
+            self.least += self.unseen;
+            self.innocent = if self.unseen > 0 { 0 } else { self.innocent };
+        }
+        self.unseen = 0;
+    }
+
+    /// A person picked the default in the menu while the trial was armed. The loader had consumed the one-shot
+    /// by then, so this looks like an attempt that died.
+    pub fn was_passed_over(&mut self) {
+        self.most += 1;
+    }
+
+    /// Bounded, so that the states are.
+    pub fn cap(&mut self, max: u32) {
+        self.most = self.most.min(max + 2);
+        self.least = self.least.min(max + 1);
+        self.unseen = self.unseen.min(2);
+    }
+}
+
+/// Follow the ledger: a trial begins, or is over.
+pub fn follow(ghost: Option<Counted>, ledger: Option<&Ledger>) -> Option<Counted> {
+    let trial = ledger.and_then(|ledger| ledger.trial.as_ref())?;
+    ghost
+        .filter(|counted| counted.toplevel == trial.toplevel)
+        .or_else(|| Some(Counted::new(trial.toplevel.clone())))
+}
+
+/// The attempt of this boot, in this ledger.
+pub fn attempt_of<'a>(ledger: &'a Ledger, boot: &BootId) -> Option<&'a Attempt> {
+    ledger.trial.as_ref()?.attempts.iter().find(|attempt| attempt.boot.as_ref() == Some(boot))
+}
+
+pub fn failures(attempts: &[Attempt]) -> u32 {
+    let failed = |attempt: &&Attempt| matches!(attempt.end, Some(End::Failed { .. }));
+    u32::try_from(attempts.iter().filter(failed).count()).unwrap_or(u32::MAX)
+}

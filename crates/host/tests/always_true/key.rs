@@ -1,0 +1,80 @@
+//! What decides how a machine goes on, and nothing that is only shown.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use golden_core::{Attempt, BootId, End, Ledger, Toplevel, Trial};
+
+use crate::explore::{LEDGER, State, golden};
+use crate::views::Views;
+
+/// Two machines with the same key go on in the same way.
+///
+/// Left out are: the revision, history, evidence of quarantined trials, boot IDs but for "this boot", files that a
+/// program left behind half written, which no program reads, and numbers of generations: programs find an entry by what it boots.
+pub fn key(views: &mut Views, state: &State) -> String {
+    let State { world, up, ghost, .. } = state;
+    let mut key = String::with_capacity(256);
+    // Writing to a string cannot fail.
+    let _ = match views.ledger(world) {
+        Some(ledger) => write_ledger(&mut key, &ledger, up.as_ref().map(|up| &up.boot)),
+        None => write!(key, "{:?}", world.var.read(Path::new(LEDGER)).ok()),
+    };
+    let foreseen = views.foresee(world);
+    let short = |toplevel: Option<&Toplevel>| toplevel.map_or("-", Toplevel::short).to_owned();
+    let (once, default) = (short(foreseen.once.as_ref()), short(foreseen.default.as_ref()));
+    let golden = golden(world);
+    let _ = write!(key, "|{once} {default} {} {}", foreseen.is_named, short(golden.as_ref()));
+    for toplevel in views.bootable(world).iter() {
+        let _ = write!(key, " {}", toplevel.short());
+    }
+    if let Some(up) = up {
+        let _ =
+            write!(key, "|up {} {} {}", up.toplevel.short(), world.phase_two_is_due(), world.reboot_asked);
+    }
+    if let Some(ghost) = ghost {
+        let _ = write!(key, "|{} {} {} {}", ghost.least, ghost.most, ghost.innocent, ghost.unseen);
+    }
+    key
+}
+
+fn write_ledger(key: &mut String, ledger: &Ledger, boot: Option<&BootId>) -> std::fmt::Result {
+    for confirmed in &ledger.confirmed {
+        write!(key, "c{}", confirmed.toplevel.short())?;
+    }
+    let mut quarantine: Vec<&str> = ledger.quarantine.iter().map(|one| one.toplevel.short()).collect();
+    quarantine.sort_unstable();
+    write!(key, "q{quarantine:?}")?;
+    if let Some(trial) = &ledger.trial {
+        write_trial(key, trial, boot)?;
+    }
+    let toplevel = |toplevel: Option<&Toplevel>| toplevel.map_or("-", Toplevel::short).to_owned();
+    let golden = toplevel(ledger.golden.as_ref().map(|golden| &golden.toplevel));
+    let rollback = ledger.rollback.as_ref();
+    let (from, to) = (toplevel(rollback.map(|it| &it.from)), toplevel(rollback.map(|it| &it.to)));
+    let owed = toplevel(ledger.owed_default.as_ref());
+    let (reboots, safe) = (ledger.automatic_reboots, ledger.safe_mode.is_some());
+    write!(key, "g{golden}r{from}>{to}o{owed}n{reboots}s{safe}d{}", ledger.rolled_back.is_some())
+}
+
+fn write_trial(key: &mut String, trial: &Trial, boot: Option<&BootId>) -> std::fmt::Result {
+    let innocent = |attempt: &&Attempt| matches!(attempt.end, Some(End::Innocent { .. }));
+    let in_a_row = trial.attempts.iter().rev().skip(usize::from(trial.open().is_some())).take_while(innocent);
+    let last = trial.attempts.last();
+    let this_boot = last.is_some_and(|attempt| attempt.boot.is_some() && attempt.boot.as_ref() == boot);
+    let end = match last.map(|attempt| &attempt.end) {
+        None => "none",
+        Some(None) => "open",
+        Some(Some(End::Innocent { .. })) => "innocent",
+        Some(Some(_)) => "failed",
+    };
+    write!(
+        key,
+        "t{}{:?}{:?}{} {} {end}{this_boot}",
+        trial.toplevel.short(),
+        trial.origin,
+        trial.arming,
+        trial.failures(),
+        in_a_row.count(),
+    )
+}

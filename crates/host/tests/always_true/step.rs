@@ -1,0 +1,317 @@
+//! Everything that can happen next to a machine.
+
+use std::rc::Rc;
+
+use golden_core::{Ledger, Toplevel};
+use golden_host::simulated::{Choice, GoingDown, Program, Start, Why, World, boot_id, start};
+
+use crate::explore::{Configuration, Explorer, Forced, State, Up, is_known_good};
+use crate::ghost::{Counted, attempt_of, follow};
+use crate::{Property, checks};
+
+/// A machine before something happens to it, with what is asked of it often.
+pub struct Before<'a> {
+    pub id: usize,
+    pub state: &'a State,
+    pub ledger: Option<Rc<Ledger>>,
+}
+
+/// What happened to it.
+pub struct After {
+    pub world: World,
+    pub ledger: Option<Rc<Ledger>>,
+    /// Whether the power was cut, and did so in the middle of a program.
+    pub crashed: bool,
+}
+
+pub fn expand(explorer: &mut Explorer, id: usize, state: &State) {
+    let before = Before { id, state, ledger: explorer.views.ledger(&state.world) };
+    match &state.up {
+        None => {
+            power_on(explorer, &before, None);
+            let foreseen = explorer.views.foresee(&state.world);
+            // To pick what would boot anyway is to pick nothing.
+            let by_itself = foreseen.once.or(foreseen.default);
+            for toplevel in explorer
+                .configuration
+                .toplevels()
+                .iter()
+                .filter(|toplevel| by_itself.as_ref() != Some(toplevel))
+            {
+                power_on(explorer, &before, Some(toplevel));
+            }
+        }
+        Some(up) => go_on(explorer, &before, up),
+    }
+}
+
+/// From power on to the end of the boot check.
+fn power_on(explorer: &mut Explorer, before: &Before, pick: Option<&Toplevel>) {
+    let mut world = before.state.world.clone();
+    let foreseen = explorer.views.foresee(&world);
+    let choice = match start(&mut world, pick) {
+        Start::Stuck(why) => return explorer.violate(Property::Arrives, before.id, &format!("stuck: {why}")),
+        Start::Panicked(choice, _) => {
+            return panic(explorer, before, world, &choice, before.state.ghost.clone());
+        }
+        Start::Booted(choice) => choice,
+    };
+    let mut ghost = before.state.ghost.clone();
+    let picked = pick.is_some();
+    if let Some(counted) = &mut ghost {
+        let passed_over =
+            picked && foreseen.once.as_ref() == Some(&counted.toplevel) && foreseen.default.as_ref() == pick;
+        if passed_over && pick != Some(&counted.toplevel) {
+            counted.was_passed_over();
+        }
+        if !picked
+            && choice.toplevel == counted.toplevel
+            && counted.least >= explorer.configuration.max_failures
+        {
+            explorer.violate(
+                Property::EnoughFailures,
+                before.id,
+                "one more attempt than max_failures is booted",
+            );
+        }
+    }
+    panic(explorer, before, world.clone(), &choice, ghost.clone());
+    let boots = before.state.boots + 1;
+    let up = Up { toplevel: choice.toplevel, boot: boot_id(boots), picked };
+    world.start(&up.toplevel, &up.boot);
+    let state = State { world, up: Some(up.clone()), ghost, boots };
+    boot_check(explorer, &Before { state: &state, ledger: before.ledger.clone(), ..*before }, &up);
+}
+
+/// The kernel starts and nobody ever hears of it again.
+fn panic(
+    explorer: &mut Explorer,
+    before: &Before,
+    world: World,
+    choice: &Choice,
+    mut ghost: Option<Counted>,
+) {
+    let picked = choice.why == Why::Menu;
+    if let (Some(counted), Some(ledger)) = (&mut ghost, before.ledger.as_deref())
+        && counted.toplevel == choice.toplevel
+    {
+        counted.died(ledger, picked);
+        counted.cap(explorer.configuration.max_failures);
+    }
+    let bad = !is_known_good(&world, before.ledger.as_deref(), &choice.toplevel);
+    let state = State { world: world.after_shutdown(), up: None, ghost, boots: before.state.boots + 1 };
+    let pick = if picked { "picked " } else { "" };
+    let to = explorer.reach(state, before.id, || format!("{pick}{} panics", choice.toplevel.short()));
+    if bad && !picked {
+        explorer.forced[before.id].push(Forced { to, boots: 1, reboots_itself: false });
+    }
+}
+
+fn boot_check(explorer: &mut Explorer, before: &Before, up: &Up) {
+    let program = Program::BootCheck;
+    let name = up.toplevel.short();
+    let pick = if up.picked { "picked " } else { "" };
+    let (snapshots, end, _) = explorer.run(&before.state.world, &program);
+    checks::reboots(explorer, before, &snapshots);
+    for (effect, image) in explorer.images(&snapshots) {
+        let after = After { ledger: explorer.views.ledger(&image), world: image, crashed: true };
+        let ghost = counted_by_boot_check(explorer, before, up, &after);
+        checks::always(explorer, before, &program, &after);
+        let state = State { world: after.world, up: None, ghost, boots: before.state.boots };
+        explorer.reach(state, before.id, || {
+            format!("{pick}{name} loses power in boot-check after effect {effect}")
+        });
+    }
+    let after = After { ledger: explorer.views.ledger(&end), world: end, crashed: false };
+    let ghost = counted_by_boot_check(explorer, before, up, &after);
+    checks::always(explorer, before, &program, &after);
+    checks::counted(explorer, before, &after, ghost.as_ref());
+    checks::repaired(explorer, before, up, &after);
+    let state = State { world: after.world, ghost, ..before.state.clone() };
+    let forced = |to| Forced { to, boots: 1, reboots_itself: false };
+    if state.world.reboot_asked {
+        // With the record of the shutdown, or, so early in the boot, without it.
+        let off = State { world: state.world.after_shutdown(), up: None, ..state.clone() };
+        let to = explorer.reach(off, before.id, || format!("{pick}{name} boots and is rebooted"));
+        if !up.picked {
+            explorer.forced[before.id].push(forced(to));
+        }
+        let rebooting = Before { id: before.id, state: &state, ledger: after.ledger };
+        shut_down(explorer, &rebooting, up, false);
+        return;
+    }
+    let to = explorer.reach(state, before.id, || format!("{pick}{name} boots"));
+    if !up.picked {
+        explorer.forced[before.id].push(forced(to));
+    }
+}
+
+/// What the test counts, after a boot check or in the middle of it.
+fn counted_by_boot_check(
+    explorer: &mut Explorer,
+    before: &Before,
+    up: &Up,
+    after: &After,
+) -> Option<Counted> {
+    let mut ghost = before.state.ghost.clone();
+    let Some(after_ledger) = after.ledger.as_deref() else { return None };
+    let committed = before.ledger.as_deref().is_none_or(|ledger| ledger.revision != after_ledger.revision);
+    if let Some(counted) = &mut ghost
+        && committed
+    {
+        counted.seen(!up.picked && counted.toplevel != up.toplevel);
+    }
+    checks::quarantined_in_time(explorer, before, after_ledger, ghost.as_ref());
+    let mut ghost = follow(ghost, Some(after_ledger));
+    if let (true, Some(counted), Some(before_ledger)) = (after.crashed, &mut ghost, before.ledger.as_deref())
+    {
+        if attempt_of(after_ledger, &up.boot).is_some() {
+            counted.failed();
+        } else if counted.toplevel == up.toplevel {
+            counted.died(before_ledger, up.picked);
+        }
+        counted.cap(explorer.configuration.max_failures);
+    }
+    ghost
+}
+
+/// Everything that can happen once the boot check is done.
+fn go_on(explorer: &mut Explorer, before: &Before, up: &Up) {
+    let world = &before.state.world;
+    let good = is_known_good(world, before.ledger.as_deref(), &up.toplevel);
+    let safe = before.ledger.as_deref().is_some_and(|ledger| ledger.safe_mode.is_some());
+    explorer.arrived[before.id] = good || safe;
+    vanish(explorer, before, up, good);
+    shut_down(explorer, before, up, true);
+    shut_down(explorer, before, up, false);
+    let due =
+        world.phase_two_is_due() && before.ledger.as_deref().is_some_and(|ledger| ledger.rollback.is_some());
+    if due {
+        program(explorer, before, up, &Program::RollBack);
+    }
+    program(explorer, before, up, &Program::Confirm);
+    for toplevel in explorer.configuration.toplevels() {
+        program(explorer, before, up, &Program::Switch(toplevel));
+    }
+    if explorer.configuration.pins {
+        program(explorer, before, up, &Program::Pin { force: false });
+    }
+}
+
+/// The power goes, or the machine hangs and is reset.
+fn vanish(explorer: &mut Explorer, before: &Before, up: &Up, good: bool) {
+    for image in before.state.world.after_crash() {
+        let after_ledger = explorer.views.ledger(&image);
+        let ghost = ended_by_power(explorer, before.state.ghost.clone(), after_ledger.as_deref(), up);
+        let state = State { world: image, up: None, ghost, boots: before.state.boots };
+        let to = explorer.reach(state, before.id, || format!("{} vanishes", up.toplevel.short()));
+        if !good {
+            explorer.forced[before.id].push(Forced { to, boots: 0, reboots_itself: false });
+        }
+    }
+}
+
+/// The power ended this boot.
+fn ended_by_power(
+    explorer: &Explorer,
+    ghost: Option<Counted>,
+    ledger: Option<&Ledger>,
+    up: &Up,
+) -> Option<Counted> {
+    let mut ghost = follow(ghost, ledger);
+    let open =
+        ledger.and_then(|ledger| attempt_of(ledger, &up.boot)).is_some_and(|attempt| attempt.end.is_none());
+    if let Some(counted) = ghost.as_mut().filter(|_| open) {
+        counted.failed();
+        counted.cap(explorer.configuration.max_failures);
+    }
+    ghost
+}
+
+/// An orderly shutdown: a unit failed, or somebody or something asked for it.
+fn shut_down(explorer: &mut Explorer, before: &Before, up: &Up, unit_failed: bool) {
+    let program = Program::RecordShutdown;
+    let failed_units = if unit_failed { vec!["broken.service".to_owned()] } else { Vec::new() };
+    let mut world = before.state.world.clone();
+    world.going_down = Some(GoingDown { target: "reboot.target", failed_units });
+    let name = up.toplevel.short();
+    let (snapshots, end, _) = explorer.run(&world, &program);
+    let how = if unit_failed { "fails a unit" } else { "reboots" };
+    let open = |ledger: Option<&Ledger>| {
+        ledger.and_then(|ledger| attempt_of(ledger, &up.boot)).is_some_and(|attempt| attempt.end.is_none())
+    };
+    let was_open = open(before.ledger.as_deref());
+    for (effect, image) in explorer.images(&snapshots) {
+        let after = After { ledger: explorer.views.ledger(&image), world: image, crashed: true };
+        checks::always(explorer, before, &program, &after);
+        let recorded = was_open && !open(after.ledger.as_deref());
+        let ghost = if recorded {
+            ended_in_order(explorer, before, after.ledger.as_deref(), unit_failed)
+        } else {
+            ended_by_power(explorer, before.state.ghost.clone(), after.ledger.as_deref(), up)
+        };
+        let state = State { world: after.world, up: None, ghost, boots: before.state.boots };
+        let how = || format!("{name} {how} and loses power in shutdown after effect {effect}");
+        explorer.reach(state, before.id, how);
+    }
+    let after = After { ledger: explorer.views.ledger(&end), world: end.after_shutdown(), crashed: false };
+    checks::always(explorer, before, &program, &after);
+    let ghost = if was_open {
+        ended_in_order(explorer, before, after.ledger.as_deref(), unit_failed)
+    } else {
+        follow(before.state.ghost.clone(), after.ledger.as_deref())
+    };
+    checks::counted(explorer, before, &after, ghost.as_ref());
+    let state = State { world: after.world, up: None, ghost, boots: before.state.boots };
+    let to = explorer.reach(state, before.id, || format!("{name} {how}"));
+    let good = is_known_good(&before.state.world, before.ledger.as_deref(), &up.toplevel);
+    if !good && !before.state.world.reboot_asked {
+        explorer.forced[before.id].push(Forced { to, boots: 0, reboots_itself: !unit_failed });
+    }
+}
+
+fn ended_in_order(
+    explorer: &Explorer,
+    before: &Before,
+    ledger: Option<&Ledger>,
+    unit_failed: bool,
+) -> Option<Counted> {
+    let mut ghost = follow(before.state.ghost.clone(), ledger)?;
+    if unit_failed {
+        ghost.failed();
+    } else {
+        ghost.interrupted(Configuration::MAX_INTERRUPTIONS);
+    }
+    ghost.cap(explorer.configuration.max_failures);
+    Some(ghost)
+}
+
+/// A program that leaves the machine running.
+fn program(explorer: &mut Explorer, before: &Before, up: &Up, program: &Program) {
+    let name = match program {
+        Program::Switch(toplevel) => format!("switch to {}", toplevel.short()),
+        other => other.name().to_owned(),
+    };
+    let (snapshots, end, content) = explorer.run(&before.state.world, program);
+    checks::reboots(explorer, before, &snapshots);
+    for (effect, image) in explorer.images(&snapshots) {
+        let after = After { ledger: explorer.views.ledger(&image), world: image, crashed: true };
+        checks::always(explorer, before, program, &after);
+        let ghost = ended_by_power(explorer, before.state.ghost.clone(), after.ledger.as_deref(), up);
+        let state = State { world: after.world, up: None, ghost, boots: before.state.boots };
+        explorer.reach(state, before.id, || {
+            format!("{} loses power in {name} after effect {effect}", up.toplevel.short())
+        });
+    }
+    let after = After { ledger: explorer.views.ledger(&end), world: end, crashed: false };
+    checks::always(explorer, before, program, &after);
+    checks::after(explorer, before, up, program, &after, content);
+    let ghost = follow(before.state.ghost.clone(), after.ledger.as_deref());
+    let state = State { world: after.world, ghost, ..before.state.clone() };
+    let to = explorer.reach(state, before.id, || format!("{name} on {}", up.toplevel.short()));
+    let good = is_known_good(&before.state.world, before.ledger.as_deref(), &up.toplevel);
+    let goes_on_by_itself = matches!(program, Program::RollBack | Program::Confirm);
+    if good && goes_on_by_itself && to != before.id {
+        explorer.forced[before.id].push(Forced { to, boots: 0, reboots_itself: false });
+    }
+}
