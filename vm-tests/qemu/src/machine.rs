@@ -44,6 +44,12 @@ impl Machine {
         &self.directory
     }
 
+    /// Not in the directory: the path of a socket must be short, and a checkout may be anywhere.
+    fn socket(&self) -> PathBuf {
+        let name = self.directory.file_name().unwrap_or_default().to_string_lossy();
+        std::env::temp_dir().join(format!("golden-vm-{}-{name}.sock", std::process::id()))
+    }
+
     fn console(&self) -> PathBuf {
         self.directory.join("console.log")
     }
@@ -51,9 +57,7 @@ impl Machine {
     /// Power on.
     pub fn start(&mut self) -> Result<()> {
         let at = |name: &str| self.directory.join(name).to_string_lossy().into_owned();
-        for socket in ["qmp.sock", "agent.sock"] {
-            let _ = fs::remove_file(self.directory.join(socket));
-        }
+        let _ = fs::remove_file(self.socket());
         let mut qemu = tool(&self.image.tools, "qemu-system-x86_64");
         qemu.arg("-L").arg(self.image.tools.join("usr/share/qemu"));
         qemu.args("-accel tcg,thread=multi,tb-size=256 -machine q35,sata=off,smbus=off,usb=off".split(' '));
@@ -69,8 +73,7 @@ impl Machine {
         }
         qemu.args(["-chardev", &format!("file,id=console,append=on,path={}", at("console.log"))]);
         qemu.args(["-serial", "chardev:console"]);
-        qemu.args(["-serial", &format!("unix:{},server=on,wait=off", at("agent.sock"))]);
-        qemu.args(["-qmp", &format!("unix:{},server=on,wait=off", at("qmp.sock"))]);
+        qemu.args(["-serial", &format!("unix:{},server=on,wait=off", self.socket().display())]);
         let log = fs::File::create(self.directory.join("qemu.log"))?;
         qemu.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.qemu = Some(qemu.spawn().context("cannot start QEMU")?);
@@ -105,7 +108,7 @@ impl Machine {
 
     /// Talk to the agent of the system that runs.
     pub fn guest(&self) -> Result<Guest> {
-        Guest::connect(&self.directory.join("agent.sock"))
+        Guest::connect(&self.socket())
     }
 
     /// Pull the plug: what the guest has not synced is lost.
@@ -135,6 +138,7 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         self.cut_power();
+        let _ = fs::remove_file(self.socket());
     }
 }
 

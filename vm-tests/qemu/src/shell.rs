@@ -12,7 +12,8 @@ pub(crate) fn cache() -> PathBuf {
 
 /// The checkout this was built from.
 pub(crate) fn checkout() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    checkout.canonicalize().unwrap_or(checkout)
 }
 
 /// Run a command; its output is shown only if it fails.
