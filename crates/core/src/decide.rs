@@ -29,9 +29,7 @@ pub fn decide(ledger: &Ledger, seen: &Seen, policy: &Policy, moment: &Moment) ->
 /// costs nothing to read.
 #[must_use]
 pub fn is_settled(ledger: &Ledger, booted: Option<&Toplevel>, golden: Option<&Toplevel>) -> bool {
-    let known = |toplevel: &Toplevel| {
-        golden == Some(toplevel) || ledger.is_confirmed(toplevel) || ledger.is_quarantined(toplevel)
-    };
+    let known = |toplevel: &Toplevel| golden == Some(toplevel) || ledger.is_confirmed(toplevel);
     let idle = ledger.trial.is_none() && ledger.rollback.is_none();
     idle && (ledger.confirmed.is_empty() || booted.is_none_or(known))
 }
@@ -57,13 +55,26 @@ fn with_trial(ledger: &Ledger, trial: &Trial) -> Ledger {
     Ledger { trial: Some(trial.clone()), ..ledger.clone() }
 }
 
+/// Which of the two is durable first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum First {
+    /// For a trial that begins: power that goes in between loses the trial, and not the machine.
+    Default,
+    /// For a trial that goes on: the default is evidence of how the machine came here.
+    Ledger,
+}
+
 /// Commit the trial, make sure of the landing, and arm the trial's next attempt if `arm`.
-fn commit_and_arm(plan: Plan, ledger: &Ledger, seen: &Seen, arm: bool, events: Vec<Event>) -> Plan {
-    let Some(trial) = &ledger.trial else { return plan };
+fn commit_and_arm(first: First, ledger: &Ledger, seen: &Seen, arm: bool, events: Vec<Event>) -> Plan {
+    let Some(trial) = &ledger.trial else { return Plan::nothing() };
     let with_arming = |arming| with_trial(ledger, &Trial { arming, ..trial.clone() });
     let landing = landing(ledger, seen, &trial.toplevel).filter(|landing| !seen.is_default(landing));
-    let plan = plan.commit(&with_arming(if arm { Arming::Intended } else { Arming::Idle })).tell(events);
-    let plan = landing.into_iter().fold(plan, |plan, landing| plan.then(Step::SetDefault(landing)));
+    let secure = |plan: Plan| landing.iter().fold(plan, |plan, to| plan.then(Step::SetDefault(to.clone())));
+    let intended = with_arming(if arm { Arming::Intended } else { Arming::Idle });
+    let plan = match first {
+        First::Default => secure(Plan::nothing()).commit(&intended).tell(events),
+        First::Ledger => secure(Plan::nothing().commit(&intended).tell(events)),
+    };
     if arm && seen.loader.is_some() {
         plan.then(Step::Arm(trial.toplevel.clone())).commit(&with_arming(Arming::Armed))
     } else {

@@ -81,6 +81,11 @@ impl Seen {
         })
     }
 
+    /// Whether nobody can tell what the loader boots by itself: its configuration was torn, or names many systems.
+    pub(crate) fn has_no_clear_default(&self) -> bool {
+        self.loader.as_ref().is_some_and(|loader| loader.default.is_none())
+    }
+
     pub(crate) fn is_armed(&self, toplevel: &Toplevel) -> bool {
         self.loader.as_ref().is_some_and(|loader| loader.one_shot == OneShot::Armed(toplevel.clone()))
     }

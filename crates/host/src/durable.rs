@@ -1,6 +1,7 @@
 //! Replacing a file so that a power cut leaves the old bytes or the new ones.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Host};
@@ -13,6 +14,34 @@ pub(crate) fn replace(host: &dyn Host, path: &Path, bytes: &[u8]) -> Result<(), 
     let temporary = beside(path);
     host.write(&temporary, bytes).map_err(Error::io("write", &temporary))?;
     put_in_place(host, &temporary, path)
+}
+
+/// Unit in which a disk writes all or nothing, in bytes.
+const SECTOR_BYTES: usize = 512;
+
+/// Replace a small text file on vfat, where a rename has a moment in which the power leaves neither the old nor the
+/// new bytes: it is made one sector long with empty lines at its end, and then overwritten where it is.
+///
+/// What is missing or longer than a sector is replaced as any other file.
+pub(crate) fn replace_text_in_place(host: &dyn Host, path: &Path, text: &str) -> Result<(), Error> {
+    let size = match host.read(path) {
+        Ok(bytes) => bytes.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    if size == 0 || size > SECTOR_BYTES || text.len() > SECTOR_BYTES {
+        return replace(host, path, text.as_bytes());
+    }
+    let sync = || host.sync_file(path).map_err(Error::io("sync", path));
+    let empty_lines = |count: usize| "\n".repeat(count);
+    if size < SECTOR_BYTES {
+        let padding = empty_lines(SECTOR_BYTES - size);
+        host.append(path, padding.as_bytes()).map_err(Error::io("write", path))?;
+        sync()?;
+    }
+    let padded = format!("{text}{}", empty_lines(SECTOR_BYTES - text.len()));
+    host.overwrite(path, padded.as_bytes()).map_err(Error::io("write", path))?;
+    sync()
 }
 
 /// The same with the bytes of another file.

@@ -27,6 +27,10 @@ pub trait Host {
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Add bytes at the end of a file, which is created if missing. Not durable.
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Replace the bytes of a file by as many others, without touching its size or its place: up to a sector, a
+    /// crash leaves the old ones or the new ones. [`io::ErrorKind::InvalidInput`] if there are not as many. Not
+    /// durable.
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Copy a file over another. Not durable.
     fn copy(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Rename within a file system, over what is there. Not durable.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt as _, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
@@ -182,6 +182,14 @@ impl Host for LinuxHost {
         let mut options = OpenOptions::new();
         options.append(true).create(true).mode(PRIVATE);
         options.open(self.resolve(path)?)?.write_all(bytes)
+    }
+
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(self.resolve(path)?)?;
+        if file.metadata()?.len() != bytes.len() as u64 {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        file.write_all_at(bytes, 0)
     }
 
     fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! Early in a boot: close what the last boot left open, then say what this one is.
 
-use super::{commit_and_arm, is_settled, landing, reboot, rollback, was_consumed, with_trial};
+use super::{First, commit_and_arm, is_settled, landing, reboot, rollback, was_consumed, with_trial};
 use crate::{
     Arming, Cause, End, Event, Ledger, Origin, Plan, Policy, RebootCause, Seen, Step, Toplevel, Trial,
 };
@@ -12,7 +12,12 @@ pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
     match (&ledger.trial, &ledger.rollback) {
         (Some(trial), _) => check_trial(ledger, seen, policy, trial),
         (None, Some(rollback)) => rollback::resume(ledger, seen, policy, rollback),
-        (None, None) => infer(ledger, seen, policy),
+        (None, None) => match &seen.booted {
+            Some(booted) if ledger.is_quarantined(booted) => {
+                rollback::leave_quarantined(ledger, seen, policy, booted)
+            }
+            _ => infer(ledger, seen, policy),
+        },
     }
 }
 
@@ -25,7 +30,7 @@ fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> 
     let runs = seen.booted.as_ref() == Some(&trial.toplevel);
     match (trial.has_failed(policy), runs) {
         (true, _) => rollback::begin(ledger, seen, policy, trial, events),
-        (false, true) => begin_attempt(ledger, seen, policy, trial, events),
+        (false, true) => begin_attempt(First::Ledger, ledger, seen, policy, trial, events),
         (false, false) => next_attempt(ledger, seen, policy, trial, events),
     }
 }
@@ -33,7 +38,7 @@ fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> 
 /// The same boot again: only an arming that was cut off is left to do.
 fn finish_arming(ledger: &Ledger, seen: &Seen, trial: &Trial) -> Plan {
     match trial.arming {
-        Arming::Intended => commit_and_arm(Plan::nothing(), ledger, seen, true, Vec::new()),
+        Arming::Intended => commit_and_arm(First::Ledger, ledger, seen, true, Vec::new()),
         Arming::Idle | Arming::Armed => Plan::nothing(),
     }
 }
@@ -63,6 +68,7 @@ fn failed(trial: &Trial, policy: &Policy, boot: Option<crate::BootId>, cause: Ca
 
 /// The next attempt is armed now, while we can: if this one ends in a panic, nobody else will.
 fn begin_attempt(
+    first: First,
     ledger: &Ledger,
     seen: &Seen,
     policy: &Policy,
@@ -74,7 +80,7 @@ fn begin_attempt(
     let toplevel = trial.toplevel.clone();
     events.push(Event::AttemptBegan { toplevel, attempt, boot: seen.boot.clone() });
     let another_follows = trial.failures() + 1 < policy.max_failures.get();
-    commit_and_arm(Plan::nothing(), &with_trial(ledger, &trial), seen, another_follows, events)
+    commit_and_arm(first, &with_trial(ledger, &trial), seen, another_follows, events)
 }
 
 /// Something else than the trial runs. If the loader came here by itself because an attempt died, the trial gets
@@ -89,24 +95,25 @@ fn next_attempt(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: Trial, eve
         let toplevel = trial.toplevel.clone();
         let automatic_reboots = ledger.automatic_reboots + 1;
         let ledger = Ledger { trial: Some(trial), automatic_reboots, ..ledger.clone() };
-        let plan = commit_and_arm(Plan::nothing(), &ledger, seen, true, events);
+        let plan = commit_and_arm(First::Ledger, &ledger, seen, true, events);
         return reboot(plan, &ledger, RebootCause::Retry, &toplevel);
     }
-    commit_and_arm(Plan::nothing(), &with_trial(ledger, &trial), seen, true, events)
+    commit_and_arm(First::Ledger, &with_trial(ledger, &trial), seen, true, events)
 }
 
-/// The loader's own default runs and nobody knows it: a switch that was not marked.
+/// The loader's own default runs and nobody knows it: a switch that was not marked. If there is no telling what its
+/// default is, this system may have been it.
 fn infer(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
     let landing_of = |booted: &Toplevel| landing(ledger, seen, booted);
     let Some(booted) = seen.booted.clone().filter(|booted| landing_of(booted).is_some()) else {
         return Plan::nothing();
     };
-    if !seen.booted_by_default() {
+    if !seen.booted_by_default() && !seen.has_no_clear_default() {
         return Plan::nothing();
     }
     let trial = Trial::new(booted.clone(), Origin::Inferred);
     let ledger = Ledger { rolled_back: None, owed_default: None, ..ledger.clone() };
-    begin_attempt(&ledger, seen, policy, trial, vec![Event::Inferred { toplevel: booted }])
+    begin_attempt(First::Default, &ledger, seen, policy, trial, vec![Event::Inferred { toplevel: booted }])
 }
 
 /// What a rollback leaves for the boot it lands on.

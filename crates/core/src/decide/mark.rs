@@ -1,6 +1,6 @@
 //! A switch has made a toplevel the default.
 
-use super::{commit_and_arm, is_known_good, landing};
+use super::{First, commit_and_arm, is_known_good, landing};
 use crate::{Event, Ledger, OneShot, Origin, Plan, Policy, Refusal, Seen, Step, Toplevel, Trial};
 
 pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
@@ -21,7 +21,7 @@ pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Top
             events.push(Event::Marked { toplevel: toplevel.clone(), landing });
             let trial = Trial::new(toplevel.clone(), Origin::Marked);
             let ledger = Ledger { trial: Some(trial), ..without_earlier_switch(ledger) };
-            commit_and_arm(Plan::nothing(), &ledger, seen, true, events)
+            commit_and_arm(First::Default, &ledger, seen, true, events)
         }
     }
 }
@@ -30,7 +30,7 @@ pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Top
 fn mark_again(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Plan {
     let running = u32::from(trial.open().is_some_and(|attempt| attempt.boot.as_ref() == Some(&seen.boot)));
     let arm = trial.failures() + running < policy.max_failures.get();
-    commit_and_arm(Plan::nothing(), ledger, seen, arm, Vec::new())
+    commit_and_arm(First::Default, ledger, seen, arm, Vec::new())
 }
 
 /// Property 4: a quarantined toplevel is never made the default by any deployer.

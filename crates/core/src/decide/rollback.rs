@@ -1,10 +1,10 @@
 //! The end of a trial that failed.
 
 use super::boot::land;
-use super::{landing, reboot};
+use super::{is_known_good, landing, reboot};
 use crate::{
     Event, Kept, Ledger, Plan, Policy, RebootCause, Rollback, RolledBack, SafeMode, SafeModeReason, Seen,
-    Step, Trial,
+    Step, Toplevel, Trial,
 };
 
 /// Phase one: record the intent, make the landing the default, and get there.
@@ -22,7 +22,7 @@ pub(super) fn begin(
     let Some(to) = landing(ledger, seen, &from) else {
         return safe_mode(ledger, SafeModeReason::NoLanding, trial, events);
     };
-    let runs = seen.booted.as_ref() == Some(&from);
+    let runs = seen.booted.as_ref() == Some(&from) || is_stranded(ledger, seen);
     if runs && ledger.automatic_reboots >= policy.max_automatic_reboots {
         let rollback = Some(Rollback { from: from.clone(), to: to.clone(), unknown: Kept::new() });
         let ledger = Ledger { rollback, ..ledger.clone() };
@@ -37,9 +37,33 @@ pub(super) fn begin(
     if runs { reboot(plan, &after, RebootCause::RollBack, &to) } else { plan }
 }
 
+/// The loader booted by itself what nobody knows to be good.
+fn is_stranded(ledger: &Ledger, seen: &Seen) -> bool {
+    seen.booted_by_default()
+        && seen.booted.as_ref().is_some_and(|booted| !is_known_good(ledger, seen, booted))
+}
+
+/// What failed here runs again, and no person picked it: a switch was cut off before its mark, or its installer
+/// does not know us.
+pub(super) fn leave_quarantined(ledger: &Ledger, seen: &Seen, policy: &Policy, from: &Toplevel) -> Plan {
+    let Some(to) = landing(ledger, seen, from) else { return Plan::nothing() };
+    if !is_stranded(ledger, seen) {
+        // A person may have picked it, so it is left alone; what boots next is known to be good all the same.
+        return Plan::nothing().then_if(seen.has_no_clear_default(), || Step::SetDefault(to));
+    }
+    let rollback = Rollback { from: from.clone(), to: to.clone(), unknown: Kept::new() };
+    let after = Ledger {
+        rollback: Some(rollback.clone()),
+        rolled_back: None,
+        owed_default: None,
+        ..ledger.clone()
+    };
+    resume(&after, seen, policy, &rollback)
+}
+
 /// A rollback has begun and phase two is not done. Whatever runs, its landing must be the default.
 pub(super) fn resume(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &Rollback) -> Plan {
-    let lost = seen.booted.as_ref() == Some(&rollback.from) && seen.booted_by_default();
+    let lost = is_stranded(ledger, seen);
     let plan = Plan::nothing();
     if !lost || ledger.safe_mode.is_some() {
         return land(plan, seen, &rollback.from, &rollback.to);

@@ -1,6 +1,6 @@
 //! The machine is going down: was that asked for?
 
-use super::{commit_and_arm, with_trial};
+use super::{First, commit_and_arm, with_trial};
 use crate::{Arming, Cause, End, Event, Ledger, Plan, Policy, Seen, ShutdownSeen, Trial};
 
 pub(super) fn record(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &ShutdownSeen) -> Plan {
@@ -29,7 +29,7 @@ pub(super) fn record(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &S
     if in_place && !trial.has_failed(policy) {
         return Plan::nothing().commit(&ledger).tell([event]);
     }
-    commit_and_arm(Plan::nothing(), &ledger, seen, !trial.has_failed(policy), vec![event])
+    commit_and_arm(First::Ledger, &ledger, seen, !trial.has_failed(policy), vec![event])
 }
 
 fn end_of(trial: &Trial, policy: &Policy, shutdown: &ShutdownSeen) -> End {

@@ -8,12 +8,12 @@ pub fn default_pattern(text: &str) -> Option<&str> {
     lines(text).filter(|line| line.0 == "default").map(|line| line.1).last()
 }
 
-/// The same file with another default. Every other line stays as it is.
+/// The same file with another default. Every other line stays as it is, but for empty ones at the end.
 #[must_use]
 pub fn with_default(text: &str, id: &str) -> String {
     let is_default = |line: &&str| line.trim().split([' ', '\t']).next() == Some("default");
     let mut kept: String =
-        text.lines().filter(|line| !is_default(line)).fold(String::new(), |text, line| text + line + "\n");
+        text.trim_end().lines().filter(|line| !is_default(line)).fold(String::new(), |text, line| text + line + "\n");
     kept.push_str("default ");
     kept.push_str(id);
     kept.push('\n');
@@ -54,6 +54,7 @@ mod tests {
         let before = "# mine\r\ntimeout 5\ndefault a.conf\neditor no\n";
         assert_eq!(with_default(before, "b.conf"), "# mine\ntimeout 5\neditor no\ndefault b.conf\n");
         assert_eq!(default_pattern("default a\ndefault b.conf\n#default c\n"), Some("b.conf"));
+        assert_eq!(with_default("timeout 5\n\n\n", "b.conf"), "timeout 5\ndefault b.conf\n");
         assert_eq!(with_default("", "b.conf"), "default b.conf\n");
     }
 

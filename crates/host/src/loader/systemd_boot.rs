@@ -154,7 +154,7 @@ impl BootLoader for SystemdBoot<'_> {
     fn set_default(&self, toplevel: &Toplevel) -> Result<(), Error> {
         let id = self.entry(toplevel)?.id();
         let text = loader_conf::with_default(&self.conf_text()?, &id);
-        durable::replace(self.host, &self.conf(), text.as_bytes())?;
+        durable::replace_text_in_place(self.host, &self.conf(), &text)?;
         if self.variable(DEFAULT)?.is_some() {
             self.set_variable(DEFAULT, &id)?;
         }

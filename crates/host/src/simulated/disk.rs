@@ -95,12 +95,33 @@ impl Disk {
         Ok(())
     }
 
-    /// Add bytes at the end of a file.
+    /// Add bytes at the end of a file. On FAT, the file may be as long as it should be and hold something else there.
     pub fn append(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let rules = self.rules;
         let file = self.file_or_new(path)?;
         let before = file.live.clone();
-        let torn = [&before, half(bytes)].concat();
-        file.change(&[&before, bytes].concat(), &[&torn]);
+        let mut torn = vec![[&before, half(bytes)].concat()];
+        if rules == Rules::Fat {
+            torn.push([&before, STALE].concat());
+        }
+        let torn: Vec<&[u8]> = torn.iter().map(Vec::as_slice).collect();
+        file.change(&[&before, bytes].concat(), &torn);
+        Ok(())
+    }
+
+    /// Replace the bytes of a file by as many others. A sector is written whole or not at all; a size that was not
+    /// synced may still be lost.
+    pub fn overwrite(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        const SECTOR_BYTES: usize = 512;
+        let id = self.id(path).ok_or(io::ErrorKind::NotFound)?;
+        let file = self.files.get_mut(&id).ok_or(io::ErrorKind::NotFound)?;
+        if file.live.len() != bytes.len() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let cut: Vec<&[u8]> = file.possible.iter().filter_map(|known| bytes.get(..known.len())).collect();
+        let torn = if bytes.len() > SECTOR_BYTES { vec![half(bytes)] } else { Vec::new() };
+        let lost: Vec<&[u8]> = cut.into_iter().chain(torn).collect();
+        file.change(bytes, &lost);
         Ok(())
     }
 
@@ -450,6 +471,19 @@ mod tests {
         let mut disk = disk(Rules::Journalled);
         disk.append(&path("file"), b" more").unwrap();
         assert_eq!(outcomes(&disk), set(&[OLD, b"old bytes m", b"old bytes more"]));
+    }
+
+    #[test]
+    fn overwriting_a_sector_leaves_the_old_bytes_or_the_new_ones_if_its_size_was_synced() {
+        let mut disk = disk(Rules::Fat);
+        disk.overwrite(&path("file"), NEW).unwrap();
+        assert_eq!(outcomes(&disk), set(&[OLD, NEW]));
+        disk.append(&path("file"), b"\n").unwrap();
+        disk.overwrite(&path("file"), b"0123456789").unwrap();
+        assert!(outcomes(&disk).contains(&Some(b"012345678".to_vec())));
+        disk.sync_file(&path("file")).unwrap();
+        assert_eq!(outcomes(&disk), set(&[b"0123456789"]));
+        assert!(disk.overwrite(&path("file"), b"shorter").is_err());
     }
 
     #[test]

@@ -59,6 +59,7 @@ pub struct Snapshot {
 pub enum Effect {
     Write(PathBuf),
     Append(PathBuf),
+    Overwrite(PathBuf),
     Copy(PathBuf),
     Rename(PathBuf),
     Remove(PathBuf),
@@ -338,6 +339,13 @@ impl Host for SimulatedHost {
         self.effect(
             || Effect::Append(path.to_owned()),
             |world| world.with_disk(path, |disk| disk.append(path, bytes)),
+        )
+    }
+
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.effect(
+            || Effect::Overwrite(path.to_owned()),
+            |world| world.with_disk(path, |disk| disk.overwrite(path, bytes)),
         )
     }
 

@@ -107,8 +107,8 @@ impl Menu {
             (entry.left == Some(0), entry.sort_key.clone(), Reverse(entry.version), Reverse(entry.id.clone()))
         });
         let configuration = world.esp.read(&Path::new(ESP).join("loader/loader.conf")).ok();
-        let configuration = configuration.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
-        Self { entries, configured: configuration.and_then(default_of).map(str::to_owned) }
+        let configuration = configuration.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Self { entries, configured: configuration.as_deref().and_then(default_of).map(str::to_owned) }
     }
 
     /// What boots with these variables, if nobody touches the keyboard.

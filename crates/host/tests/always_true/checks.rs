@@ -97,6 +97,9 @@ pub fn counted(explorer: &mut Explorer, before: &Before, after: &After, ghost: O
     let trial = after.ledger.as_deref().and_then(|ledger| ledger.trial.as_ref());
     let (Some(counted), Some(trial)) = (ghost.filter(|counted| counted.unseen == 0), trial) else { return };
     let found = trial.failures();
+    if trial.open().is_some() && found >= explorer.configuration.max_failures {
+        explorer.violate(Property::EnoughFailures, before.id, "an attempt begins after the last one");
+    }
     if found < counted.least || found > counted.most {
         let text = format!("the ledger has {found} failures; really: {counted:?}");
         explorer.violate(Property::CountsWhatHappened, before.id, &text);

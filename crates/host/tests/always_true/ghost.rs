@@ -5,7 +5,7 @@ use golden_core::{Arming, Attempt, BootId, End, Ledger, Toplevel};
 /// The failed attempts that really happened since a trial began.
 ///
 /// Nearly always `least == most`. They differ where the machine shows the same thing for two different pasts, and
-/// only there: see [`Counted::died`] and [`Counted::was_passed_over`].
+/// only there: see [`Counted::nobody_saw`] and [`Counted::may_have_been_booted`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Counted {
     pub toplevel: Toplevel,
@@ -15,11 +15,13 @@ pub struct Counted {
     pub innocent: u32,
     /// Attempts that died before a boot check could see them, and that the next boot check must count.
     pub unseen: u32,
+    /// Whether the loader has consumed the trial's one-shot at the last power on, and a person picked something else.
+    pub is_passed_over: bool,
 }
 
 impl Counted {
     fn new(toplevel: Toplevel) -> Self {
-        Self { toplevel, least: 0, most: 0, innocent: 0, unseen: 0 }
+        Self { toplevel, least: 0, most: 0, innocent: 0, unseen: 0, is_passed_over: false }
     }
 
     /// A failed attempt that the ledger must count.
@@ -37,15 +39,20 @@ impl Counted {
         }
     }
 
-    /// The attempt died before its boot check left anything durable. The next boot check can see that only by the
-    /// one-shot that is gone; so it cannot see it if the ledger did not say yet that it was there (the power was
-    /// cut between arming and recording that), or if a person had picked the entry.
-    pub fn died(&mut self, ledger: &Ledger, picked: bool) {
+    /// A boot of `booted` died before its boot check left anything durable. If it was an attempt, the next boot check
+    /// can see that only by the one-shot that is gone; so it cannot see it if the ledger did not say yet that it was
+    /// there (the power was cut between arming and recording that), or if a person had picked the entry. If it
+    /// was something else that a person picked, the one-shot is gone all the same.
+    pub fn nobody_saw(&mut self, ledger: &Ledger, booted: &Toplevel, picked: bool) {
         let armed = ledger.trial.as_ref().is_some_and(|trial| trial.arming == Arming::Armed);
-        if armed && !picked {
+        if self.toplevel != *booted {
+            if std::mem::take(&mut self.is_passed_over) {
+                self.may_have_been_booted();
+            }
+        } else if armed && !picked {
             self.unseen += 1;
         } else {
-            self.most += 1;
+            self.may_have_been_booted();
         }
     }
 
@@ -57,11 +64,12 @@ impl Counted {
             self.innocent = if self.unseen > 0 { 0 } else { self.innocent };
         }
         self.unseen = 0;
+        self.is_passed_over = false;
     }
 
-    /// A person picked the default in the menu while the trial was armed. The loader had consumed the one-shot
-    /// by then, so this looks like an attempt that died.
-    pub fn was_passed_over(&mut self) {
+    /// What happened looks like an attempt that died, and like none. A person who picks the default in the menu
+    /// while the trial is armed is one such case: the loader had consumed the one-shot by then.
+    pub fn may_have_been_booted(&mut self) {
         self.most += 1;
     }
 

@@ -50,29 +50,22 @@ fn power_on(explorer: &mut Explorer, before: &Before, pick: Option<&Toplevel>) {
     let mut world = before.state.world.clone();
     let foreseen = explorer.views.foresee(&world);
     let choice = match start(&mut world, pick) {
-        Start::Stuck(why) => return explorer.violate(Property::Arrives, before.id, &format!("stuck: {why}")),
-        Start::Panicked(choice, _) => {
-            return panic(explorer, before, world, &choice, before.state.ghost.clone());
-        }
         Start::Booted(choice) => choice,
+        // Every system has a kernel.
+        other => return explorer.violate(Property::Arrives, before.id, &format!("{other:?}")),
     };
     let mut ghost = before.state.ghost.clone();
     let picked = pick.is_some();
     if let Some(counted) = &mut ghost {
-        let passed_over =
-            picked && foreseen.once.as_ref() == Some(&counted.toplevel) && foreseen.default.as_ref() == pick;
-        if passed_over && pick != Some(&counted.toplevel) {
-            counted.was_passed_over();
+        counted.is_passed_over = pick.is_some_and(|pick| *pick != counted.toplevel)
+            && foreseen.once.as_ref() == Some(&counted.toplevel);
+        if counted.is_passed_over && foreseen.default.as_ref() == pick {
+            counted.may_have_been_booted();
         }
-        if !picked
-            && choice.toplevel == counted.toplevel
-            && counted.least >= explorer.configuration.max_failures
-        {
-            explorer.violate(
-                Property::EnoughFailures,
-                before.id,
-                "one more attempt than max_failures is booted",
-            );
+        counted.cap(explorer.configuration.max_failures);
+        let exhausted = counted.least >= explorer.configuration.max_failures;
+        if exhausted && choice.why == Why::OneShot && choice.toplevel == counted.toplevel {
+            explorer.violate(Property::EnoughFailures, before.id, "a trial that has failed is armed");
         }
     }
     panic(explorer, before, world.clone(), &choice, ghost.clone());
@@ -92,17 +85,17 @@ fn panic(
     mut ghost: Option<Counted>,
 ) {
     let picked = choice.why == Why::Menu;
-    if let (Some(counted), Some(ledger)) = (&mut ghost, before.ledger.as_deref())
-        && counted.toplevel == choice.toplevel
-    {
-        counted.died(ledger, picked);
+    if let (Some(counted), Some(ledger)) = (&mut ghost, before.ledger.as_deref()) {
+        counted.nobody_saw(ledger, &choice.toplevel, picked);
         counted.cap(explorer.configuration.max_failures);
     }
-    let bad = !is_known_good(&world, before.ledger.as_deref(), &choice.toplevel);
+    let known = |toplevel: &Toplevel| is_known_good(&before.state.world, before.ledger.as_deref(), toplevel);
+    let landing = explorer.views.foresee(&before.state.world).default.is_some_and(|default| known(&default));
+    let bad = !known(&choice.toplevel);
     let state = State { world: world.after_shutdown(), up: None, ghost, boots: before.state.boots + 1 };
     let pick = if picked { "picked " } else { "" };
     let to = explorer.reach(state, before.id, || format!("{pick}{} panics", choice.toplevel.short()));
-    if bad && !picked {
+    if bad && !picked && landing {
         explorer.forced[before.id].push(Forced { to, boots: 1, reboots_itself: false });
     }
 }
@@ -167,8 +160,8 @@ fn counted_by_boot_check(
     {
         if attempt_of(after_ledger, &up.boot).is_some() {
             counted.failed();
-        } else if counted.toplevel == up.toplevel {
-            counted.died(before_ledger, up.picked);
+        } else if !committed {
+            counted.nobody_saw(before_ledger, &up.toplevel, up.picked);
         }
         counted.cap(explorer.configuration.max_failures);
     }
