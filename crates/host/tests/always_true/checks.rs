@@ -120,6 +120,16 @@ pub fn repaired(explorer: &mut Explorer, before: &Before, up: &Up, after: &After
     }
 }
 
+/// Without a trial, and without a rollback that is not done, a known system boots as if nobody were there.
+pub fn nothing_to_do(explorer: &mut Explorer, before: &Before, up: &Up, snapshots: &[Snapshot]) {
+    let Some(ledger) = before.ledger.as_deref() else { return };
+    let known = is_known_good(&before.state.world, Some(ledger), &up.toplevel);
+    if known && ledger.trial.is_none() && ledger.rollback.is_none() && !snapshots.is_empty() {
+        let text = format!("{} boots, and {:?} is done", up.toplevel.short(), snapshots[0].effect);
+        explorer.violate(Property::NothingToDo, before.id, &text);
+    }
+}
+
 /// Each automatic reboot is in durable history before it happens, whatever a crash leaves of it.
 pub fn reboots(explorer: &mut Explorer, before: &Before, snapshots: &[Snapshot]) {
     for snapshot in snapshots.iter().filter(|snapshot| snapshot.effect == Effect::Reboot) {

@@ -27,8 +27,6 @@ pub struct Configuration {
     pub pinned: bool,
     /// Systems there are: the first one is installed, the others are switched to.
     pub systems: usize,
-    /// Whether a person pins.
-    pub pins: bool,
 }
 
 impl Configuration {
@@ -123,20 +121,6 @@ impl Explorer {
         explorer.reach(first, 0, || "installed".to_owned());
         while let Some((id, state)) = explorer.queue.pop_front() {
             step::expand(&mut explorer, id, &state);
-            if std::env::var("PROGRESS").is_ok() && id % 5000 == 0 {
-                eprintln!(
-                    "{id} of {} {:?}",
-                    explorer.origins.len(),
-                    (
-                        explorer.explored.programs,
-                        explorer.explored.crash_points,
-                        explorer.explored.images,
-                        explorer.explored.transitions
-                    )
-                );
-                eprintln!("{}", key(&mut explorer.views, &state));
-                eprintln!("{}", explorer.trace(id));
-            }
         }
         explorer.explored.states = explorer.origins.len();
         explorer

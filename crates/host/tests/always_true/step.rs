@@ -106,6 +106,7 @@ fn boot_check(explorer: &mut Explorer, before: &Before, up: &Up) {
     let pick = if up.picked { "picked " } else { "" };
     let (snapshots, end, _) = explorer.run(&before.state.world, &program);
     checks::reboots(explorer, before, &snapshots);
+    checks::nothing_to_do(explorer, before, up, &snapshots);
     for (effect, image) in explorer.images(&snapshots) {
         let after = After { ledger: explorer.views.ledger(&image), world: image, crashed: true };
         let ghost = counted_by_boot_check(explorer, before, up, &after);
@@ -186,9 +187,7 @@ fn go_on(explorer: &mut Explorer, before: &Before, up: &Up) {
     for toplevel in explorer.configuration.toplevels() {
         program(explorer, before, up, &Program::Switch(toplevel));
     }
-    if explorer.configuration.pins {
-        program(explorer, before, up, &Program::Pin { force: false });
-    }
+    program(explorer, before, up, &Program::Pin { force: false });
 }
 
 /// The power goes, or the machine hangs and is reset.
