@@ -17,7 +17,7 @@ const PATH: &str = "/etc/golden-generation/config.toml";
 pub fn load_policy(host: &dyn Host) -> Result<Policy, Error> {
     let path = Path::new(PATH);
     match host.read(path) {
-        Ok(bytes) => toml::from_str(&String::from_utf8_lossy(&bytes))
+        Ok(bytes) => basic_toml::from_str(&String::from_utf8_lossy(&bytes))
             .map_err(|source| Error::Config { path: path.into(), source: Box::new(source) }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Policy::default()),
         Err(error) => Err(Error::io("read", path)(error)),

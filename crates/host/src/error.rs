@@ -20,7 +20,7 @@ pub enum Error {
     #[error("the ledger {} was written for a newer build (it needs reader {needs}, this is {have})", path.display())]
     LedgerTooNew { path: PathBuf, needs: u32, have: u32 },
     #[error("cannot parse {}", path.display())]
-    Config { path: PathBuf, source: Box<toml::de::Error> },
+    Config { path: PathBuf, source: Box<basic_toml::Error> },
     #[error("no boot loader found: there is no loader/entries in /boot, /efi or /boot/efi")]
     NoLoader,
     #[error("{0} has no boot entry")]

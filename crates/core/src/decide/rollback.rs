@@ -52,12 +52,8 @@ pub(super) fn leave_quarantined(ledger: &Ledger, seen: &Seen, policy: &Policy, f
         return Plan::nothing().then_if(seen.has_no_clear_default(), || Step::SetDefault(to));
     }
     let rollback = Rollback { from: from.clone(), to: to.clone(), unknown: Kept::new() };
-    let after = Ledger {
-        rollback: Some(rollback.clone()),
-        rolled_back: None,
-        owed_default: None,
-        ..ledger.clone()
-    };
+    let after =
+        Ledger { rollback: Some(rollback.clone()), rolled_back: None, owed_default: None, ..ledger.clone() };
     resume(&after, seen, policy, &rollback)
 }
 

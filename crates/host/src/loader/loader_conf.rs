@@ -12,8 +12,11 @@ pub fn default_pattern(text: &str) -> Option<&str> {
 #[must_use]
 pub fn with_default(text: &str, id: &str) -> String {
     let is_default = |line: &&str| line.trim().split([' ', '\t']).next() == Some("default");
-    let mut kept: String =
-        text.trim_end().lines().filter(|line| !is_default(line)).fold(String::new(), |text, line| text + line + "\n");
+    let mut kept: String = text
+        .trim_end()
+        .lines()
+        .filter(|line| !is_default(line))
+        .fold(String::new(), |text, line| text + line + "\n");
     kept.push_str("default ");
     kept.push_str(id);
     kept.push('\n');

@@ -86,6 +86,12 @@ pub struct Explored {
     pub violations: BTreeMap<Property, Vec<String>>,
 }
 
+impl Explored {
+    pub fn is_good(&self) -> bool {
+        self.violations.is_empty()
+    }
+}
+
 pub struct Explorer {
     pub configuration: Configuration,
     pub explored: Explored,
@@ -121,6 +127,10 @@ impl Explorer {
         explorer.reach(first, 0, || "installed".to_owned());
         while let Some((id, state)) = explorer.queue.pop_front() {
             step::expand(&mut explorer, id, &state);
+            if explorer.explored.violations.values().any(|kept| kept.len() == MAX_KEPT) {
+                // The shortest ways to go wrong are known; what is wrong may have no end.
+                break;
+            }
         }
         explorer.explored.states = explorer.origins.len();
         explorer
@@ -132,7 +142,9 @@ impl Explorer {
         let first = all[0].clone();
         self.host.change(|world| {
             Arc::make_mut(&mut world.var).create_directory(Path::new(STATE_DIR));
-            all.iter().for_each(|toplevel| world.build(toplevel));
+            for toplevel in &all {
+                world.build(toplevel);
+            }
         });
         self.host.reuse_generations();
         // Every system was installed once: what an installer leaves halfway is another story.

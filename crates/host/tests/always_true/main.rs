@@ -60,7 +60,9 @@ fn explored() -> &'static [(Configuration, Explored)] {
         let next = std::sync::Mutex::new(CONFIGURATIONS.into_iter());
         let worker = || {
             let take = || next.lock().unwrap().next();
-            std::iter::from_fn(take).map(|configuration| (configuration, explore(configuration))).collect::<Vec<_>>()
+            std::iter::from_fn(take)
+                .map(|configuration| (configuration, explore(configuration)))
+                .collect::<Vec<_>>()
         };
         let threads = thread::available_parallelism().map_or(1, usize::from);
         thread::scope(|scope| {
@@ -78,6 +80,8 @@ fn explore(configuration: Configuration) -> Explored {
         (false, max_failures + LADDER),
         (true, max_failures * Configuration::MAX_INTERRUPTIONS + LADDER),
     ];
+    // What was not explored to its end says nothing about arriving.
+    let bounds = bounds.into_iter().filter(|_| explorer.explored.is_good()).collect::<Vec<_>>();
     for (reboots_itself, bound) in bounds {
         match liveness::longest(&explorer, |edge| reboots_itself || !edge.reboots_itself) {
             Ok((boots, _)) if boots <= bound => {}
@@ -111,7 +115,8 @@ fn holds(property: Property) {
 }
 
 #[test]
-fn from_any_reachable_state_the_machine_reaches_a_confirmed_generation_or_safe_mode_in_a_bounded_number_of_boots() {
+fn from_any_reachable_state_the_machine_reaches_a_confirmed_generation_or_safe_mode_in_a_bounded_number_of_boots()
+ {
     holds(Property::Arrives);
 }
 

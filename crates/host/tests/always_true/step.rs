@@ -68,7 +68,7 @@ fn power_on(explorer: &mut Explorer, before: &Before, pick: Option<&Toplevel>) {
             explorer.violate(Property::EnoughFailures, before.id, "a trial that has failed is armed");
         }
     }
-    panic(explorer, before, world.clone(), &choice, ghost.clone());
+    panic(explorer, before, &world, &choice, ghost.clone());
     let boots = before.state.boots + 1;
     let up = Up { toplevel: choice.toplevel, boot: boot_id(boots), picked };
     world.start(&up.toplevel, &up.boot);
@@ -80,7 +80,7 @@ fn power_on(explorer: &mut Explorer, before: &Before, pick: Option<&Toplevel>) {
 fn panic(
     explorer: &mut Explorer,
     before: &Before,
-    world: World,
+    world: &World,
     choice: &Choice,
     mut ghost: Option<Counted>,
 ) {
@@ -148,7 +148,7 @@ fn counted_by_boot_check(
     after: &After,
 ) -> Option<Counted> {
     let mut ghost = before.state.ghost.clone();
-    let Some(after_ledger) = after.ledger.as_deref() else { return None };
+    let after_ledger = after.ledger.as_deref()?;
     let committed = before.ledger.as_deref().is_none_or(|ledger| ledger.revision != after_ledger.revision);
     if let Some(counted) = &mut ghost
         && committed

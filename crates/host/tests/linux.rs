@@ -1,0 +1,174 @@
+//! The real host, on a machine below a directory.
+
+#![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use fs2::FileExt;
+use golden_host::{Comparison, Host, LinuxHost};
+use tempfile::TempDir;
+
+struct Machine {
+    root: TempDir,
+    host: LinuxHost,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let host = LinuxHost::new(root.path());
+        Self { root, host }
+    }
+
+    /// Where a path of the machine is for the test.
+    fn at(&self, path: &str) -> PathBuf {
+        self.root.path().join(path.trim_start_matches('/'))
+    }
+
+    fn put(&self, path: &str, bytes: &[u8]) {
+        fs::create_dir_all(self.at(path).parent().unwrap()).unwrap();
+        fs::write(self.at(path), bytes).unwrap();
+    }
+}
+
+fn path(path: &str) -> &Path {
+    Path::new(path)
+}
+
+#[test]
+fn links_are_followed_inside_the_machine() {
+    let machine = Machine::new();
+    machine.put("/data/file", b"inside");
+    symlink("/data", machine.at("/absolute")).unwrap();
+    symlink("../../../../data/file", machine.at("/data/relative")).unwrap();
+    symlink("/loop", machine.at("/loop")).unwrap();
+    assert_eq!(machine.host.read(path("/absolute/file")).unwrap(), b"inside");
+    assert_eq!(machine.host.read(path("/data/relative")).unwrap(), b"inside");
+    assert_eq!(machine.host.read_link(path("/absolute")).unwrap(), path("/data"));
+    assert!(machine.host.read(path("/loop")).is_err());
+    machine.host.write(path("/absolute/new"), b"here").unwrap();
+    assert_eq!(fs::read(machine.at("/data/new")).unwrap(), b"here");
+}
+
+#[test]
+fn what_is_missing_is_not_found_and_what_is_no_link_is_invalid() {
+    let machine = Machine::new();
+    machine.put("/file", b"");
+    let kind = |result: io::Result<PathBuf>| result.unwrap_err().kind();
+    assert_eq!(kind(machine.host.read_link(path("/nothing"))), io::ErrorKind::NotFound);
+    assert_eq!(kind(machine.host.read_link(path("/file"))), io::ErrorKind::InvalidInput);
+    assert_eq!(machine.host.read(path("/nothing")).unwrap_err().kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn overwriting_keeps_the_place_and_the_size() {
+    let machine = Machine::new();
+    machine.put("/conf", b"old");
+    let inode = fs::metadata(machine.at("/conf")).unwrap().ino();
+    machine.host.overwrite(path("/conf"), b"new").unwrap();
+    assert_eq!(fs::read(machine.at("/conf")).unwrap(), b"new");
+    assert_eq!(fs::metadata(machine.at("/conf")).unwrap().ino(), inode);
+    let longer = machine.host.overwrite(path("/conf"), b"longer").unwrap_err();
+    assert_eq!(longer.kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(fs::read(machine.at("/conf")).unwrap(), b"new");
+}
+
+#[test]
+fn files_are_compared_to_their_last_byte() {
+    let machine = Machine::new();
+    // More than what is held in memory at a time.
+    let long = vec![7; (1 << 19) + 3];
+    let (mut other, mut longer) = (long.clone(), long.clone());
+    *other.last_mut().unwrap() = 8;
+    longer.push(9);
+    machine.put("/long", &long);
+    for (name, bytes, expected) in [
+        ("/same", &long[..], Comparison::Same),
+        ("/other", &other, Comparison::Different),
+        ("/longer", &longer, Comparison::Longer),
+        ("/shorter", &long[..1 << 18], Comparison::Different),
+        ("/empty", &[], Comparison::Different),
+    ] {
+        machine.put(name, bytes);
+        assert_eq!(machine.host.compare(path("/long"), path(name)).unwrap(), expected, "{name}");
+    }
+}
+
+#[test]
+fn the_state_directory_is_nobody_elses_business() {
+    let machine = Machine::new();
+    machine.host.create_directory(path("/var/lib/state"), 0o700).unwrap();
+    assert_eq!(fs::metadata(machine.at("/var/lib/state")).unwrap().permissions().mode() & 0o777, 0o700);
+    machine.host.write(path("/var/lib/state/ledger.json"), b"").unwrap();
+    let mode = fs::metadata(machine.at("/var/lib/state/ledger.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0);
+}
+
+#[test]
+fn the_lock_keeps_others_out_as_long_as_it_is_held() {
+    let machine = Machine::new();
+    let held = machine.host.lock(path("/lock")).unwrap();
+    let other = File::open(machine.at("/lock")).unwrap();
+    assert_eq!(other.try_lock_exclusive().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    drop(held);
+    FileExt::try_lock_exclusive(&other).unwrap();
+}
+
+#[test]
+fn a_killed_holder_leaves_no_lock() {
+    let machine = Machine::new();
+    let mut holder = Command::new("flock")
+        .arg(machine.at("/lock"))
+        .args(["sh", "-c", "echo held; exec sleep 3600"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = [0; 5];
+    io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut said).unwrap();
+    let is_held = File::open(machine.at("/lock")).unwrap().try_lock_exclusive().is_err();
+    assert!(is_held);
+    // Both the holder and what it runs have the file open.
+    let kill = format!("pkill -KILL -P {0}; kill -KILL {0}", holder.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    holder.wait().unwrap();
+    machine.host.lock(path("/lock")).unwrap();
+}
+
+#[test]
+fn variables_carry_their_attributes() {
+    const VARIABLES: &str = "/sys/firmware/efi/efivars";
+    const ONE_SHOT: &str = "LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+    let machine = Machine::new();
+    let unsupported = machine.host.efi_read("LoaderEntryOneShot").unwrap_err();
+    assert_eq!(unsupported.kind(), io::ErrorKind::Unsupported);
+    machine.put(&format!("{VARIABLES}/SecureBoot-8be4df61"), b"\x06\0\0\0\0");
+    assert_eq!(machine.host.efi_read("LoaderEntryOneShot").unwrap(), None);
+    machine.host.efi_write("LoaderEntryOneShot", b"a\0\0\0").unwrap();
+    let file = machine.at(&format!("{VARIABLES}/{ONE_SHOT}"));
+    assert_eq!(fs::read(&file).unwrap(), b"\x07\0\0\0a\0\0\0");
+    assert_eq!(machine.host.efi_read("LoaderEntryOneShot").unwrap().unwrap(), b"a\0\0\0");
+    machine.host.efi_remove("LoaderEntryOneShot").unwrap();
+    machine.host.efi_remove("LoaderEntryOneShot").unwrap();
+    assert!(!file.exists());
+    // Shorter than its attributes: firmware that lies.
+    fs::write(&file, b"\x07").unwrap();
+    assert_eq!(machine.host.efi_read("LoaderEntryOneShot").unwrap().unwrap(), b"");
+}
+
+#[test]
+fn a_full_disk_is_told_from_other_errors() {
+    let machine = Machine::new();
+    symlink("/dev/full", machine.at("/full")).unwrap();
+    // Links of this machine, followed by the kernel: nothing else here is always full.
+    let host = LinuxHost::new(path("/"));
+    assert_eq!(host.write(&machine.at("/full"), b"x").unwrap_err().kind(), io::ErrorKind::StorageFull);
+}
+
+#[test]
+fn nobody_reboots_for_a_machine_that_does_not_run() {
+    assert!(Machine::new().host.reboot().is_err());
+}
