@@ -67,7 +67,8 @@ enum First {
 /// Commit the trial, make sure of the landing, and arm the trial's next attempt if `arm`.
 fn commit_and_arm(first: First, ledger: &Ledger, seen: &Seen, arm: bool, events: Vec<Event>) -> Plan {
     let Some(trial) = &ledger.trial else { return Plan::nothing() };
-    let with_arming = |arming| with_trial(ledger, &Trial { arming, ..trial.clone() });
+    let armed_at = seen.loader.as_ref().filter(|_| arm).and_then(|loader| loader.firmware_boots);
+    let with_arming = |arming| with_trial(ledger, &Trial { arming, armed_at, ..trial.clone() });
     let landing = landing(ledger, seen, &trial.toplevel).filter(|landing| !seen.is_default(landing));
     let secure = |plan: Plan| landing.iter().fold(plan, |plan, to| plan.then(Step::SetDefault(to.clone())));
     let intended = with_arming(if arm { Arming::Intended } else { Arming::Idle });
@@ -89,8 +90,11 @@ fn reboot(plan: Plan, ledger: &Ledger, cause: RebootCause, toplevel: &Toplevel) 
     plan.tell([event]).then(Step::Reboot)
 }
 
-/// Whether a one-shot that is still there says that the loader did not consume it.
+/// Whether the loader consumed the one-shot and started what it names.
 fn was_consumed(seen: &Seen, trial: &Trial) -> bool {
-    let still_armed = |loader: &crate::Loader| loader.one_shot != OneShot::Clear;
-    trial.arming == Arming::Armed && !seen.loader.as_ref().is_some_and(still_armed)
+    let Some(loader) = &seen.loader else { return false };
+    // Whatever a person picks, the one-shot is gone. But if the machine was started once since it was armed, then
+    // for what runs now.
+    let boots_since = trial.armed_at.zip(loader.firmware_boots).map(|(then, now)| now.wrapping_sub(then));
+    trial.arming == Arming::Armed && loader.one_shot == OneShot::Clear && boots_since != Some(1)
 }

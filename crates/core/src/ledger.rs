@@ -90,6 +90,9 @@ pub struct Trial {
     pub origin: Origin,
     /// Whether its next attempt is armed.
     pub arming: Arming,
+    /// What the firmware had counted when that was armed; `None` where it does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub armed_at: Option<u32>,
     /// Attempts so far, the oldest first; only the last can be open.
     #[serde(default)]
     pub attempts: Vec<Attempt>,
@@ -303,7 +306,14 @@ impl Ledger {
 
 impl Trial {
     pub(crate) fn new(toplevel: Toplevel, origin: Origin) -> Self {
-        Self { toplevel, origin, arming: Arming::Idle, attempts: Vec::new(), unknown: Kept::new() }
+        Self {
+            toplevel,
+            origin,
+            arming: Arming::Idle,
+            armed_at: None,
+            attempts: Vec::new(),
+            unknown: Kept::new(),
+        }
     }
 
     /// Attempts that failed. At most `max_failures`, plus those of one boot that never reached the boot check.

@@ -27,6 +27,8 @@ pub struct Loader {
     pub one_shot: OneShot,
     /// The toplevel whose entry the loader says it booted; `None` where it does not say.
     pub selected: Option<Toplevel>,
+    /// How often the firmware has started the machine; `None` where it does not count.
+    pub firmware_boots: Option<u32>,
 }
 
 /// A selection that the loader consumes at the next boot.

@@ -31,6 +31,7 @@ fn seen(number: u32, booted: &str) -> Seen {
             default: Some(toplevel("golden")),
             one_shot: OneShot::Clear,
             selected: Some(toplevel(booted)),
+            firmware_boots: None,
         }),
     }
 }
@@ -80,8 +81,9 @@ fn a_mark_keeps_the_landing_the_default_and_arms_the_trial_once() {
     let plan = decide(&known(), &seen, &policy(2), &Moment::Mark(toplevel("trial")));
     let at = |wanted: &Step| plan.steps.iter().position(|step| step == wanted);
     let (default, arm) = (at(&Step::SetDefault(toplevel("golden"))), at(&Step::Arm(toplevel("trial"))));
-    assert!(default.is_some() && default < arm, "{plan:?}");
-    assert!(matches!(plan.steps.first(), Some(Step::Commit(_))), "the intent comes first: {plan:?}");
+    let intent = plan.steps.iter().position(|step| matches!(step, Step::Commit(_)));
+    // The default first: power that goes in between loses the trial, and not the machine.
+    assert!(default.is_some() && default < intent && intent < arm, "{plan:?}");
 }
 
 #[test]
@@ -229,4 +231,80 @@ fn only_what_was_confirmed_here_is_pinned_unless_somebody_vouches_for_it() {
     let plan = decide(&marked(), &seen(1, "trial"), &policy(2), &Moment::Pin { force: true });
     assert!(does(&plan, &Step::PinProfile(toplevel("trial"))), "{plan:?}");
     assert!(after(&plan, marked()).is_confirmed(&toplevel("trial")));
+}
+
+/// A machine on which the trial failed and is quarantined, with golden as it was.
+fn rolled_back() -> Ledger {
+    let mut ledger = marked();
+    for number in 1..=3 {
+        let booted = if number == 3 { "golden" } else { "trial" };
+        ledger = after(&decide(&ledger, &seen(number, booted), &policy(2), &Moment::BootCheck), ledger);
+    }
+    after(&decide(&ledger, &seen(3, "golden"), &policy(2), &Moment::RolledBack), ledger)
+}
+
+#[test]
+fn a_refused_switch_leaves_what_runs_the_default() {
+    let mut seen = seen(4, "other");
+    if let Some(loader) = &mut seen.loader {
+        loader.default = Some(toplevel("trial"));
+    }
+    let plan = decide(&rolled_back(), &seen, &policy(2), &Moment::Mark(toplevel("trial")));
+    assert!(does(&plan, &Step::SetDefault(toplevel("other"))), "{plan:?}");
+    // Unless that is not known to be good, or has no entry any more.
+    for booted in [None, Some(toplevel("trial")), Some(toplevel("gone"))] {
+        seen.booted = booted;
+        let plan = decide(&rolled_back(), &seen, &policy(2), &Moment::Mark(toplevel("trial")));
+        assert!(does(&plan, &Step::SetDefault(toplevel("golden"))), "{plan:?}");
+    }
+}
+
+#[test]
+fn what_failed_is_left_when_the_loader_boots_it_by_itself_and_not_when_a_person_does() {
+    let mut seen = seen(4, "trial");
+    let plan = decide(&rolled_back(), &seen, &policy(2), &Moment::BootCheck);
+    assert_eq!(plan, Plan::default(), "picked in the menu");
+    seen.loader.as_mut().unwrap().default = Some(toplevel("trial"));
+    let plan = decide(&rolled_back(), &seen, &policy(2), &Moment::BootCheck);
+    assert!(does(&plan, &Step::SetDefault(toplevel("golden"))), "{plan:?}");
+    assert_eq!(plan.steps.last(), Some(&Step::Reboot));
+    let ledger = after(&plan, rolled_back());
+    assert_eq!((ledger.automatic_reboots, ledger.rollback.is_some()), (1, true));
+}
+
+#[test]
+fn a_default_that_nobody_can_tell_is_put_right() {
+    let mut seen = seen(4, "trial");
+    seen.loader.as_mut().unwrap().default = None;
+    let plan = decide(&rolled_back(), &seen, &policy(2), &Moment::BootCheck);
+    assert_eq!(plan.steps, [Step::SetDefault(toplevel("golden"))]);
+    // What nobody knows may have been booted by it, and is tried like any other.
+    let plan = decide(&known(), &seen, &policy(2), &Moment::BootCheck);
+    assert_eq!(after(&plan, known()).trial.unwrap().attempts.len(), 1);
+}
+
+#[test]
+fn golden_picked_in_the_menu_is_told_from_a_trial_that_died_by_the_firmware_counter() {
+    let counted = |boots: Option<u32>| {
+        let mut seen = seen(1, "golden");
+        seen.loader.as_mut().unwrap().firmware_boots = boots;
+        seen
+    };
+    let cases = [
+        (Some(7), Some(8), 0),
+        (Some(7), Some(9), 1),
+        (Some(u32::MAX), Some(0), 0),
+        // A counter that stands still says nothing, and so does none.
+        (Some(7), Some(7), 1),
+        (None, Some(8), 1),
+        (Some(7), None, 1),
+    ];
+    for (then, now, failures) in cases {
+        let armed = decide(&known(), &counted(then), &policy(2), &Moment::Mark(toplevel("trial")));
+        let ledger = after(&armed, known());
+        let plan = decide(&ledger, &counted(now), &policy(2), &Moment::BootCheck);
+        assert_eq!(after(&plan, ledger).trial.unwrap().failures(), failures, "{then:?} {now:?}");
+        assert_eq!(does(&plan, &Step::Reboot), failures > 0);
+        assert!(does(&plan, &Step::Arm(toplevel("trial"))), "the trial waits: {plan:?}");
+    }
 }

@@ -56,6 +56,10 @@ pub trait Host {
     /// Remove a variable of the boot loader interface. No error if it is not set.
     fn efi_remove(&self, name: &str) -> io::Result<()>;
 
+    /// How often the firmware has started the machine: the high half of its monotonic counter. `None` where it does
+    /// not show it. Source: UEFI specification, "`GetNextHighMonotonicCount()`"; shown by firmware made from EDK II.
+    fn firmware_boots(&self) -> io::Result<Option<u32>>;
+
     /// Run a program of the machine and wait for it. A program that ran is no error, whatever its exit status.
     fn run(&self, program: &Path, arguments: &[&str]) -> io::Result<Output>;
     /// Ask for an orderly reboot and return without waiting for it.

@@ -25,6 +25,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 const MAX_LINKS: u32 = 40;
 /// Vendor of the boot loader interface. Source: systemd.io, "The Boot Loader Interface".
 const LOADER_VENDOR: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+/// Where firmware keeps its monotonic counter. Source: EDK II, `MonotonicCounterRuntimeDxe`.
+const MONOTONIC_COUNTER: (&str, &str) = ("MTC", "eb704011-1402-11d3-8e77-00a0c969723b");
 /// Non-volatile, for the boot and the running system. Source: UEFI specification, "`GetVariable()`".
 const EFI_ATTRIBUTES: [u8; 4] = [7, 0, 0, 0];
 /// Mode of the suite's own files.
@@ -91,12 +93,20 @@ impl LinuxHost {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    fn efi_path(&self, name: &str) -> io::Result<PathBuf> {
+    fn efi_path(&self, name: &str, vendor: &str) -> io::Result<PathBuf> {
         let directory = self.below(Path::new("/sys/firmware/efi/efivars"));
         if fs::read_dir(&directory).is_ok_and(|mut variables| variables.next().is_some()) {
-            Ok(directory.join(format!("{name}-{LOADER_VENDOR}")))
+            Ok(directory.join(format!("{name}-{vendor}")))
         } else {
             Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    fn efi_value(&self, name: &str, vendor: &str) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.efi_path(name, vendor)?) {
+            Ok(bytes) => Ok(Some(bytes.get(EFI_ATTRIBUTES.len()..).unwrap_or_default().to_vec())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }
@@ -244,15 +254,11 @@ impl Host for LinuxHost {
     }
 
     fn efi_read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(self.efi_path(name)?) {
-            Ok(bytes) => Ok(Some(bytes.get(EFI_ATTRIBUTES.len()..).unwrap_or_default().to_vec())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.efi_value(name, LOADER_VENDOR)
     }
 
     fn efi_write(&self, name: &str, value: &[u8]) -> io::Result<()> {
-        let path = self.efi_path(name)?;
+        let path = self.efi_path(name, LOADER_VENDOR)?;
         unprotect(&path)?;
         let bytes = [&EFI_ATTRIBUTES, value].concat();
         // One write is one call of the firmware.
@@ -260,12 +266,18 @@ impl Host for LinuxHost {
     }
 
     fn efi_remove(&self, name: &str) -> io::Result<()> {
-        let path = self.efi_path(name)?;
+        let path = self.efi_path(name, LOADER_VENDOR)?;
         unprotect(&path)?;
         match fs::remove_file(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         }
+    }
+
+    fn firmware_boots(&self) -> io::Result<Option<u32>> {
+        let (name, vendor) = MONOTONIC_COUNTER;
+        let value = self.efi_value(name, vendor)?;
+        Ok(value.and_then(|value| value.as_slice().try_into().ok()).map(u32::from_le_bytes))
     }
 
     fn run(&self, program: &Path, arguments: &[&str]) -> io::Result<Output> {

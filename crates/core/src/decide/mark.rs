@@ -33,11 +33,18 @@ fn mark_again(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> P
     commit_and_arm(First::Default, ledger, seen, arm, Vec::new())
 }
 
-/// Property 4: a quarantined toplevel is never made the default by any deployer.
+/// Property 4: a quarantined toplevel is never made the default by any deployer. What runs stays it, if that is
+/// known to be good.
 fn refuse(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> Plan {
     let plan = Plan::refuse(Refusal::Quarantined(toplevel.clone()));
-    let landing = landing(ledger, seen, toplevel).filter(|landing| !seen.is_default(landing));
-    let plan = landing.into_iter().fold(plan, |plan, landing| plan.then(Step::SetDefault(landing)));
+    let listed =
+        |toplevel: &&Toplevel| seen.loader.as_ref().is_some_and(|loader| loader.listed.contains(toplevel));
+    let runs = seen.booted.as_ref().filter(|booted| is_known_good(ledger, seen, booted)).filter(listed);
+    let stays = runs.filter(|runs| *runs != toplevel).cloned().or_else(|| landing(ledger, seen, toplevel));
+    let plan = stays
+        .filter(|stays| !seen.is_default(stays))
+        .into_iter()
+        .fold(plan, |plan, stays| plan.then(Step::SetDefault(stays)));
     plan.then_if(seen.is_armed(toplevel), || Step::Disarm)
         .tell([Event::Refused { toplevel: toplevel.clone() }])
 }

@@ -147,6 +147,8 @@ impl BootLoader for SystemdBoot<'_> {
             default: self.default_of(&entries)?,
             one_shot,
             selected: selected.as_ref().and_then(called).map(|entry| entry.toplevel.clone()),
+            // Evidence that is welcome and not needed.
+            firmware_boots: self.host.firmware_boots().ok().flatten(),
             listed: entries.iter().map(|entry| entry.toplevel.clone()).collect(),
         })
     }

@@ -450,6 +450,11 @@ impl Host for SimulatedHost {
         )
     }
 
+    fn firmware_boots(&self) -> io::Result<Option<u32>> {
+        self.powered()?;
+        Ok(self.world.borrow().firmware_boots)
+    }
+
     fn run(&self, program: &Path, arguments: &[&str]) -> io::Result<Output> {
         self.powered()?;
         self.run_program(program, arguments)

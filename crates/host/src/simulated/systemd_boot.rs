@@ -48,6 +48,7 @@ const DEFAULT: &str = "LoaderEntryDefault";
 
 /// Power on. A person may pick the entry of a system in the menu.
 pub fn start(world: &mut World, pick: Option<&Toplevel>) -> Start {
+    world.firmware_boots = world.firmware_boots.map(|boots| boots.wrapping_add(1));
     let menu = Menu::read(world);
     // Consumed before anything is started, whatever becomes of it.
     let one_shot = world.variables.get(ONE_SHOT).map(|value| from_utf16(value));

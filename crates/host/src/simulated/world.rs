@@ -31,6 +31,8 @@ pub struct World {
     pub variables: Arc<BTreeMap<String, Vec<u8>>>,
     /// Variables that the loader sets anew at every boot.
     pub told_by_loader: Arc<BTreeMap<String, Vec<u8>>>,
+    /// How often the firmware has started the machine; `None` where it does not count.
+    pub firmware_boots: Option<u32>,
     /// Whether a program asked for a reboot in this boot.
     pub reboot_asked: bool,
     /// How the machine goes down, once it does.
@@ -59,6 +61,7 @@ impl Default for World {
             volatile: Arc::default(),
             variables: Arc::default(),
             told_by_loader: Arc::default(),
+            firmware_boots: Some(0),
             reboot_asked: false,
             going_down: None,
         }

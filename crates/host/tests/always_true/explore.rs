@@ -25,6 +25,8 @@ pub struct Configuration {
     pub max_failures: u32,
     /// Whether the first system is golden from the beginning.
     pub pinned: bool,
+    /// Whether the firmware says how often it started the machine.
+    pub firmware_counts: bool,
     /// Systems there are: the first one is installed, the others are switched to.
     pub systems: usize,
 }
@@ -141,6 +143,7 @@ impl Explorer {
         let all = self.configuration.toplevels();
         let first = all[0].clone();
         self.host.change(|world| {
+            world.firmware_boots = self.configuration.firmware_counts.then_some(0);
             Arc::make_mut(&mut world.var).create_directory(Path::new(STATE_DIR));
             for toplevel in &all {
                 world.build(toplevel);

@@ -68,7 +68,8 @@ impl Counted {
     }
 
     /// What happened looks like an attempt that died, and like none. A person who picks the default in the menu
-    /// while the trial is armed is one such case: the loader had consumed the one-shot by then.
+    /// while the trial is armed is one such case, where the firmware does not count: the loader had consumed the
+    /// one-shot by then.
     pub fn may_have_been_booted(&mut self) {
         self.most += 1;
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use golden_core::{Attempt, BootId, End, Ledger, Toplevel, Trial};
+use golden_core::{Arming, Attempt, BootId, End, Ledger, Toplevel, Trial};
 
 use crate::explore::{LEDGER, State, golden};
 use crate::views::Views;
@@ -17,7 +17,7 @@ pub fn key(views: &mut Views, state: &State) -> String {
     let mut key = String::with_capacity(256);
     // Writing to a string cannot fail.
     let _ = match views.ledger(world) {
-        Some(ledger) => write_ledger(&mut key, &ledger, up.as_ref().map(|up| &up.boot)),
+        Some(ledger) => write_ledger(&mut key, &ledger, up.as_ref().map(|up| &up.boot), world.firmware_boots),
         None => write!(key, "{:?}", world.var.read(Path::new(LEDGER)).ok()),
     };
     let foreseen = views.foresee(world);
@@ -38,7 +38,12 @@ pub fn key(views: &mut Views, state: &State) -> String {
     key
 }
 
-fn write_ledger(key: &mut String, ledger: &Ledger, boot: Option<&BootId>) -> std::fmt::Result {
+fn write_ledger(
+    key: &mut String,
+    ledger: &Ledger,
+    boot: Option<&BootId>,
+    firmware_boots: Option<u32>,
+) -> std::fmt::Result {
     for confirmed in &ledger.confirmed {
         write!(key, "c{}", confirmed.toplevel.short())?;
     }
@@ -47,6 +52,10 @@ fn write_ledger(key: &mut String, ledger: &Ledger, boot: Option<&BootId>) -> std
     write!(key, "q{quarantine:?}")?;
     if let Some(trial) = &ledger.trial {
         write_trial(key, trial, boot)?;
+        if trial.arming == Arming::Armed {
+            let since = trial.armed_at.zip(firmware_boots).map(|(then, now)| now.wrapping_sub(then).min(2));
+            write!(key, "f{since:?}")?;
+        }
     }
     let toplevel = |toplevel: Option<&Toplevel>| toplevel.map_or("-", Toplevel::short).to_owned();
     let golden = toplevel(ledger.golden.as_ref().map(|golden| &golden.toplevel));

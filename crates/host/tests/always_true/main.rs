@@ -38,16 +38,17 @@ enum Property {
 }
 
 /// The system that is installed, one more, and where that ends in time a third, which comes in between.
-const CONFIGURATIONS: [Configuration; 9] = [
-    Configuration { max_failures: 2, pinned: true, systems: 3 },
-    Configuration { max_failures: 3, pinned: false, systems: 2 },
-    Configuration { max_failures: 1, pinned: false, systems: 3 },
-    Configuration { max_failures: 1, pinned: true, systems: 3 },
-    Configuration { max_failures: 3, pinned: true, systems: 2 },
-    Configuration { max_failures: 2, pinned: false, systems: 2 },
-    Configuration { max_failures: 2, pinned: true, systems: 2 },
-    Configuration { max_failures: 1, pinned: false, systems: 2 },
-    Configuration { max_failures: 1, pinned: true, systems: 2 },
+const CONFIGURATIONS: [Configuration; 10] = [
+    Configuration { max_failures: 2, pinned: true, firmware_counts: true, systems: 3 },
+    Configuration { max_failures: 3, pinned: false, firmware_counts: true, systems: 2 },
+    Configuration { max_failures: 1, pinned: false, firmware_counts: false, systems: 3 },
+    Configuration { max_failures: 1, pinned: true, firmware_counts: true, systems: 3 },
+    Configuration { max_failures: 3, pinned: true, firmware_counts: false, systems: 2 },
+    Configuration { max_failures: 2, pinned: false, firmware_counts: true, systems: 2 },
+    Configuration { max_failures: 2, pinned: true, firmware_counts: false, systems: 2 },
+    Configuration { max_failures: 2, pinned: true, firmware_counts: true, systems: 2 },
+    Configuration { max_failures: 1, pinned: false, firmware_counts: true, systems: 2 },
+    Configuration { max_failures: 1, pinned: true, firmware_counts: false, systems: 2 },
 ];
 
 /// Steps from golden to safe mode. Source: the design, "The end of the ladder".
@@ -74,7 +75,7 @@ fn explored() -> &'static [(Configuration, Explored)] {
 
 fn explore(configuration: Configuration) -> Explored {
     let mut explorer = Explorer::explore(configuration);
-    let Configuration { max_failures, pinned, systems } = configuration;
+    let Configuration { max_failures, pinned, firmware_counts, systems } = configuration;
     let bounds = [
         // A system that reboots itself may do so as often as a person may.
         (false, max_failures + LADDER),
@@ -94,10 +95,11 @@ fn explore(configuration: Configuration) -> Explored {
     }
     let Explored { states, transitions, programs, crash_points, images, .. } = &explorer.explored;
     let golden = if pinned { "golden" } else { "no golden" };
+    let counter = if firmware_counts { "firmware counts" } else { "firmware does not count" };
     // Not printed, so that the test runner does not swallow it.
     let _ = writeln!(
         std::io::stderr(),
-        "max_failures {max_failures}, {golden}, {systems} systems: {states} states, {transitions} transitions, \
+        "max_failures {max_failures}, {golden}, {counter}, {systems} systems: {states} states, {transitions} transitions, \
          {programs} programs run, {crash_points} crash points with {images} images of the disks"
     );
     explorer.explored

@@ -59,7 +59,8 @@ fn power_on(explorer: &mut Explorer, before: &Before, pick: Option<&Toplevel>) {
     if let Some(counted) = &mut ghost {
         counted.is_passed_over = pick.is_some_and(|pick| *pick != counted.toplevel)
             && foreseen.once.as_ref() == Some(&counted.toplevel);
-        if counted.is_passed_over && foreseen.default.as_ref() == pick {
+        let is_told = explorer.configuration.firmware_counts;
+        if counted.is_passed_over && foreseen.default.as_ref() == pick && !is_told {
             counted.may_have_been_booted();
         }
         counted.cap(explorer.configuration.max_failures);

@@ -33,6 +33,7 @@
 //! | `fail effect N with ENOSPC` | in the next statement effect N fails (`EIO`, `EROFS`); `of PROGRAM` as above |
 //! | `ledger lost` | also `empty`, `corrupt`, `too new` |
 //! | `lose loader.conf` | it is empty, as a crash on FAT can leave it |
+//! | `firmware without counter` | from here on the firmware does not say how often it started the machine |
 //! | `disable`, `enable` | `golden.disable=1` on the kernel command line from the next boot on, or not |
 //! | `max_failures N` | also `max_interruptions`, `max_automatic_reboots` |
 //! | `expect …` | stop with an error unless it holds |

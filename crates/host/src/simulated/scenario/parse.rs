@@ -90,6 +90,7 @@ const STATEMENTS: &[&str] = &[
     "fail",
     "ledger",
     "lose",
+    "firmware",
     "disable",
     "enable",
     "expect",
@@ -139,6 +140,10 @@ impl<'a> Words<'a> {
             "fail" => self.fail()?,
             "ledger" => Statement::Ledger(self.damage()?),
             "lose" => self.then("loader.conf", Statement::LoseLoaderConf)?,
+            "firmware" => {
+                self.then("without", ())?;
+                self.then("counter", Statement::NoFirmwareCounter)?
+            }
             "disable" => Statement::Disable(true),
             "enable" => Statement::Disable(false),
             "expect" => Statement::Expect(self.expectation()?),

@@ -141,6 +141,10 @@ impl Runner {
             }
             Statement::Ledger(damage) => self.damage(*damage),
             Statement::LoseLoaderConf => self.overwrite(&Path::new(ESP).join("loader/loader.conf"), b""),
+            Statement::NoFirmwareCounter => {
+                self.host.change(|world| world.firmware_boots = None);
+                Ok(())
+            }
             Statement::Disable(disabled) => {
                 self.disabled = *disabled;
                 Ok(())

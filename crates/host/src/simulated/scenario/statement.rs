@@ -60,6 +60,8 @@ pub enum Statement {
     Ledger(Damage),
     /// `loader.conf` is empty, as a crash on FAT can leave it.
     LoseLoaderConf,
+    /// The firmware does not count how often it started the machine.
+    NoFirmwareCounter,
     /// `golden.disable=1` on the kernel command line, or not.
     Disable(bool),
     /// The scenario is wrong unless this holds.
