@@ -30,8 +30,11 @@ impl Common {
     #[must_use]
     pub fn options(&self, host: &LinuxHost) -> Options {
         let policy = load_policy(host).unwrap_or_else(|error| {
-            host.complain(error.trouble(), &format!("{}; the defaults apply", error.chain()));
-            eprintln!("{}; the defaults apply", error.chain());
+            let text = format!("{}; the defaults apply", error.chain());
+            host.complain(error.trouble(), &text);
+            if host.is_this_machine() {
+                eprintln!("{text}");
+            }
             golden_core::Policy::default()
         });
         Options { state_dir: self.state_dir.clone(), policy }
@@ -55,7 +58,10 @@ pub fn finish(host: &LinuxHost, result: Result<(), Error>) -> ExitCode {
     match result {
         Ok(()) => Exit::Success.into(),
         Err(error) => {
-            host.complain(error.trouble(), &error.chain());
+            // Without a journal, standard error has it from the report.
+            if host.is_this_machine() {
+                host.complain(error.trouble(), &error.chain());
+            }
             Exit::report(&error)
         }
     }

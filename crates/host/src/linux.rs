@@ -48,7 +48,9 @@ impl LinuxHost {
         Self { root: root.to_owned() }
     }
 
-    fn is_this_machine(&self) -> bool {
+    /// Whether it is the machine that this program runs on.
+    #[must_use]
+    pub fn is_this_machine(&self) -> bool {
         self.root == Path::new("/")
     }
 
@@ -308,11 +310,19 @@ impl Host for LinuxHost {
     }
 
     fn tell(&self, event: &Event) {
-        log::write(priority(event), message_id(event), &describe(event));
+        if self.is_this_machine() {
+            log::write(priority(event), message_id(event), &describe(event));
+        } else {
+            log::say(&describe(event));
+        }
     }
 
     fn complain(&self, trouble: Trouble, text: &str) {
-        log::write(crate::Priority::Error, trouble.message_id(), text);
+        if self.is_this_machine() {
+            log::write(crate::Priority::Error, trouble.message_id(), text);
+        } else {
+            log::say(text);
+        }
     }
 
     fn now(&self) -> SystemTime {

@@ -18,13 +18,18 @@ fn journal() -> Option<&'static Dispatch> {
     JOURNAL.get_or_init(connect).as_ref()
 }
 
-/// Write one entry. Nobody learns whether it arrived.
+/// Write one entry to this machine's journal. Nobody learns whether it arrived.
 pub(super) fn write(priority: Priority, message_id: &'static str, text: &str) {
     match journal() {
         Some(journal) => tracing::dispatcher::with_default(journal, || send(priority, message_id, text)),
         // systemd reads the priority from the line.
         None => eprintln!("<{}>{text}", priority as u8),
     }
+}
+
+/// Say what happened on a machine whose journal is not at hand.
+pub(super) fn say(text: &str) {
+    eprintln!("{text}");
 }
 
 fn send(priority: Priority, message_id: &'static str, text: &str) {

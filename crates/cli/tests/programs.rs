@@ -1,0 +1,93 @@
+//! What a person sees of the programs, on a machine below a directory.
+
+#![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+#[path = "../../host/tests/machine/mod.rs"]
+mod machine;
+
+use machine::{LEDGER, Machine, status, toplevel};
+
+const GOLDEN: &str = env!("CARGO_BIN_EXE_golden");
+const PIN: &str = env!("CARGO_BIN_EXE_pin-golden");
+
+fn answer(machine: &Machine, arguments: &[&str]) -> String {
+    let output = machine.run(GOLDEN, arguments);
+    assert_eq!(status(&output), (0, String::new()), "{arguments:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn ledger(trial: &str, more: &str) -> String {
+    let a = toplevel("a");
+    format!(
+        r#"{{"format":1,"min_reader":1,"revision":7,"confirmed":[{{"toplevel":"{a}"}}],"trial":{trial}{more}}}"#
+    )
+}
+
+#[test]
+fn the_first_word_of_the_status_is_the_state() {
+    let (a, b) = (toplevel("a"), toplevel("b"));
+    let trial = format!(r#"{{"toplevel":"{b}","origin":"marked","arming":"idle","attempts":[]}}"#);
+    let back = format!(r#","rolled_back":{{"from":"{b}","to":"{a}"}}"#);
+    let safe = r#","safe_mode":{"reason":{"kind":"budget-spent"}}"#;
+    let machine = Machine::installed();
+    for (word, text) in [
+        ("ok", ledger("null", "")),
+        ("trial", ledger(&trial, "")),
+        ("rolled-back", ledger("null", &back)),
+        ("safe-mode", ledger("null", safe)),
+    ] {
+        machine.put(LEDGER, text.as_bytes());
+        assert_eq!(answer(&machine, &["status"]).split_whitespace().next(), Some(word));
+        let json: serde_json::Value = serde_json::from_str(&answer(&machine, &["status", "--json"])).unwrap();
+        assert_eq!(json["state"], word);
+    }
+    fs::remove_file(machine.at(LEDGER)).unwrap();
+    fs::remove_file(machine.at("/nix/var/nix/profiles/system-profiles/golden")).unwrap();
+    assert!(answer(&machine, &["status"]).starts_with("unprotected"));
+}
+
+#[test]
+fn questions_are_answered_on_a_machine_that_knows_nothing_yet() {
+    let machine = Machine::installed();
+    answer(&machine, &["why"]);
+    serde_json::from_str::<serde_json::Value>(&answer(&machine, &["why", "--json"])).unwrap();
+    answer(&machine, &["history"]);
+    assert_eq!(answer(&machine, &["history", "--json"]), "");
+    assert!(!machine.at(LEDGER).exists());
+}
+
+#[test]
+fn what_was_never_confirmed_is_not_pinned() {
+    let machine = Machine::installed();
+    machine.boot(2, "b");
+    let (code, said) = status(&machine.run(PIN, &[]));
+    assert_eq!(code, 77, "{said}");
+    assert!(said.contains(&toplevel("b")) && said.contains("hint: "), "{said}");
+}
+
+#[test]
+fn wrong_use_has_its_status() {
+    let machine = Machine::installed();
+    for (program, arguments) in
+        [(GOLDEN, &["nonsense"][..]), (GOLDEN, &[]), (GOLDEN, &["simulate"]), (PIN, &["--nonsense"])]
+    {
+        assert_eq!(status(&machine.run(program, arguments)).0, 64, "{arguments:?}");
+    }
+    let (code, said) = status(&machine.run(GOLDEN, &["simulate", "/nothing/there"]));
+    assert_eq!((code, said.lines().count()), (74, 1), "{said}");
+    for program in [GOLDEN, PIN] {
+        assert!(Command::new(program).arg("--help").output().unwrap().status.success());
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child =
+        Command::new(GOLDEN).arg("--help").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"));
+}

@@ -1,0 +1,117 @@
+//! A machine below a directory, with everything on it that the programs look at.
+
+#![allow(dead_code, reason = "each test uses a part")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// Directory of EFI variables.
+pub const VARIABLES: &str = "/sys/firmware/efi/efivars";
+/// Vendor of the boot loader interface.
+pub const VENDOR: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+pub const LEDGER: &str = "/var/lib/golden-generation/ledger.json";
+
+pub struct Machine {
+    root: TempDir,
+}
+
+impl Machine {
+    /// A directory with nothing in it.
+    pub fn empty() -> Self {
+        Self { root: tempfile::tempdir().unwrap() }
+    }
+
+    /// Systems `a` and `b` with boot entries; `a` is the default, runs, and is golden.
+    pub fn installed() -> Self {
+        let machine = Self::empty();
+        for (number, system) in ["a", "b"].into_iter().enumerate() {
+            let top = toplevel(system);
+            for file in ["init", "kernel", "initrd"] {
+                machine.put(&format!("{top}/{file}"), format!("{file} of {system}").as_bytes());
+            }
+            machine.put(
+                &format!("/boot/EFI/nixos/{system}-kernel.efi"),
+                format!("kernel of {system}").as_bytes(),
+            );
+            machine.put(
+                &format!("/boot/EFI/nixos/{system}-initrd.efi"),
+                format!("initrd of {system}").as_bytes(),
+            );
+            let entry = format!(
+                "title NixOS\nversion Generation {number}\nlinux /EFI/nixos/{system}-kernel.efi\n\
+                 initrd /EFI/nixos/{system}-initrd.efi\noptions init={top}/init quiet\n"
+            );
+            machine.put(&format!("/boot/loader/entries/nixos-{system}.conf"), entry.as_bytes());
+        }
+        machine.put("/boot/loader/loader.conf", b"timeout 3\ndefault nixos-a.conf\n");
+        machine.put(&format!("{VARIABLES}/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"), b"\x06\0\0\0\0");
+        machine.put("/var/lib/golden-generation/.keep", b"");
+        machine.link("/nix/var/nix/profiles/system-profiles/golden", "golden-1-link");
+        machine.link("/nix/var/nix/profiles/system-profiles/golden-1-link", &toplevel("a"));
+        machine.boot(1, "a");
+        machine
+    }
+
+    /// A boot begins, as firmware, loader and stage 2 leave it.
+    pub fn boot(&self, number: u32, system: &str) {
+        let id = format!("{number:08x}-0000-4000-8000-000000000000\n");
+        self.put("/proc/sys/kernel/random/boot_id", id.as_bytes());
+        let _ = fs::remove_dir_all(self.at("/run"));
+        self.link("/run/booted-system", &toplevel(system));
+        let _ = fs::remove_file(self.variable("LoaderEntryOneShot"));
+        self.set_variable("LoaderEntrySelected", &format!("nixos-{system}.conf"));
+    }
+
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Where a path of the machine is for the test.
+    pub fn at(&self, path: &str) -> PathBuf {
+        self.root().join(path.trim_start_matches('/'))
+    }
+
+    pub fn put(&self, path: &str, bytes: &[u8]) {
+        fs::create_dir_all(self.at(path).parent().unwrap()).unwrap();
+        fs::write(self.at(path), bytes).unwrap();
+    }
+
+    pub fn link(&self, path: &str, target: &str) {
+        fs::create_dir_all(self.at(path).parent().unwrap()).unwrap();
+        symlink(target, self.at(path)).unwrap();
+    }
+
+    pub fn text(&self, path: &str) -> String {
+        String::from_utf8(fs::read(self.at(path)).unwrap()).unwrap()
+    }
+
+    /// The file of a variable of the boot loader interface.
+    pub fn variable(&self, name: &str) -> PathBuf {
+        self.at(&format!("{VARIABLES}/{name}-{VENDOR}"))
+    }
+
+    pub fn set_variable(&self, name: &str, text: &str) {
+        let value = text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes);
+        fs::write(self.variable(name), [6, 0, 0, 0].into_iter().chain(value).collect::<Vec<u8>>()).unwrap();
+    }
+
+    /// Run a program on this machine.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new(program);
+        command.arg("--root").arg(self.root()).args(arguments).stdin(Stdio::null());
+        command.output().unwrap()
+    }
+}
+
+pub fn toplevel(system: &str) -> String {
+    format!("/nix/store/{}-{system}", system.repeat(32))
+}
+
+/// The exit status and what was said on standard error.
+pub fn status(output: &Output) -> (i32, String) {
+    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+}

@@ -1,0 +1,198 @@
+//! The programs as systemd and a loader's installer run them, on a machine below a directory.
+
+#![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+
+use std::fs::{self, File};
+use std::process::{Command, Output};
+use std::thread;
+
+use fs2::FileExt;
+
+#[path = "../../host/tests/machine/mod.rs"]
+mod machine;
+
+use machine::{LEDGER, Machine, status, toplevel};
+
+const BOOT_CHECK: &str = env!("CARGO_BIN_EXE_golden-boot-check");
+const CONFIRM: &str = env!("CARGO_BIN_EXE_golden-confirm");
+const MARK: &str = env!("CARGO_BIN_EXE_golden-mark-pending");
+const RECORD_SHUTDOWN: &str = env!("CARGO_BIN_EXE_golden-record-shutdown");
+const ROLLBACK: &str = env!("CARGO_BIN_EXE_golden-rollback");
+
+/// Every program, with what it needs on its command line.
+fn programs() -> Vec<(&'static str, Vec<String>)> {
+    let bare = [BOOT_CHECK, CONFIRM, RECORD_SHUTDOWN, ROLLBACK].map(|program| (program, Vec::new()));
+    let mark = (MARK, vec![toplevel("b")]);
+    bare.into_iter().chain([mark]).collect()
+}
+
+fn code(output: &Output) -> i32 {
+    status(output).0
+}
+
+/// A machine on which `a` was found healthy and `b` is armed.
+fn marked() -> Machine {
+    let machine = Machine::installed();
+    assert_eq!(code(&machine.run(CONFIRM, &[])), 0);
+    machine.put("/boot/loader/loader.conf", b"timeout 3\ndefault nixos-b.conf\n");
+    assert_eq!(code(&machine.run(MARK, &[&toplevel("b")])), 0);
+    machine
+}
+
+#[test]
+fn help_names_every_exit_status() {
+    for (program, _) in programs() {
+        let output = Command::new(program).arg("--help").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains("Usage:"), "{program}: {text}");
+        for number in [0, 64, 65, 74, 75, 77, 78] {
+            assert!(text.contains(&format!("  {number} ")), "{program}: {number}: {text}");
+        }
+    }
+}
+
+#[test]
+fn wrong_use_is_said_in_one_sentence() {
+    let wrong: [(&str, &[&str]); 5] = [
+        (BOOT_CHECK, &["--nonsense"]),
+        (CONFIRM, &["surplus"]),
+        (MARK, &[]),
+        (MARK, &["result"]),
+        (MARK, &["/nix/store/../../etc"]),
+    ];
+    for (program, arguments) in wrong {
+        let (code, said) = status(&Machine::installed().run(program, arguments));
+        assert_eq!(code, 64, "{program} {arguments:?}: {said}");
+        assert!(said.starts_with("error: "), "{program} {arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_switch_that_fails_twice_ends_on_golden_through_the_programs_alone() {
+    let machine = marked();
+    assert!(machine.text("/boot/loader/loader.conf").starts_with("timeout 3\ndefault nixos-a.conf\n"));
+    let armed = "nixos-b.conf".encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let one_shot = || fs::read(machine.variable("LoaderEntryOneShot")).ok();
+    assert_eq!(one_shot().unwrap()[4..], armed);
+    for (number, armed) in [(2, true), (3, false)] {
+        machine.boot(number, "b");
+        assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+        assert_eq!(one_shot().is_some(), armed, "after attempt {}", number - 1);
+    }
+    machine.boot(4, "a");
+    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+    assert!(machine.at("/run/golden-generation/phase-two").exists());
+    let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
+    assert_eq!(ledger["quarantine"][0]["toplevel"], toplevel("b"));
+    let (code, said) = status(&machine.run(MARK, &[&toplevel("b")]));
+    assert_eq!(code, 77, "{said}");
+    assert!(said.contains("\nrefused: ") && said.contains("\nhint: "), "{said}");
+}
+
+#[test]
+fn a_ledger_for_a_newer_build_is_left_as_it_is() {
+    let machine = marked();
+    let newer = machine.text(LEDGER).replace("\"min_reader\": 1", "\"min_reader\": 2");
+    let newer = newer.replace("\"min_reader\":1", "\"min_reader\":2");
+    machine.put(LEDGER, newer.as_bytes());
+    for (program, arguments) in programs() {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let (code, said) = status(&machine.run(program, &arguments));
+        assert_eq!(code, 65, "{program}: {said}");
+        assert!(said.contains("hint: "), "{program}: {said}");
+        assert_eq!(machine.text(LEDGER), newer, "{program}");
+    }
+}
+
+#[test]
+fn a_corrupt_ledger_is_kept_aside() {
+    let machine = Machine::installed();
+    machine.put(LEDGER, b"{ torn");
+    assert_eq!(code(&machine.run(CONFIRM, &[])), 0);
+    let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
+    assert_eq!(ledger["confirmed"][0]["toplevel"], toplevel("a"));
+    let names = fs::read_dir(machine.at("/var/lib/golden-generation")).unwrap();
+    let kept = names
+        .map(|entry| entry.unwrap())
+        .find(|entry| entry.file_name().to_string_lossy().contains("corrupt"));
+    assert_eq!(fs::read(kept.unwrap().path()).unwrap(), b"{ torn");
+}
+
+#[test]
+fn a_held_lock_is_waited_for_and_then_said() {
+    let machine = marked();
+    machine.boot(2, "b");
+    let before = machine.text(LEDGER);
+    let lock = File::open(machine.at("/var/lib/golden-generation/lock")).unwrap();
+    lock.lock_exclusive().unwrap();
+    thread::scope(|scope| {
+        for (program, arguments) in [(BOOT_CHECK, vec![]), (CONFIRM, vec![]), (MARK, vec![toplevel("b")])] {
+            let machine = &machine;
+            scope.spawn(move || {
+                let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+                let (code, said) = status(&machine.run(program, &arguments));
+                assert_eq!(code, 75, "{program}: {said}");
+            });
+        }
+    });
+    assert_eq!(machine.text(LEDGER), before);
+    FileExt::unlock(&lock).unwrap();
+    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+}
+
+/// Marks that each of two programs makes.
+const EACH: u64 = 10;
+
+#[test]
+fn two_programs_at_once_lose_nothing() {
+    let machine = marked();
+    let revision = |machine: &Machine| {
+        let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
+        ledger["revision"].as_u64().unwrap()
+    };
+    let before = revision(&machine);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..EACH {
+                    assert_eq!(code(&machine.run(MARK, &[&toplevel("b")])), 0);
+                }
+            });
+        }
+    });
+    // Each mark writes its intent and its result.
+    assert_eq!(revision(&machine), before + 2 * EACH * 2);
+}
+
+#[test]
+fn settings_that_are_not_understood_are_said_and_cost_nothing() {
+    let machine = marked();
+    machine.put("/etc/golden-generation/config.toml", b"max_failure = 3\n");
+    machine.boot(2, "b");
+    let (code, said) = status(&machine.run(BOOT_CHECK, &[]));
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("config.toml") && said.contains("the defaults apply"), "{said}");
+    assert!(machine.text(LEDGER).contains("00000002"), "the attempt is counted all the same");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let machine = Machine::installed();
+    fs::remove_file(machine.at("/proc/sys/kernel/random/boot_id")).unwrap();
+    let (code, said) = status(&machine.run(CONFIRM, &[]));
+    assert_eq!(code, 74);
+    assert!(said.contains("/proc/sys/kernel/random/boot_id"), "{said}");
+    fs::remove_dir_all(machine.at("/boot")).unwrap();
+    let (code, said) = status(&machine.run(MARK, &[&toplevel("b")]));
+    assert_eq!(code, 74);
+    assert!(said.contains("no boot loader found"), "{said}");
+}
+
+#[test]
+fn a_machine_on_which_nothing_was_ever_done_is_left_alone() {
+    let machine = Machine::empty();
+    for program in [BOOT_CHECK, RECORD_SHUTDOWN, ROLLBACK] {
+        assert_eq!(code(&machine.run(program, &[])), 0, "{program}");
+    }
+    assert_eq!(fs::read_dir(machine.root()).unwrap().count(), 0);
+}
