@@ -86,12 +86,20 @@ pub(super) fn person_reboots(setting: &Setting, name: &str) -> Result<Story> {
     let slow = story.toplevel("slow")?;
     story.deploy("slow")?;
     story.reboot()?;
+    let mut armed_at = Vec::new();
     for _ in 0..3 {
         story.expect(&["boot slow", "waits"])?;
+        armed_at.push(story.ledger()?["trial"]["armed_at"].as_u64());
         story.reboot()?;
     }
     story.expect(&["boot slow", "waits"])?;
     let ledger = story.ledger()?;
+    let first = armed_at[0];
+    let one_each = (0..3).map(|boots| first.map(|first| first + boots));
+    ensure!(
+        first.is_some() && one_each.eq(armed_at.iter().copied()),
+        "the firmware's counter does not count boots: {armed_at:?}"
+    );
     let attempts = ledger["trial"]["attempts"].as_array().cloned().unwrap_or_default();
     let innocent = attempts.iter().filter(|attempt| attempt["end"]["kind"] == "innocent").count();
     ensure!(
