@@ -1,5 +1,7 @@
 //! `golden`: what a person asks the suite.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic where nobody listens")]
+
 mod history;
 mod print;
 mod simulate;
@@ -11,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use golden_host::Exit;
-use golden_host::command::{Common, parse};
+use golden_host::command::{Common, answer, parse};
 
 /// Ask golden-generation what it knows
 #[derive(Parser)]
@@ -58,14 +60,14 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(status) => return status,
     };
-    let answer = match question {
+    let answered = match question {
         Question::Simulate { file } => return simulate::run(&file),
         Question::Status { json } => status::run(&common, json),
         Question::Why { of, json } => why::run(&common, of.as_deref(), json),
         Question::History { json } => history::run(&common, json),
     };
-    match answer {
-        Ok(answer) => print::answer(&answer),
+    match answered {
+        Ok(text) => answer(&text),
         Err(error) => Exit::report(&error),
     }
 }

@@ -1,34 +1,37 @@
 //! `golden simulate`
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
 use golden_host::Exit;
+use golden_host::command::{answer, say};
 use golden_host::simulated::scenario;
+
+/// Most that is read of a scenario, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
 pub(crate) fn run(file: &Path) -> ExitCode {
     let text = match read(file) {
         Ok(text) => text,
         Err(error) => {
-            eprintln!("cannot read {}: {error}", file.display());
+            say(&format!("cannot read {}: {error}", file.display()));
             return Exit::Io.into();
         }
     };
     match scenario::run(&text) {
-        Ok(timeline) => crate::print::answer(&timeline),
+        Ok(timeline) => answer(&timeline),
         Err(error) => {
-            eprintln!("{}: {error}", file.display());
+            say(&format!("{}: {error}", file.display()));
             Exit::Usage.into()
         }
     }
 }
 
 fn read(file: &Path) -> io::Result<String> {
-    if file == Path::new("-") {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        std::fs::read_to_string(file)
-    }
+    let from: &mut dyn Read = if file == Path::new("-") { &mut io::stdin() } else { &mut File::open(file)? };
+    let mut text = String::new();
+    from.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(text) }
 }

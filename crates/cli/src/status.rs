@@ -26,6 +26,8 @@ enum State {
 struct Status {
     schema: u32,
     state: State,
+    /// Why the ledger cannot be read; nothing is known of trials then.
+    unreadable: Option<String>,
     golden: Option<Toplevel>,
     running: Option<Toplevel>,
     default: Option<Toplevel>,
@@ -44,15 +46,16 @@ struct Coverage {
 
 pub(crate) fn run(common: &Common, json: bool) -> Result<String, Error> {
     let host = common.host();
-    let ledger = match Store::new(&host, &common.state_dir).read()? {
-        Reading::Whole(ledger) => *ledger,
-        Reading::Missing | Reading::Corrupt(_) => Ledger::default(),
+    let (ledger, unreadable) = match Store::new(&host, &common.state_dir).read()? {
+        Reading::Whole(ledger) => (*ledger, None),
+        Reading::Missing => (Ledger::default(), None),
+        Reading::Corrupt(why) => (Ledger::default(), Some(why)),
     };
-    let status = status(&host, ledger)?;
+    let status = status(&host, ledger, unreadable)?;
     Ok(if json { crate::print::json(&status) } else { in_words(&status) })
 }
 
-fn status(host: &LinuxHost, ledger: Ledger) -> Result<Status, Error> {
+fn status(host: &LinuxHost, ledger: Ledger, unreadable: Option<String>) -> Result<Status, Error> {
     let golden = golden_host::golden(host)?;
     let loader = loader::detect(host).and_then(|loader| loader.see());
     let running = host.read_link(std::path::Path::new("/run/booted-system")).ok();
@@ -66,7 +69,7 @@ fn status(host: &LinuxHost, ledger: Ledger) -> Result<Status, Error> {
         State::Trial
     } else if ledger.rollback.is_some() || ledger.rolled_back.is_some() {
         State::RolledBack
-    } else if golden.is_none() || !loader.as_ref().is_ok_and(landing_exists) {
+    } else if unreadable.is_some() || golden.is_none() || !loader.as_ref().is_ok_and(landing_exists) {
         State::Unprotected
     } else {
         State::Ok
@@ -75,6 +78,7 @@ fn status(host: &LinuxHost, ledger: Ledger) -> Result<Status, Error> {
     Ok(Status {
         schema: SCHEMA,
         state,
+        unreadable,
         running: running.and_then(|path| path.to_str()?.parse().ok()),
         default: loader.as_ref().ok().and_then(|loader| loader.default.clone()),
         coverage: coverage(loader.as_ref().map(landing_exists).map_err(Error::chain), &one_shot),
@@ -112,6 +116,10 @@ fn in_words(status: &Status) -> String {
     let mut text = String::new();
     let word = serde_json::to_value(status.state).ok();
     let _ = writeln!(text, "{}", word.as_ref().and_then(|word| word.as_str()).unwrap_or_default());
+    if let Some(why) = &status.unreadable {
+        let _ =
+            writeln!(text, "ledger:   not readable: {why}; the next program that writes it keeps it aside");
+    }
     let name = |toplevel: &Option<Toplevel>| toplevel.as_ref().map_or("none".to_owned(), Toplevel::to_string);
     let _ = writeln!(text, "golden:   {}", name(&status.golden));
     let _ = writeln!(text, "running:  {}", name(&status.running));

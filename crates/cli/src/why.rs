@@ -13,6 +13,8 @@ const SCHEMA: u32 = 1;
 #[derive(Serialize)]
 struct Why<'a> {
     schema: u32,
+    /// Why the ledger cannot be read; nothing is known then.
+    unreadable: Option<String>,
     /// What failed; nothing has, if this is empty.
     failed: Option<&'a Toplevel>,
     /// Where the machine came back to, or will.
@@ -21,12 +23,12 @@ struct Why<'a> {
 }
 
 pub(crate) fn run(common: &Common, of: Option<&str>, json: bool) -> Result<String, Error> {
-    let ledger = match Store::new(&common.host(), &common.state_dir).read()? {
-        Reading::Whole(ledger) => *ledger,
-        Reading::Missing => Ledger::default(),
-        Reading::Corrupt(why) => return Ok(format!("the ledger is not readable: {why}\n")),
+    let (ledger, unreadable) = match Store::new(&common.host(), &common.state_dir).read()? {
+        Reading::Whole(ledger) => (*ledger, None),
+        Reading::Missing => (Ledger::default(), None),
+        Reading::Corrupt(why) => (Ledger::default(), Some(why)),
     };
-    let why = why(&ledger, of);
+    let why = Why { unreadable, ..why(&ledger, of) };
     Ok(if json { crate::print::json(&why) } else { in_words(&why) })
 }
 
@@ -42,6 +44,7 @@ fn why<'a>(ledger: &'a Ledger, of: Option<&str>) -> Why<'a> {
         found.and_then(|(toplevel, _)| landings.find(|(from, _)| *from == toplevel).map(|(_, to)| to));
     Why {
         schema: SCHEMA,
+        unreadable: None,
         failed: found.map(|(toplevel, _)| toplevel),
         landed_on,
         attempts: found.map_or(&[], |(_, attempts)| attempts),
@@ -54,6 +57,9 @@ fn is_meant(of: &str, toplevel: &Toplevel, attempts: &[Attempt]) -> bool {
 }
 
 fn in_words(why: &Why) -> String {
+    if let Some(unreadable) = &why.unreadable {
+        return format!("the ledger is not readable: {unreadable}\n");
+    }
     let Some(failed) = why.failed else { return "no trial has failed on this machine\n".to_owned() };
     let mut text = match why.landed_on {
         Some(landing) => format!("Rolled back from {failed}\nto {landing}.\n"),

@@ -50,6 +50,18 @@ fn the_first_word_of_the_status_is_the_state() {
 }
 
 #[test]
+fn a_ledger_that_cannot_be_read_is_said() {
+    let machine = Machine::installed();
+    machine.put(LEDGER, b"{ torn");
+    let status = answer(&machine, &["status"]);
+    assert!(status.starts_with("unprotected") && status.contains("not readable"), "{status}");
+    for question in ["status", "why"] {
+        let json: serde_json::Value = serde_json::from_str(&answer(&machine, &[question, "--json"])).unwrap();
+        assert!(json["unreadable"].is_string(), "{question}: {json}");
+    }
+}
+
+#[test]
 fn questions_are_answered_on_a_machine_that_knows_nothing_yet() {
     let machine = Machine::installed();
     answer(&machine, &["why"]);
@@ -81,6 +93,12 @@ fn wrong_use_has_its_status() {
     for program in [GOLDEN, PIN] {
         assert!(Command::new(program).arg("--help").output().unwrap().status.success());
     }
+}
+
+#[test]
+fn a_scenario_without_an_end_is_refused() {
+    let (code, said) = status(&Machine::empty().run(GOLDEN, &["simulate", "/dev/zero"]));
+    assert_eq!((code, said.lines().count()), (74, 1), "{said}");
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub struct Seen {
 /// The loader as it stands now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loader {
-    /// Toplevels that have a boot entry.
+    /// Toplevels that are in the store and have a boot entry.
     pub listed: Vec<Toplevel>,
     /// The toplevel that boots when nobody asks for another one; `None` where that cannot be told.
     pub default: Option<Toplevel>,

@@ -308,3 +308,43 @@ fn golden_picked_in_the_menu_is_told_from_a_trial_that_died_by_the_firmware_coun
         assert!(does(&plan, &Step::Arm(toplevel("trial"))), "the trial waits: {plan:?}");
     }
 }
+
+#[test]
+fn a_rollback_whose_landing_lost_its_entry_lands_elsewhere() {
+    let begun = || {
+        let mut ledger = marked();
+        for number in 1..=3 {
+            let booted = if number == 3 { "golden" } else { "trial" };
+            ledger = after(&decide(&ledger, &seen(number, booted), &policy(2), &Moment::BootCheck), ledger);
+        }
+        ledger
+    };
+    let without = |booted: &str, gone: &[&str]| {
+        let mut seen = seen(4, booted);
+        let loader = seen.loader.as_mut().unwrap();
+        loader.listed.retain(|listed| !gone.iter().any(|gone| toplevel(gone) == *listed));
+        loader.default = Some(toplevel("trial"));
+        seen
+    };
+    let plan = decide(&begun(), &without("trial", &["golden"]), &policy(2), &Moment::BootCheck);
+    assert!(does(&plan, &Step::SetDefault(toplevel("other"))), "{plan:?}");
+    assert_eq!(plan.steps.last(), Some(&Step::Reboot));
+    assert_eq!(after(&plan, begun()).rollback.unwrap().to, toplevel("other"));
+    // Where the landing runs, phase two makes its entry anew.
+    let plan = decide(&begun(), &without("golden", &["golden"]), &policy(2), &Moment::BootCheck);
+    assert_eq!(plan.steps, [Step::RequestRollback]);
+    // With nothing left to land on there is nothing left to do.
+    let plan = decide(&begun(), &without("trial", &["golden", "other"]), &policy(2), &Moment::BootCheck);
+    let ledger = after(&plan, begun());
+    assert!(ledger.safe_mode.is_some() && !does(&plan, &Step::Reboot), "{plan:?}");
+    let plan = decide(&ledger, &without("trial", &["golden", "other"]), &policy(2), &Moment::BootCheck);
+    assert_eq!(plan, Plan::default());
+}
+
+#[test]
+fn a_debt_to_a_system_that_cannot_be_booted_any_more_is_forgotten() {
+    let owing = Ledger { owed_default: Some(toplevel("gone")), ..known() };
+    let plan = decide(&owing, &seen(2, "golden"), &policy(2), &Moment::Confirm);
+    assert!(after(&plan, owing).owed_default.is_none());
+    assert!(!plan.steps.iter().any(|step| matches!(step, Step::SetDefault(_))), "{plan:?}");
+}

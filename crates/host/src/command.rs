@@ -1,5 +1,6 @@
 //! What the command lines of all programs have in common.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,7 +12,7 @@ use clap::Parser;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Common {
     /// Work on the system below DIR
-    #[arg(long, global = true, value_name = "DIR", default_value = "/")]
+    #[arg(long, global = true, value_name = "DIR", default_value = "/", value_parser = directory)]
     pub root: PathBuf,
     /// Keep state in DIR, a path inside that system
     #[arg(long, global = true, value_name = "DIR", default_value = STATE_DIR)]
@@ -33,11 +34,35 @@ impl Common {
             let text = format!("{}; the defaults apply", error.chain());
             host.complain(error.trouble(), &text);
             if host.is_this_machine() {
-                eprintln!("{text}");
+                say(&text);
             }
             golden_core::Policy::default()
         });
         Options { state_dir: self.state_dir.clone(), policy }
+    }
+}
+
+/// A spelling mistake in a rescue shell must not be obeyed.
+fn directory(path: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(path);
+    if path.is_dir() { Ok(path) } else { Err("there is no such directory".to_owned()) }
+}
+
+/// Say something on standard error. Nobody may be there to read it: that never keeps a program from going on.
+pub fn say(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Print an answer whole. A reader that has seen enough (`golden history | head`) is no error.
+#[must_use]
+pub fn answer(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            say(&format!("cannot write the answer: {error}"));
+            Exit::Io.into()
+        }
+        _ => Exit::Success.into(),
     }
 }
 
@@ -47,8 +72,12 @@ impl Common {
 /// The status to exit with.
 pub fn parse<Arguments: Parser>() -> Result<Arguments, ExitCode> {
     Arguments::try_parse().map_err(|error| {
-        let printed = error.print();
-        if error.use_stderr() || printed.is_err() { Exit::Usage.into() } else { Exit::Success.into() }
+        if error.use_stderr() {
+            let _ = error.print();
+            Exit::Usage.into()
+        } else {
+            answer(&error.render().to_string())
+        }
     })
 }
 

@@ -23,24 +23,24 @@ const SECTOR_BYTES: usize = 512;
 /// new bytes: it is made one sector long with empty lines at its end, and then overwritten where it is.
 ///
 /// What is missing or longer than a sector is replaced as any other file.
-pub(crate) fn replace_text_in_place(host: &dyn Host, path: &Path, text: &str) -> Result<(), Error> {
+pub(crate) fn replace_text_in_place(host: &dyn Host, path: &Path, text: &[u8]) -> Result<(), Error> {
     let size = match host.read(path) {
         Ok(bytes) => bytes.len(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
         Err(error) => return Err(Error::io("read", path)(error)),
     };
     if size == 0 || size > SECTOR_BYTES || text.len() > SECTOR_BYTES {
-        return replace(host, path, text.as_bytes());
+        return replace(host, path, text);
     }
     let sync = || host.sync_file(path).map_err(Error::io("sync", path));
-    let empty_lines = |count: usize| "\n".repeat(count);
+    let empty_lines = |count: usize| vec![b'\n'; count];
     if size < SECTOR_BYTES {
         let padding = empty_lines(SECTOR_BYTES - size);
-        host.append(path, padding.as_bytes()).map_err(Error::io("write", path))?;
+        host.append(path, &padding).map_err(Error::io("write", path))?;
         sync()?;
     }
-    let padded = format!("{text}{}", empty_lines(SECTOR_BYTES - text.len()));
-    host.overwrite(path, padded.as_bytes()).map_err(Error::io("write", path))?;
+    let padded = [text, &empty_lines(SECTOR_BYTES - text.len())].concat();
+    host.overwrite(path, &padded).map_err(Error::io("write", path))?;
     sync()
 }
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::Error;
+use crate::command::say;
 
 /// How every program of the suite ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +39,9 @@ impl Exit {
     /// Print the error with its causes and its hint, once, and give the status.
     #[must_use]
     pub fn report(error: &Error) -> ExitCode {
-        eprintln!("{}", error.chain());
+        say(&error.chain());
         if let Some(hint) = error.hint() {
-            eprintln!("hint: {hint}");
+            say(&format!("hint: {hint}"));
         }
         error.exit().into()
     }

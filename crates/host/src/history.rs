@@ -34,7 +34,10 @@ struct NewLine<'a> {
 }
 
 /// Add a line, durably.
-pub(crate) fn append(host: &dyn Host, directory: &Path, boot: &BootId, event: &Event) -> Result<(), Error> {
+///
+/// # Errors
+/// It cannot be read, written or synced.
+pub fn append(host: &dyn Host, directory: &Path, boot: &BootId, event: &Event) -> Result<(), Error> {
     let path = current(directory);
     let line = NewLine { time: stamp(host.now()), written_in: boot, event };
     let mut bytes =

@@ -14,7 +14,7 @@ use crate::Trouble;
 /// Writes change what the machine sees now; only the `sync_*` calls promise that it survives a power cut. Every
 /// call is one effect: a crash may come after any of them.
 pub trait Host {
-    /// The bytes of a file; symbolic links are followed inside the machine.
+    /// The bytes of a regular file of a few megabytes at most; symbolic links are followed inside the machine.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// The target of a symbolic link, as it is written.
     fn read_link(&self, path: &Path) -> io::Result<PathBuf>;
@@ -23,7 +23,8 @@ pub trait Host {
     /// How two files compare, without holding either in memory.
     fn compare(&self, left: &Path, right: &Path) -> io::Result<Comparison>;
 
-    /// Create or replace the bytes of a file in place. Not durable.
+    /// Create or replace the bytes of a file in place, never through a symbolic link; anything else of that name that
+    /// is no regular file is removed. Not durable.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Add bytes at the end of a file, which is created if missing. Not durable.
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;

@@ -25,11 +25,12 @@ pub enum Trouble {
     Loader,
     Configuration,
     Refused,
+    NotMarked,
 }
 
 impl Trouble {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::LedgerCorrupt,
         Self::LedgerTooNew,
         Self::LockHeld,
@@ -39,6 +40,7 @@ impl Trouble {
         Self::Loader,
         Self::Configuration,
         Self::Refused,
+        Self::NotMarked,
     ];
 
     /// The `MESSAGE_ID` of this kind.
@@ -54,6 +56,7 @@ impl Trouble {
             Self::Loader => "37a65b007060469b95ac4a6cbb31e0d3",
             Self::Configuration => "7f083eb4bf2d40499c682188bd9d4a3a",
             Self::Refused => "7261c45cd19b4421833206b2843c9c7d",
+            Self::NotMarked => "d14b1c3f0b8e4f7f9b0f6f1a2c5e7d90",
         }
     }
 }

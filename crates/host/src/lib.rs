@@ -3,6 +3,8 @@
 //! [`operation`] holds what the programs do, [`Host`] every effect that takes. [`LinuxHost`] is the real machine,
 //! [`simulated`] one that can be crashed after any effect; [`command`] is what all command lines share.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic where nobody listens")]
+
 pub mod command;
 mod config;
 mod durable;
@@ -24,7 +26,7 @@ mod system;
 pub use config::load_policy;
 pub use error::Error;
 pub use exit::Exit;
-pub use history::{Line, read_history};
+pub use history::{Line, append as append_history, read_history};
 pub use host::{Comparison, Host, LockGuard, Output};
 pub use journal::{Priority, Trouble, describe, describe_cause, describe_reason, message_id, priority};
 pub use linux::LinuxHost;

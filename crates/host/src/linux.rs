@@ -10,8 +10,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use fs2::FileExt;
 use golden_core::Event;
-use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+use rustix::fs::{IFlags, OFlags, ioctl_getflags, ioctl_setflags};
+use rustix::io::Errno;
 
+use crate::command::say;
 use crate::journal::{describe, message_id, priority};
 use crate::{Comparison, Host, LockGuard, Output, Trouble};
 
@@ -29,6 +31,8 @@ const LOADER_VENDOR: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 const MONOTONIC_COUNTER: (&str, &str) = ("MTC", "eb704011-1402-11d3-8e77-00a0c969723b");
 /// Non-volatile, for the boot and the running system. Source: UEFI specification, "`GetVariable()`".
 const EFI_ATTRIBUTES: [u8; 4] = [7, 0, 0, 0];
+/// Most that is read of one file, in bytes; what the suite reads is a few kilobytes.
+const MAX_BYTES: u64 = 1 << 24;
 /// Mode of the suite's own files.
 const PRIVATE: u32 = 0o600;
 /// Where programs are when a unit's `PATH` does not name them, as on NixOS.
@@ -69,7 +73,7 @@ impl LinuxHost {
                 continue;
             }
             match fs::read_link(self.below(&at.join(&name))) {
-                Ok(_) if links == MAX_LINKS => return Err(io::Error::other("too many links")),
+                Ok(_) if links == MAX_LINKS => return Err(too_many_links()),
                 Ok(target) => {
                     links += 1;
                     if target.is_absolute() {
@@ -105,7 +109,7 @@ impl LinuxHost {
     }
 
     fn efi_value(&self, name: &str, vendor: &str) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(self.efi_path(name, vendor)?) {
+        match read_file(&self.efi_path(name, vendor)?) {
             Ok(bytes) => Ok(Some(bytes.get(EFI_ATTRIBUTES.len()..).unwrap_or_default().to_vec())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -140,6 +144,36 @@ fn unprotect(path: &Path) -> io::Result<()> {
     }
 }
 
+fn too_many_links() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "too many links")
+}
+
+/// Open a regular file and nothing else: whoever opens a FIFO waits for its other end, for ever.
+fn open(options: &mut OpenOptions, flags: OFlags, path: &Path) -> io::Result<File> {
+    let flags = (flags | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = options.custom_flags(flags).open(path).map_err(|error| {
+        let is_loop = error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
+        if is_loop { too_many_links() } else { error }
+    })?;
+    let kind = file.metadata()?.file_type();
+    match kind.is_file() {
+        true => Ok(file),
+        false if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+}
+
+fn open_to_read(path: &Path) -> io::Result<File> {
+    open(OpenOptions::new().read(true), OFlags::empty(), path)
+}
+
+/// Everything in a file, up to [`MAX_BYTES`].
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_to_read(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
+
 /// Fill as much of the buffer as there is.
 fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
@@ -158,7 +192,7 @@ impl LockGuard for FileLock {}
 
 impl Host for LinuxHost {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(self.resolve(path)?)
+        read_file(&self.resolve(path)?)
     }
 
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
@@ -171,7 +205,8 @@ impl Host for LinuxHost {
 
     fn compare(&self, left: &Path, right: &Path) -> io::Result<Comparison> {
         const CHUNK_BYTES: usize = 1 << 18;
-        let (mut left, mut right) = (File::open(self.resolve(left)?)?, File::open(self.resolve(right)?)?);
+        let (mut left, mut right) =
+            (open_to_read(&self.resolve(left)?)?, open_to_read(&self.resolve(right)?)?);
         let (mut ours, mut theirs) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
         loop {
             let (read, other) = (fill(&mut left, &mut ours)?, fill(&mut right, &mut theirs)?);
@@ -185,19 +220,30 @@ impl Host for LinuxHost {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(PRIVATE);
-        options.open(self.resolve(path)?)?.write_all(bytes)
+        let path = self.resolve_parent(path)?;
+        let create = || {
+            let mut options = OpenOptions::new();
+            open(options.write(true).create(true).truncate(true).mode(PRIVATE), OFlags::NOFOLLOW, &path)
+        };
+        let in_the_way = |_: &io::Error| fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file());
+        let mut file = match create() {
+            Err(error) if in_the_way(&error) => {
+                fs::remove_file(&path).or_else(|_| fs::remove_dir(&path))?;
+                create()?
+            }
+            created => created?,
+        };
+        file.write_all(bytes)
     }
 
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut options = OpenOptions::new();
         options.append(true).create(true).mode(PRIVATE);
-        options.open(self.resolve(path)?)?.write_all(bytes)
+        open(&mut options, OFlags::empty(), &self.resolve(path)?)?.write_all(bytes)
     }
 
     fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(self.resolve(path)?)?;
+        let file = open(OpenOptions::new().write(true), OFlags::empty(), &self.resolve(path)?)?;
         if file.metadata()?.len() != bytes.len() as u64 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -233,7 +279,7 @@ impl Host for LinuxHost {
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
-        File::open(self.resolve(path)?)?.sync_all()
+        open_to_read(&self.resolve(path)?)?.sync_all()
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
@@ -242,8 +288,8 @@ impl Host for LinuxHost {
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard + '_>> {
         let mut options = OpenOptions::new();
-        let file =
-            options.write(true).create(true).truncate(false).mode(PRIVATE).open(self.resolve(path)?)?;
+        options.write(true).create(true).truncate(false).mode(PRIVATE);
+        let file = open(&mut options, OFlags::empty(), &self.resolve(path)?)?;
         let deadline = Instant::now() + LOCK_WAIT;
         loop {
             match FileExt::try_lock_exclusive(&file) {
@@ -313,7 +359,7 @@ impl Host for LinuxHost {
         if self.is_this_machine() {
             log::write(priority(event), message_id(event), &describe(event));
         } else {
-            log::say(&describe(event));
+            say(&describe(event));
         }
     }
 
@@ -321,7 +367,7 @@ impl Host for LinuxHost {
         if self.is_this_machine() {
             log::write(crate::Priority::Error, trouble.message_id(), text);
         } else {
-            log::say(text);
+            say(text);
         }
     }
 

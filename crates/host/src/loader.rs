@@ -17,10 +17,11 @@ pub trait BootLoader {
     /// # Errors
     /// The boot partition or the firmware cannot be read.
     fn see(&self) -> Result<golden_core::Loader, Error>;
-    /// Make an entry of this toplevel the persistent default, durably, and read it back.
+    /// Make an entry of this toplevel the persistent default, durably, and read it back. Its boot files are checked
+    /// first, and repaired from the store.
     ///
     /// # Errors
-    /// It has no entry, cannot be written, or did not stick.
+    /// It has no entry, its boot files are damaged beyond repair, it cannot be written, or did not stick.
     fn set_default(&self, toplevel: &Toplevel) -> Result<(), Error>;
     /// Boot this toplevel once, at the next boot. Its boot files are checked first, and repaired from the store.
     ///

@@ -7,7 +7,7 @@ use golden_core::{Ledger, Moment, Policy, Seen, Toplevel, decide, is_settled};
 
 use crate::execute::Session;
 use crate::loader::{self, BootLoader};
-use crate::{Error, Host, Reading, Store, manager, profile, system};
+use crate::{Error, Host, Reading, Store, Trouble, manager, profile, system};
 
 /// Where the state directory is unless told otherwise.
 pub const STATE_DIR: &str = "/var/lib/golden-generation";
@@ -26,8 +26,34 @@ pub struct Options {
 /// # Errors
 /// Nothing was marked, or not everything: the toplevel is quarantined, or reading or writing failed.
 pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<(), Error> {
-    loader::detect(host)?.see()?;
-    act(host, options, &Moment::Mark(toplevel.clone()))
+    let loader = loader::detect(host)?;
+    loader.see()?;
+    let marked = act(host, options, &Moment::Mark(toplevel.clone()));
+    match &marked {
+        // Not marked on purpose, or by a newer build that knows more.
+        Ok(()) | Err(Error::Refused(_) | Error::LedgerTooNew { .. }) => {}
+        Err(_) => stay_on_golden(host, options, &loader, toplevel),
+    }
+    marked
+}
+
+/// What could not be marked must not be what boots next: if it panics, nobody is there to help. Golden is known
+/// without a ledger.
+fn stay_on_golden(host: &dyn Host, options: &Options, loader: &dyn BootLoader, toplevel: &Toplevel) {
+    let ledger = Store::new(host, &options.state_dir).read();
+    let confirmed = matches!(&ledger, Ok(Reading::Whole(ledger)) if ledger.is_confirmed(toplevel));
+    let golden = profile::golden(host).ok().flatten();
+    if confirmed || golden.as_ref() == Some(toplevel) {
+        return;
+    }
+    let stays = golden.filter(|golden| loader.set_default(golden).is_ok());
+    let text = match stays {
+        Some(golden) => format!("{toplevel} was not marked and is not booted: {golden} is what boots next"),
+        None => {
+            format!("{toplevel} was not marked: it is what boots next, and nothing protects from a panic")
+        }
+    };
+    host.complain(Trouble::NotMarked, &text);
 }
 
 /// Whether this boot gives the boot check anything to do. Reads one small file and two links.

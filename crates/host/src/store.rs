@@ -47,6 +47,7 @@ impl<'a> Store<'a> {
         let bytes = match self.host.read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Reading::Missing),
+            Err(error) if is_no_file(&error) => return Ok(Reading::Corrupt(error.to_string())),
             Err(error) => return Err(Error::io("read", path)(error)),
         };
         let header: Header = match serde_json::from_slice(&bytes) {
@@ -92,7 +93,7 @@ impl<'a> Store<'a> {
     /// Make this the ledger. Gives it the next revision.
     pub(crate) fn commit(&self, ledger: &mut Ledger) -> Result<(), Error> {
         let path = self.ledger();
-        ledger.revision += 1;
+        ledger.revision = ledger.revision.saturating_add(1);
         let mut bytes = serde_json::to_vec_pretty(&ledger)
             .map_err(|source| Error::Serialize { path: path.clone(), source })?;
         bytes.push(b'\n');
@@ -107,7 +108,14 @@ impl<'a> Store<'a> {
         let free = |name: &String| !taken.iter().any(|taken| taken == name.as_str());
         let aside = (1..u32::MAX).map(name).find(free).unwrap_or_else(|| name(0));
         let aside = self.directory.join(aside);
-        durable::rename(self.host, &self.ledger(), &aside)?;
+        self.host.rename(&self.ledger(), &aside).map_err(Error::io("rename into place", &aside))?;
+        self.host.sync_directory(self.directory).map_err(Error::io("sync", self.directory))?;
         Ok(aside)
     }
+}
+
+/// Whether something is there that is no file of a ledger's size.
+fn is_no_file(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, InvalidInput, IsADirectory};
+    matches!(error.kind(), FileTooLarge | InvalidInput | IsADirectory)
 }

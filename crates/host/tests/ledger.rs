@@ -59,7 +59,7 @@ proptest! {
         let _ = serde_json::from_slice::<Ledger>(&bytes);
         let text = String::from_utf8_lossy(&bytes);
         let _ = Entry::parse(&text, &bytes);
-        let _ = default_pattern(&text);
+        let _ = default_pattern(text.as_bytes());
         let _ = text.parse::<Toplevel>();
         let _ = text.parse::<BootId>();
     }
@@ -102,8 +102,8 @@ proptest! {
 
     #[test]
     fn a_default_that_is_set_is_the_default(text in "[ -~\n]{0,200}", id in "[a-z0-9-]{1,20}\\.conf") {
-        let changed = with_default(&text, &id);
-        prop_assert_eq!(default_pattern(&changed), Some(id.as_str()));
+        let changed = with_default(text.as_bytes(), &id);
+        prop_assert_eq!(default_pattern(&changed), Some(id.clone()));
         prop_assert_eq!(with_default(&changed, &id), changed);
         prop_assert!(matches(&id, &id));
     }

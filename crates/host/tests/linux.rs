@@ -160,12 +160,27 @@ fn variables_carry_their_attributes() {
 }
 
 #[test]
-fn a_full_disk_is_told_from_other_errors() {
+fn nothing_but_a_regular_file_is_opened() {
     let machine = Machine::new();
-    symlink("/dev/full", machine.at("/full")).unwrap();
-    // Links of this machine, followed by the kernel: nothing else here is always full.
-    let host = LinuxHost::new(path("/"));
-    assert_eq!(host.write(&machine.at("/full"), b"x").unwrap_err().kind(), io::ErrorKind::StorageFull);
+    machine.put("/file", b"x");
+    for (name, make) in [("fifo", "mkfifo"), ("directory", "mkdir")] {
+        assert!(Command::new(make).arg(machine.at(name)).status().unwrap().success());
+        let name = path(name);
+        // Each of these would wait for ever for the other end of the FIFO.
+        assert!(machine.host.read(name).is_err());
+        assert!(machine.host.append(name, b"x").is_err());
+        assert!(machine.host.overwrite(name, b"").is_err());
+        assert!(machine.host.compare(path("/file"), name).is_err());
+        assert!(machine.host.sync_file(name).is_err());
+        assert!(machine.host.lock(name).is_err());
+        machine.host.write(name, b"in its place").unwrap();
+        assert_eq!(machine.host.read(name).unwrap(), b"in its place");
+    }
+    symlink("file", machine.at("link")).unwrap();
+    machine.host.write(path("link"), b"not through it").unwrap();
+    assert_eq!(fs::read(machine.at("file")).unwrap(), b"x");
+    File::create(machine.at("huge")).unwrap().set_len(1 << 40).unwrap();
+    assert_eq!(machine.host.read(path("huge")).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
 }
 
 #[test]

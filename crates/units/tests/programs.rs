@@ -104,18 +104,39 @@ fn a_ledger_for_a_newer_build_is_left_as_it_is() {
     }
 }
 
+type Make = fn(&Machine);
+
 #[test]
-fn a_corrupt_ledger_is_kept_aside() {
-    let machine = Machine::installed();
-    machine.put(LEDGER, b"{ torn");
-    assert_eq!(code(&machine.run(CONFIRM, &[])), 0);
-    let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
-    assert_eq!(ledger["confirmed"][0]["toplevel"], toplevel("a"));
-    let names = fs::read_dir(machine.at("/var/lib/golden-generation")).unwrap();
-    let kept = names
-        .map(|entry| entry.unwrap())
-        .find(|entry| entry.file_name().to_string_lossy().contains("corrupt"));
-    assert_eq!(fs::read(kept.unwrap().path()).unwrap(), b"{ torn");
+fn a_corrupt_ledger_is_kept_aside_whatever_it_is() {
+    let makes: [(&str, Make); 5] = [
+        ("torn", |machine| machine.put(LEDGER, b"{ torn")),
+        ("empty", |machine| machine.put(LEDGER, b"")),
+        ("a directory", |machine| fs::create_dir(machine.at(LEDGER)).unwrap()),
+        ("a loop", |machine| machine.link(LEDGER, "ledger.json")),
+        ("a FIFO", |machine| {
+            assert!(Command::new("mkfifo").arg(machine.at(LEDGER)).status().unwrap().success());
+        }),
+    ];
+    for (what, make) in makes {
+        let machine = Machine::installed();
+        make(&machine);
+        let output = machine.run(CONFIRM, &[]);
+        assert_eq!(code(&output), 0, "{what}: {}", status(&output).1);
+        let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
+        assert_eq!(ledger["confirmed"][0]["toplevel"], toplevel("a"), "{what}");
+        let names = fs::read_dir(machine.at("/var/lib/golden-generation")).unwrap();
+        let mut names = names.map(|entry| entry.unwrap().file_name());
+        assert!(names.any(|name| name.to_string_lossy().contains("corrupt")), "{what}");
+    }
+}
+
+#[test]
+fn the_last_revision_is_no_end() {
+    let machine = marked();
+    let last = machine.text(LEDGER).replace("\"revision\": 3", &format!("\"revision\": {}", u64::MAX));
+    assert!(last.contains(&u64::MAX.to_string()));
+    machine.put(LEDGER, last.as_bytes());
+    assert_eq!(code(&machine.run(MARK, &[&toplevel("b")])), 0);
 }
 
 #[test]
@@ -173,6 +194,39 @@ fn settings_that_are_not_understood_are_said_and_cost_nothing() {
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("config.toml") && said.contains("the defaults apply"), "{said}");
     assert!(machine.text(LEDGER).contains("00000002"), "the attempt is counted all the same");
+}
+
+#[test]
+fn nobody_who_listens_is_no_reason_to_stop() {
+    let machine = Machine::installed();
+    assert_eq!(code(&machine.run(CONFIRM, &[])), 0);
+    machine.put("/etc/golden-generation/config.toml", b"not understood");
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut mark = Command::new(MARK);
+    mark.arg("--root").arg(machine.root()).arg(toplevel("b")).stderr(full);
+    assert_eq!(mark.status().unwrap().code(), Some(0));
+    assert!(machine.variable("LoaderEntryOneShot").exists());
+}
+
+#[test]
+fn a_root_that_is_not_there_is_said_and_not_made() {
+    for (program, arguments) in programs() {
+        let machine = Machine::empty();
+        let root = machine.at("/nothing");
+        let output = Command::new(program).arg("--root").arg(&root).args(arguments).output().unwrap();
+        let (code, said) = status(&output);
+        assert_eq!(code, 64, "{program}: {said}");
+        assert!(said.contains("there is no such directory") && !root.exists(), "{program}: {said}");
+    }
+}
+
+#[test]
+fn every_program_knows_its_name() {
+    for (program, _) in programs() {
+        let output = Command::new(program).arg("--version").output().unwrap();
+        let name = std::path::Path::new(program).file_name().unwrap().to_str().unwrap();
+        assert!(String::from_utf8(output.stdout).unwrap().starts_with(&format!("{name} ")));
+    }
 }
 
 #[test]

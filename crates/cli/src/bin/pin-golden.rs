@@ -1,5 +1,7 @@
 //! Pins what runs as golden.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic where nobody listens")]
+
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -11,7 +13,7 @@ use golden_host::{Exit, operation};
 /// What is pinned is the booted system, not what the system profile happens to point at, and only if it was confirmed
 /// on this host. It survives garbage collection and the limit of boot entries.
 #[derive(Parser)]
-#[command(version, after_help = Exit::HELP)]
+#[command(name = "pin-golden", version, after_help = Exit::HELP)]
 struct Arguments {
     /// Vouch for a system that was never confirmed on this host
     #[arg(long)]
@@ -26,7 +28,7 @@ fn main() -> ExitCode {
         |host, options, arguments| {
             operation::pin(host, options, arguments.force)?;
             if let Some(golden) = golden_host::golden(host)? {
-                println!("{golden} is golden");
+                let _ = command::answer(&format!("{golden} is golden\n"));
             }
             Ok(())
         },

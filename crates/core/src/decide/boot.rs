@@ -118,7 +118,8 @@ fn infer(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
 
 /// What a rollback leaves for the boot it lands on.
 pub(super) fn land(plan: Plan, seen: &Seen, from: &Toplevel, to: &Toplevel) -> Plan {
-    plan.then_if(seen.loader.is_some() && !seen.is_default(to), || Step::SetDefault(to.clone()))
+    let listed = seen.loader.as_ref().is_some_and(|loader| loader.listed.contains(to));
+    plan.then_if(listed && !seen.is_default(to), || Step::SetDefault(to.clone()))
         .then_if(seen.is_armed(from), || Step::Disarm)
         .then_if(seen.booted.as_ref() == Some(to), || Step::RequestRollback)
 }

@@ -56,7 +56,9 @@ fn healthy(ledger: &Ledger, seen: &Seen, booted: &Toplevel, trial_waits: bool) -
     }
     let plan = if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after) };
     let plan = plan.tell(adopted.then(|| Event::Adopted { toplevel: booted.clone() }));
+    let listed = |owed: &Toplevel| seen.loader.as_ref().is_none_or(|loader| loader.listed.contains(owed));
     match &ledger.owed_default {
+        Some(owed) if !listed(owed) => plan.commit(&Ledger { owed_default: None, ..after }),
         Some(owed) if is_known_good(ledger, seen, owed) => pay(plan, &after, seen, owed),
         _ => plan,
     }
@@ -74,12 +76,14 @@ pub(super) fn pin(ledger: &Ledger, seen: &Seen, force: bool) -> Plan {
         return Plan::refuse(Refusal::NeverConfirmed(booted.clone()));
     }
     let mut after = ledger.clone();
-    // Who forces vouches for it: it is confirmed by that.
-    let plan = if confirmed && !trial_runs { Plan::nothing() } else { pass(ledger, seen, booted) };
+    // Who forces vouches for it: it is confirmed by that, once it is known that it can be landed on.
+    let confirm = if confirmed && !trial_runs { Plan::nothing() } else { pass(ledger, seen, booted) };
+    let mut plan = Plan::nothing().then(Step::PinProfile(booted.clone()));
+    plan.steps.extend(confirm.steps);
     if let Some(Step::Commit(last)) = plan.steps.last() {
         after.clone_from(last);
     }
     after.golden = Some(Golden { toplevel: booted.clone(), unknown: Kept::new() });
     let event = Event::Pinned { toplevel: booted.clone(), forced: force && !confirmed };
-    plan.then(Step::PinProfile(booted.clone())).commit(&after).tell([event])
+    plan.commit(&after).tell([event])
 }

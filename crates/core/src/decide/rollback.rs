@@ -59,6 +59,9 @@ pub(super) fn leave_quarantined(ledger: &Ledger, seen: &Seen, policy: &Policy, f
 
 /// A rollback has begun and phase two is not done. Whatever runs, its landing must be the default.
 pub(super) fn resume(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &Rollback) -> Plan {
+    if has_lost_its_entry(seen, rollback) {
+        return land_elsewhere(ledger, seen, policy, rollback);
+    }
     let lost = is_stranded(ledger, seen);
     let plan = Plan::nothing();
     if !lost || ledger.safe_mode.is_some() {
@@ -79,6 +82,31 @@ pub(super) fn resume(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &R
     let after = Ledger { automatic_reboots: ledger.automatic_reboots + 1, ..ledger.clone() };
     let plan = land(plan.commit(&after), seen, &rollback.from, &rollback.to);
     reboot(plan, &after, RebootCause::RollBack, &rollback.to)
+}
+
+/// Whether there is no way to boot the landing any more. Phase two makes one where the landing runs.
+fn has_lost_its_entry(seen: &Seen, rollback: &Rollback) -> bool {
+    let runs = seen.booted.as_ref() == Some(&rollback.to);
+    seen.loader.as_ref().is_some_and(|loader| !runs && !loader.listed.contains(&rollback.to))
+}
+
+/// The same rollback to what is the landing now.
+fn land_elsewhere(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &Rollback) -> Plan {
+    let Some(to) = landing(ledger, seen, &rollback.from) else {
+        let reason = SafeModeReason::NoLanding;
+        let mode = SafeMode { reason: reason.clone(), unknown: Kept::new() };
+        return match ledger.safe_mode {
+            Some(_) => Plan::nothing(),
+            None => Plan::nothing()
+                .commit(&Ledger { safe_mode: Some(mode), ..ledger.clone() })
+                .tell([Event::SafeMode { reason }]),
+        };
+    };
+    let rollback = Rollback { to, ..rollback.clone() };
+    let after = Ledger { rollback: Some(rollback.clone()), ..ledger.clone() };
+    let mut plan = Plan::nothing().commit(&after);
+    plan.steps.extend(resume(&after, seen, policy, &rollback).steps);
+    plan
 }
 
 /// Phase two, first half: what needs no ledger and can be repeated.

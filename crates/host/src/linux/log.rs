@@ -6,6 +6,7 @@ use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::Priority;
+use crate::command::say;
 
 /// The journal, connected at the first word: a boot check without a trial has nothing to say.
 fn journal() -> Option<&'static Dispatch> {
@@ -23,13 +24,8 @@ pub(super) fn write(priority: Priority, message_id: &'static str, text: &str) {
     match journal() {
         Some(journal) => tracing::dispatcher::with_default(journal, || send(priority, message_id, text)),
         // systemd reads the priority from the line.
-        None => eprintln!("<{}>{text}", priority as u8),
+        None => say(&format!("<{}>{text}", priority as u8)),
     }
-}
-
-/// Say what happened on a machine whose journal is not at hand.
-pub(super) fn say(text: &str) {
-    eprintln!("{text}");
 }
 
 fn send(priority: Priority, message_id: &'static str, text: &str) {

@@ -13,21 +13,36 @@ pub struct Entry {
     pub linux: Option<String>,
     /// Initrds, as paths on the boot partition.
     pub initrds: Vec<String>,
+    /// The kernel's command line, word by word.
+    pub options: Vec<String>,
 }
 
 impl Entry {
-    /// The entry in these bytes, if it boots a system of ours: another OS and an owner's own entry are none.
+    /// The entry in these bytes, if it boots a system of ours: another OS is none.
     #[must_use]
     pub fn parse(file: &str, bytes: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(bytes);
         let values = |key: &'static str| lines(&text).filter(move |line| line.0 == key).map(|line| line.1);
-        let init = values("options").flat_map(words).filter_map(|word| word.strip_prefix("init=")).last()?;
+        let options: Vec<String> = values("options").flat_map(words).map(str::to_owned).collect();
+        let init = options.iter().filter_map(|word| word.strip_prefix("init=")).next_back()?;
         Some(Self {
             file: file.to_owned(),
             toplevel: Toplevel::from_init(init)?,
+            options,
             linux: values("linux").last().map(str::to_owned),
             initrds: values("initrd").map(str::to_owned).collect(),
         })
+    }
+
+    /// Whether the kernel's command line is the system's own: its `init=` and `parameters`, and nothing else.
+    #[must_use]
+    pub fn has_parameters(&self, parameters: &str) -> bool {
+        let mut own: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        let init = format!("init={}/init", self.toplevel);
+        let is_init = |word: &&str| *word == init;
+        let count = own.iter().filter(|word| is_init(word)).count();
+        own.retain(|word| !is_init(word));
+        count == 1 && own.into_iter().eq(words(parameters))
     }
 
     /// The identifier without boot counters, as systemd-boot 253 and later use it.
@@ -49,6 +64,14 @@ impl Entry {
             if id.to_ascii_lowercase().ends_with(".conf") { id.to_owned() } else { format!("{id}.conf") };
         without_counters(&id).eq_ignore_ascii_case(&self.id())
     }
+}
+
+/// Whether this path on the boot partition is a file that NixOS's installer copies from the store, and removes.
+#[must_use]
+pub fn is_managed(path: &str) -> bool {
+    let path = path.replace('\\', "/").to_ascii_lowercase();
+    let name = path.trim_start_matches('/').strip_prefix("efi/nixos/");
+    name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
 }
 
 /// `key value` lines; comments, empty lines and carriage returns are dropped.
@@ -101,6 +124,29 @@ mod tests {
             ("not init", "options noinit=/nix/store/aaa-a/init\n", None),
         ] {
             assert_eq!(toplevel_of(text), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn an_entry_of_the_installer_has_the_command_line_of_the_system_and_no_more() {
+        let entry =
+            |options: &str| Entry::parse("x.conf", format!("options {options}\n").as_bytes()).unwrap();
+        let parameters = "quiet  loglevel=4\n";
+        assert!(entry("init=/nix/store/aaa-a/init quiet loglevel=4").has_parameters(parameters));
+        for other in [
+            "quiet loglevel=4 systemd.unit=rescue.target",
+            "quiet",
+            "loglevel=4 quiet",
+            "quiet loglevel=4 init=/nix/store/aaa-a/init",
+        ] {
+            assert!(
+                !entry(&format!("init=/nix/store/aaa-a/init {other}")).has_parameters(parameters),
+                "{other}"
+            );
+        }
+        assert!(is_managed("/EFI/nixos/a-kernel.efi") && is_managed("\\EFI\\nixos\\a-kernel.efi"));
+        for other in ["/vmlinuz", "/EFI/nixos/", "/EFI/nixos/../../vmlinuz", "/EFI/Linux/a.efi"] {
+            assert!(!is_managed(other), "{other}");
         }
     }
 

@@ -1,25 +1,35 @@
 //! `loader.conf`: of all its lines, only `default` is ours. Source: `loader.conf(5)`.
 
-use super::entry::lines;
+/// What the loader reads of a file: it stops at the first NUL, and a power cut on vfat can leave many.
+fn known(bytes: &[u8]) -> &[u8] {
+    bytes.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
+/// The value of a `default` line.
+fn default_in(line: &[u8]) -> Option<&[u8]> {
+    let line = line.trim_ascii();
+    let end = line.iter().position(u8::is_ascii_whitespace)?;
+    let value = line[end..].trim_ascii();
+    let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+    (&line[..end] == b"default").then_some(unquoted.unwrap_or(value))
+}
 
 /// The pattern of the default entry; the last one counts.
 #[must_use]
-pub fn default_pattern(text: &str) -> Option<&str> {
-    lines(text).filter(|line| line.0 == "default").map(|line| line.1).last()
+pub fn default_pattern(bytes: &[u8]) -> Option<String> {
+    let value = known(bytes).split(|&byte| byte == b'\n').filter_map(default_in).next_back()?;
+    Some(String::from_utf8_lossy(value).into_owned())
 }
 
 /// The same file with another default. Every other line stays as it is, but for empty ones at the end.
 #[must_use]
-pub fn with_default(text: &str, id: &str) -> String {
-    let is_default = |line: &&str| line.trim().split([' ', '\t']).next() == Some("default");
-    let mut kept: String = text
-        .trim_end()
-        .lines()
-        .filter(|line| !is_default(line))
-        .fold(String::new(), |text, line| text + line + "\n");
-    kept.push_str("default ");
-    kept.push_str(id);
-    kept.push('\n');
+pub fn with_default(bytes: &[u8], id: &str) -> Vec<u8> {
+    let others = known(bytes).trim_ascii_end().split_inclusive(|&byte| byte == b'\n');
+    let mut kept = others.filter(|line| default_in(line).is_none()).collect::<Vec<_>>().concat();
+    if kept.last().is_some_and(|&last| last != b'\n') {
+        kept.push(b'\n');
+    }
+    kept.extend_from_slice(format!("default {id}\n").as_bytes());
     kept
 }
 
@@ -54,11 +64,31 @@ mod tests {
 
     #[test]
     fn only_the_default_changes() {
-        let before = "# mine\r\ntimeout 5\ndefault a.conf\neditor no\n";
-        assert_eq!(with_default(before, "b.conf"), "# mine\ntimeout 5\neditor no\ndefault b.conf\n");
-        assert_eq!(default_pattern("default a\ndefault b.conf\n#default c\n"), Some("b.conf"));
-        assert_eq!(with_default("timeout 5\n\n\n", "b.conf"), "timeout 5\ndefault b.conf\n");
-        assert_eq!(with_default("", "b.conf"), "default b.conf\n");
+        for (before, after) in [
+            (
+                &b"# caf\xe9\r\ntimeout 5\ndefault a.conf\neditor no\n"[..],
+                &b"# caf\xe9\r\ntimeout 5\neditor no\ndefault b.conf\n"[..],
+            ),
+            (b"timeout 5\n\n\n", b"timeout 5\ndefault b.conf\n"),
+            (b"timeout 5", b"timeout 5\ndefault b.conf\n"),
+            (b"", b"default b.conf\n"),
+            (b"\0\0\0", b"default b.conf\n"),
+            (b"timeout 5\n\0\0default a.conf\n", b"timeout 5\ndefault b.conf\n"),
+        ] {
+            assert_eq!(with_default(before, "b.conf"), after, "{}", before.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_last_default_counts() {
+        for (text, expected) in [
+            ("default a\ndefault b.conf\n#default c\n", Some("b.conf")),
+            ("default\t\"nixos-*\"\r\n", Some("nixos-*")),
+            ("defaults a\ndefault\n", None),
+            ("timeout 1\n\0default a\n", None),
+        ] {
+            assert_eq!(default_pattern(text.as_bytes()).as_deref(), expected, "{text:?}");
+        }
     }
 
     #[test]

@@ -5,59 +5,102 @@ use std::path::{Path, PathBuf};
 
 use golden_core::{Loader, OneShot, Toplevel};
 
-use super::entry::Entry;
+use super::entry::{Entry, is_managed};
 use super::{BootLoader, loader_conf};
 use crate::{Comparison, Error, Host, durable};
 
-/// Where the boot partition is mounted, by custom.
-const BOOT: [&str; 3] = ["/boot", "/efi", "/boot/efi"];
+/// Where boot partitions are mounted, by custom. With XBOOTLDR there are two: its entries are on `/boot`, and what is on
+/// `/efi` or `/boot/efi` is the ESP.
+const PARTITIONS: [&str; 3] = ["/efi", "/boot/efi", "/boot"];
 const ONE_SHOT: &str = "LoaderEntryOneShot";
 /// Set by a person in the menu; it goes before `loader.conf`.
 const DEFAULT: &str = "LoaderEntryDefault";
 const SELECTED: &str = "LoaderEntrySelected";
 
-/// systemd-boot on one boot partition.
+/// systemd-boot with its boot partitions.
 pub struct SystemdBoot<'a> {
     host: &'a dyn Host,
-    boot: &'static Path,
+    /// Where `loader.conf` is: the loader reads no other one.
+    esp: &'static Path,
+    /// Where there are entries.
+    partitions: Vec<&'static Path>,
+}
+
+/// An entry, and where it is.
+#[derive(Debug)]
+struct Listed {
+    entry: Entry,
+    partition: &'static Path,
+    standing: Standing,
+}
+
+/// Whose entry it is, as far as that can be told. Only the best one of a toplevel is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// The owner's own. Never made the default, never armed, its files never touched.
+    Owners,
+    /// Its files are the installer's, its command line is not what the system says.
+    Changed,
+    /// As NixOS's installer writes it.
+    Installers,
 }
 
 impl<'a> SystemdBoot<'a> {
     pub(super) fn find(host: &'a dyn Host) -> Option<Self> {
-        let has_entries = |boot: &&'static str| host.list(&Path::new(boot).join("loader/entries")).is_ok();
-        BOOT.iter().copied().find(has_entries).map(|boot| Self { host, boot: Path::new(boot) })
-    }
-
-    fn entries_directory(&self) -> PathBuf {
-        self.boot.join("loader/entries")
+        let all = || PARTITIONS.iter().map(|partition| Path::new(*partition));
+        let has_entries = |partition: &&Path| host.list(&entries_of(partition)).is_ok();
+        let has_conf = |partition: &&Path| host.read(&conf_of(partition)).is_ok();
+        let partitions: Vec<&Path> = all().filter(has_entries).collect();
+        let esp = all().find(has_conf).or(partitions.first().copied())?;
+        (!partitions.is_empty()).then_some(Self { host, esp, partitions })
     }
 
     fn conf(&self) -> PathBuf {
-        self.boot.join("loader/loader.conf")
+        conf_of(self.esp)
     }
 
     /// Entries that boot systems of ours, by name. One that cannot be read is none.
-    fn entries(&self) -> Result<Vec<Entry>, Error> {
-        let directory = self.entries_directory();
-        let names = self.host.list(&directory).map_err(Error::io("list", &directory))?;
-        let names = names.iter().filter_map(|name| name.to_str()).filter(|name| is_entry(name));
-        let read = |name: &str| Entry::parse(name, &self.host.read(&directory.join(name)).ok()?);
-        let mut entries: Vec<Entry> = names.filter_map(read).collect();
-        entries.sort_by(|left, right| left.file.cmp(&right.file));
+    fn entries(&self) -> Result<Vec<Listed>, Error> {
+        let mut entries = Vec::new();
+        for &partition in &self.partitions {
+            let directory = entries_of(partition);
+            let names = self.host.list(&directory).map_err(Error::io("list", &directory))?;
+            let names = names.iter().filter_map(|name| name.to_str()).filter(|name| is_entry(name));
+            let read = |name: &str| Entry::parse(name, &self.host.read(&directory.join(name)).ok()?);
+            let listed = |entry| Listed { standing: self.standing(&entry), entry, partition };
+            entries.extend(names.filter_map(read).map(listed));
+        }
+        entries.sort_by(|left, right| left.entry.file.cmp(&right.entry.file));
         Ok(entries)
     }
 
-    fn entry(&self, toplevel: &Toplevel) -> Result<Entry, Error> {
+    fn standing(&self, entry: &Entry) -> Standing {
+        let parameters = Path::new(entry.toplevel.as_str()).join("kernel-params");
+        let parameters = self.host.read(&parameters).ok();
+        let is_own = |bytes: Vec<u8>| entry.has_parameters(&String::from_utf8_lossy(&bytes));
+        match entry.linux.as_deref().map(is_managed) {
+            Some(true) if parameters.is_none_or(is_own) => Standing::Installers,
+            Some(true) => Standing::Changed,
+            _ => Standing::Owners,
+        }
+    }
+
+    /// An entry may outlive its system: nothing can be repaired then.
+    fn is_in_store(&self, toplevel: &Toplevel) -> bool {
+        self.host.list(Path::new(toplevel.as_str())).is_ok()
+    }
+
+    fn entry(&self, toplevel: &Toplevel) -> Result<Listed, Error> {
         let mut entries = self.entries()?;
-        let index = entries.iter().position(|entry| entry.toplevel == *toplevel);
+        entries.retain(|listed| listed.entry.toplevel == *toplevel);
+        let index = entries.iter().position(|listed| is_used(&entries, listed));
         index.map(|index| entries.swap_remove(index)).ok_or_else(|| Error::NoEntry(toplevel.clone()))
     }
 
-    fn conf_text(&self) -> Result<String, Error> {
+    fn conf_bytes(&self) -> Result<Vec<u8>, Error> {
         match self.host.read(&self.conf()) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-            Err(error) => Err(Error::io("read", self.conf())(error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            read => read.map_err(Error::io("read", self.conf())),
         }
     }
 
@@ -77,40 +120,48 @@ impl<'a> SystemdBoot<'a> {
     }
 
     /// A pattern that matches entries of several toplevels says nothing certain.
-    fn default_of(&self, entries: &[Entry]) -> Result<Option<Toplevel>, Error> {
-        let conf = self.conf_text()?;
+    fn default_of(&self, entries: &[Listed]) -> Result<Option<Toplevel>, Error> {
         let in_menu = self.variable(DEFAULT)?;
-        let pattern = match &in_menu {
-            Some(id) => Some(id.as_str()),
-            None => loader_conf::default_pattern(&conf),
+        let Some(pattern) = in_menu.or(loader_conf::default_pattern(&self.conf_bytes()?)) else {
+            return Ok(None);
         };
-        let Some(pattern) = pattern else { return Ok(None) };
-        if let Some(entry) = entries.iter().find(|entry| entry.is_called(pattern)) {
-            return Ok(Some(entry.toplevel.clone()));
+        if let Some(listed) = entries.iter().find(|listed| listed.entry.is_called(&pattern)) {
+            return Ok(Some(listed).filter(|listed| is_used(entries, listed)).map(Listed::toplevel));
         }
-        let mut matching = entries.iter().filter(|entry| loader_conf::matches(pattern, &entry.id()));
-        let first = matching.next().map(|entry| entry.toplevel.clone());
-        let certain = first.as_ref().is_some_and(|first| matching.all(|entry| entry.toplevel == *first));
-        Ok(first.filter(|_| certain))
+        let mut matching = entries.iter().filter(|listed| loader_conf::matches(&pattern, &listed.entry.id()));
+        let Some(first) = matching.next() else { return Ok(None) };
+        let certain = matching
+            .chain([first])
+            .all(|other| other.entry.toplevel == first.entry.toplevel && is_used(entries, other));
+        Ok(certain.then(|| first.toplevel()))
     }
 
     /// Kernel and initrd on the boot partition are the store's. Some loaders hang for ever on a missing initrd or a
     /// corrupt kernel, so nothing is armed or pinned whose files are not whole.
-    fn check_files(&self, entry: &Entry) -> Result<(), Error> {
+    fn check_files(&self, listed: &Listed) -> Result<(), Error> {
+        let Listed { entry, .. } = listed;
         let top = PathBuf::from(entry.toplevel.as_str());
         if let Some(linux) = &entry.linux {
-            self.check_file(entry, &top.join("kernel"), linux, false)?;
+            self.check_file(listed, &top.join("kernel"), linux, false)?;
         }
-        if let Some(initrd) = entry.initrds.last() {
-            // NixOS appends an owner's secrets to the copy on the boot partition.
-            let secrets = self.host.read(&top.join("append-initrd-secrets")).is_ok();
-            self.check_file(entry, &top.join("initrd"), initrd, secrets)?;
+        // NixOS appends an owner's secrets to the copy on the boot partition.
+        let secrets = self.host.read(&top.join("append-initrd-secrets")).is_ok();
+        let (managed, others): (Vec<&String>, Vec<&String>) =
+            entry.initrds.iter().partition(|path| is_managed(path));
+        for other in others {
+            let file = listed.on_partition(other);
+            let missing = |error: Error| listed.damaged(&error.chain());
+            self.host.compare(&file, &file).map_err(Error::io("read", &file)).map_err(missing)?;
         }
-        Ok(())
+        match managed[..] {
+            [] => Ok(()),
+            [initrd] => self.check_file(listed, &top.join("initrd"), initrd, secrets),
+            _ => Err(listed.damaged("it has more than one initrd of the installer's")),
+        }
     }
 
-    fn check_file(&self, entry: &Entry, store: &Path, name: &str, may_go_on: bool) -> Result<(), Error> {
-        let file = self.boot.join(name.replace('\\', "/").trim_start_matches('/'));
+    fn check_file(&self, listed: &Listed, store: &Path, name: &str, may_go_on: bool) -> Result<(), Error> {
+        let file = listed.on_partition(name);
         let whole = || match self.host.compare(store, &file) {
             Ok(Comparison::Same) => Ok(true),
             Ok(Comparison::Longer) => Ok(may_go_on),
@@ -122,40 +173,77 @@ impl<'a> SystemdBoot<'a> {
         if whole()? {
             return Ok(());
         }
-        let damaged = |why: String| Error::BootFiles { toplevel: entry.toplevel.clone(), why };
         if may_go_on {
-            return Err(damaged(format!(
-                "{} is damaged and holds secrets that only NixOS can add",
-                file.display()
-            )));
+            let why = format!("{} is damaged and holds secrets that only NixOS can add", file.display());
+            return Err(listed.damaged(&why));
         }
-        durable::replace_with_copy(self.host, store, &file).map_err(|error| damaged(error.chain()))?;
-        if whole()? { Ok(()) } else { Err(damaged(format!("{} cannot be repaired", file.display()))) }
+        durable::replace_with_copy(self.host, store, &file)
+            .map_err(|error| listed.damaged(&error.chain()))?;
+        if whole()? { Ok(()) } else { Err(listed.damaged(&format!("{} cannot be repaired", file.display()))) }
     }
+}
+
+impl Listed {
+    fn toplevel(&self) -> Toplevel {
+        self.entry.toplevel.clone()
+    }
+
+    fn on_partition(&self, path: &str) -> PathBuf {
+        self.partition.join(path.replace('\\', "/").trim_start_matches('/'))
+    }
+
+    fn damaged(&self, why: &str) -> Error {
+        Error::BootFiles { toplevel: self.toplevel(), why: why.to_owned() }
+    }
+}
+
+/// Whether this is an entry by which its toplevel is booted: none of the owner's, and none that is better.
+fn is_used(entries: &[Listed], listed: &Listed) -> bool {
+    let of_it = entries.iter().filter(|other| other.entry.toplevel == listed.entry.toplevel);
+    let best = of_it.map(|other| other.standing).max();
+    listed.standing != Standing::Owners && best == Some(listed.standing)
+}
+
+fn conf_of(partition: &Path) -> PathBuf {
+    partition.join("loader/loader.conf")
+}
+
+fn entries_of(partition: &Path) -> PathBuf {
+    partition.join("loader/entries")
 }
 
 impl BootLoader for SystemdBoot<'_> {
     fn see(&self) -> Result<Loader, Error> {
         let entries = self.entries()?;
-        let called = |id: &String| entries.iter().find(|entry| entry.is_called(id));
+        let called = |id: &String| entries.iter().find(|listed| listed.entry.is_called(id));
+        let used = |listed: &&Listed| is_used(&entries, listed);
         let one_shot = match self.variable(ONE_SHOT)? {
             None => OneShot::Clear,
-            Some(id) => called(&id).map_or(OneShot::Foreign, |entry| OneShot::Armed(entry.toplevel.clone())),
+            Some(id) => {
+                called(&id).filter(used).map_or(OneShot::Foreign, |listed| OneShot::Armed(listed.toplevel()))
+            }
         };
         let selected = self.variable(SELECTED)?;
         Ok(Loader {
             default: self.default_of(&entries)?,
             one_shot,
-            selected: selected.as_ref().and_then(called).map(|entry| entry.toplevel.clone()),
+            selected: selected.as_ref().and_then(called).map(Listed::toplevel),
             // Evidence that is welcome and not needed.
             firmware_boots: self.host.firmware_boots().ok().flatten(),
-            listed: entries.iter().map(|entry| entry.toplevel.clone()).collect(),
+            listed: entries
+                .iter()
+                .filter(used)
+                .map(Listed::toplevel)
+                .filter(|top| self.is_in_store(top))
+                .collect(),
         })
     }
 
     fn set_default(&self, toplevel: &Toplevel) -> Result<(), Error> {
-        let id = self.entry(toplevel)?.id();
-        let text = loader_conf::with_default(&self.conf_text()?, &id);
+        let listed = self.entry(toplevel)?;
+        self.check_files(&listed)?;
+        let id = listed.entry.id();
+        let text = loader_conf::with_default(&self.conf_bytes()?, &id);
         durable::replace_text_in_place(self.host, &self.conf(), &text)?;
         if self.variable(DEFAULT)?.is_some() {
             self.set_variable(DEFAULT, &id)?;
@@ -167,9 +255,9 @@ impl BootLoader for SystemdBoot<'_> {
     }
 
     fn arm(&self, toplevel: &Toplevel) -> Result<(), Error> {
-        let entry = self.entry(toplevel)?;
-        self.check_files(&entry)?;
-        self.set_variable(ONE_SHOT, &entry.id())
+        let listed = self.entry(toplevel)?;
+        self.check_files(&listed)?;
+        self.set_variable(ONE_SHOT, &listed.entry.id())
     }
 
     fn disarm(&self) -> Result<(), Error> {
@@ -178,9 +266,9 @@ impl BootLoader for SystemdBoot<'_> {
     }
 
     fn bless(&self, toplevel: &Toplevel) -> Result<(), Error> {
-        let directory = self.entries_directory();
-        let counted = |entry: &Entry| entry.toplevel == *toplevel && entry.is_counted();
-        for entry in self.entries()?.into_iter().filter(counted) {
+        let counted = |listed: &Listed| listed.entry.toplevel == *toplevel && listed.entry.is_counted();
+        for Listed { entry, partition, .. } in self.entries()?.into_iter().filter(counted) {
+            let directory = entries_of(partition);
             match durable::rename(self.host, &directory.join(&entry.file), &directory.join(entry.id())) {
                 // systemd-bless-boot was faster.
                 Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}

@@ -434,7 +434,9 @@ impl Host for SimulatedHost {
         self.effect(
             || Effect::SetVariable(name.to_owned()),
             |world| {
-                Arc::make_mut(&mut world.variables).insert(name.to_owned(), value.to_vec());
+                if !world.forgets_variables {
+                    Arc::make_mut(&mut world.variables).insert(name.to_owned(), value.to_vec());
+                }
                 Ok(())
             },
         )

@@ -10,7 +10,7 @@ use golden_host::{Exit, operation};
 ///
 /// Run by golden-boot-check.service. Without a trial it reads one small file and ends. It may reboot the machine.
 #[derive(Parser)]
-#[command(version, after_help = Exit::HELP)]
+#[command(name = "golden-boot-check", version, after_help = Exit::HELP)]
 struct Arguments {
     #[command(flatten)]
     common: Common,

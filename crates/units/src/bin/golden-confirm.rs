@@ -10,7 +10,7 @@ use golden_host::{Exit, operation};
 ///
 /// Run by golden-confirm.service. A trial is confirmed and becomes the loader's default.
 #[derive(Parser)]
-#[command(version, after_help = Exit::HELP)]
+#[command(name = "golden-confirm", version, after_help = Exit::HELP)]
 struct Arguments {
     #[command(flatten)]
     common: Common,

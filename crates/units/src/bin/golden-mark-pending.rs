@@ -13,7 +13,7 @@ use golden_host::{Exit, operation};
 /// known-good generation, and TOPLEVEL is booted once. A system that is golden or was confirmed here is no trial; a
 /// quarantined one is refused.
 #[derive(Parser)]
-#[command(version, after_help = Exit::HELP)]
+#[command(name = "golden-mark-pending", version, after_help = Exit::HELP)]
 struct Arguments {
     /// Store path of the system that was made the default
     toplevel: Toplevel,

@@ -10,7 +10,7 @@ use golden_host::{Exit, operation};
 ///
 /// Run when golden-shutdown.service stops. An end that was asked for does not count as a failed attempt.
 #[derive(Parser)]
-#[command(version, after_help = Exit::HELP)]
+#[command(name = "golden-record-shutdown", version, after_help = Exit::HELP)]
 struct Arguments {
     #[command(flatten)]
     common: Common,

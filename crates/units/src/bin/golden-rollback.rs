@@ -10,7 +10,7 @@ use golden_host::{Exit, operation};
 ///
 /// Run by golden-rollback.service. The system profile and the boot entries follow what runs. Can be repeated.
 #[derive(Parser)]
-#[command(version, after_help = Exit::HELP)]
+#[command(name = "golden-rollback", version, after_help = Exit::HELP)]
 struct Arguments {
     #[command(flatten)]
     common: Common,

@@ -1,0 +1,161 @@
+//! What the programs do to boot partitions that owners and power cuts had their hands on.
+
+#![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+#[path = "../../host/tests/machine/mod.rs"]
+mod machine;
+
+use machine::{Machine, status, toplevel};
+
+const CONFIRM: &str = env!("CARGO_BIN_EXE_golden-confirm");
+const MARK: &str = env!("CARGO_BIN_EXE_golden-mark-pending");
+
+/// `a` is known to be good; an installer has just made `b` the default.
+fn deployed() -> Machine {
+    let machine = Machine::installed();
+    for system in ["a", "b"] {
+        machine.put(&format!("{}/kernel-params", toplevel(system)), b"quiet");
+    }
+    assert_eq!(status(&machine.run(CONFIRM, &[])).0, 0);
+    machine.put("/boot/loader/loader.conf", b"timeout 3\ndefault nixos-b.conf\n");
+    machine
+}
+
+fn mark(machine: &Machine) -> (i32, String) {
+    status(&machine.run(MARK, &[&toplevel("b")]))
+}
+
+fn one_shot(machine: &Machine) -> Option<String> {
+    let bytes = fs::read(machine.variable("LoaderEntryOneShot")).ok()?;
+    let (units, _) = bytes[4..].as_chunks::<2>();
+    let units: Vec<u16> =
+        units.iter().map(|unit| u16::from_le_bytes(*unit)).take_while(|unit| *unit != 0).collect();
+    Some(String::from_utf16(&units).unwrap())
+}
+
+/// Every file below `/boot` but those that are the suite's to change.
+fn owners(machine: &Machine) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut todo = vec![machine.at("/boot")];
+    while let Some(directory) = todo.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                todo.push(path);
+            } else if !path.ends_with("loader/loader.conf") {
+                files.insert(path.clone(), fs::read(path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn an_owners_entry_is_never_used_and_its_files_are_never_touched() {
+    let machine = deployed();
+    let (a, b) = (toplevel("a"), toplevel("b"));
+    machine.put("/boot/vmlinuz-custom", b"the owner's kernel");
+    machine.put("/boot/extra.img", b"the owner's initrd");
+    machine.put(
+        "/boot/loader/entries/a-mine.conf",
+        format!(
+            "linux /vmlinuz-custom\ninitrd /extra.img\noptions init={b}/init systemd.unit=rescue.target\n"
+        )
+        .as_bytes(),
+    );
+    machine.put(
+        "/boot/loader/entries/debug-a.conf",
+        format!(
+            "linux /EFI/nixos/a-kernel.efi\ninitrd /EFI/nixos/a-initrd.efi\n\
+             options init={a}/init quiet systemd.unit=rescue.target golden.disable=1\n"
+        )
+        .as_bytes(),
+    );
+    let before = owners(&machine);
+    assert_eq!(mark(&machine).0, 0);
+    assert_eq!(one_shot(&machine).as_deref(), Some("nixos-b.conf"));
+    assert!(machine.text("/boot/loader/loader.conf").contains("\ndefault nixos-a.conf\n"));
+    assert_eq!(owners(&machine), before);
+}
+
+#[test]
+fn a_system_that_has_only_an_owners_entry_has_none() {
+    let machine = deployed();
+    let b = toplevel("b");
+    machine.put("/boot/vmlinuz", b"the owner's kernel");
+    machine.put(
+        "/boot/loader/entries/nixos-b.conf",
+        format!("linux /vmlinuz\noptions init={b}/init quiet\n").as_bytes(),
+    );
+    let (code, said) = mark(&machine);
+    assert_eq!(code, 74, "{said}");
+    assert!(said.contains("has no boot entry"), "{said}");
+    assert_eq!(machine.text("/boot/vmlinuz"), "the owner's kernel");
+}
+
+#[test]
+fn a_damaged_kernel_is_repaired_and_another_image_is_not() {
+    let machine = deployed();
+    let entry = machine.text("/boot/loader/entries/nixos-b.conf");
+    machine.put("/boot/loader/entries/nixos-b.conf", format!("{entry}initrd /EFI/extra.img\n").as_bytes());
+    machine.put("/boot/EFI/nixos/b-kernel.efi", b"damaged");
+    let (code, said) = mark(&machine);
+    assert_eq!(code, 74, "an image that is missing stops the loader: {said}");
+    assert!(said.contains("extra.img") && one_shot(&machine).is_none(), "{said}");
+    machine.put("/boot/EFI/extra.img", b"the owner's image");
+    assert_eq!(mark(&machine).0, 0);
+    assert_eq!(machine.text("/boot/EFI/nixos/b-kernel.efi"), "kernel of b");
+    assert_eq!(machine.text("/boot/EFI/extra.img"), "the owner's image");
+}
+
+#[test]
+fn parameters_that_an_owner_adds_to_every_entry_cost_nothing() {
+    let machine = deployed();
+    for system in ["a", "b"] {
+        let path = format!("/boot/loader/entries/nixos-{system}.conf");
+        let entry = machine.text(&path).replace(" quiet", " quiet panic=1");
+        machine.put(&path, entry.as_bytes());
+    }
+    assert_eq!(mark(&machine).0, 0);
+    assert_eq!(one_shot(&machine).as_deref(), Some("nixos-b.conf"));
+}
+
+#[test]
+fn with_xbootldr_the_default_is_set_where_the_loader_reads_it() {
+    let machine = deployed();
+    fs::create_dir_all(machine.at("/efi/loader")).unwrap();
+    fs::rename(machine.at("/boot/loader/loader.conf"), machine.at("/efi/loader/loader.conf")).unwrap();
+    assert_eq!(mark(&machine).0, 0);
+    assert!(machine.text("/efi/loader/loader.conf").contains("\ndefault nixos-a.conf\n"));
+    assert!(!machine.at("/boot/loader/loader.conf").exists());
+}
+
+#[test]
+fn what_a_power_cut_left_of_loader_conf_does_not_hide_the_default() {
+    for left in [&b""[..], &[0; 512], b"timeout 3\ndefault nixos-b.conf\n\0\0\0\0", b"\xff\xfe\0stale"] {
+        let machine = deployed();
+        machine.put("/boot/loader/loader.conf", left);
+        assert_eq!(mark(&machine).0, 0, "{}", left.escape_ascii());
+        let bytes = fs::read(machine.at("/boot/loader/loader.conf")).unwrap();
+        let text = bytes.split(|&byte| byte == 0).next().unwrap();
+        let text = String::from_utf8_lossy(text);
+        assert!(text.lines().any(|line| line == "default nixos-a.conf"), "{}", bytes.escape_ascii());
+    }
+}
+
+#[test]
+fn a_default_that_the_loader_would_take_for_another_system_is_found_out() {
+    let machine = deployed();
+    // The same name on both partitions: the loader takes the one of the ESP, whose file is another system's.
+    let b = machine.text("/boot/loader/entries/nixos-b.conf");
+    machine.put("/efi/loader/entries/nixos-a.conf", b.as_bytes());
+    machine.put("/efi/EFI/nixos/b-kernel.efi", b"kernel of b");
+    machine.put("/efi/loader/loader.conf", b"default nixos-b.conf\n");
+    let (code, said) = mark(&machine);
+    assert_eq!(code, 74, "{said}");
+    assert!(said.contains("did not stick"), "{said}");
+}
