@@ -93,8 +93,11 @@ fn reboot(plan: Plan, ledger: &Ledger, cause: RebootCause, toplevel: &Toplevel) 
 /// Whether the loader consumed the one-shot and started what it names.
 fn was_consumed(seen: &Seen, trial: &Trial) -> bool {
     let Some(loader) = &seen.loader else { return false };
-    // Whatever a person picks, the one-shot is gone. But if the machine was started once since it was armed, then
-    // for what runs now.
-    let boots_since = trial.armed_at.zip(loader.firmware_boots).map(|(then, now)| now.wrapping_sub(then));
-    trial.arming == Arming::Armed && loader.one_shot == OneShot::Clear && boots_since != Some(1)
+    // Started never since it was armed: somebody took the one-shot back. Once: for what runs now, and a person picked
+    // that. Fewer times than then: the firmware has lost its memory, and the one-shot with it.
+    let starts =
+        trial.armed_at.zip(loader.firmware_boots).map(|(then, now)| now.wrapping_sub(then).cast_signed());
+    trial.arming == Arming::Armed
+        && loader.one_shot == OneShot::Clear
+        && starts.is_none_or(|starts| starts > 1)
 }

@@ -15,6 +15,8 @@ pub enum Event {
     Inferred { toplevel: Toplevel },
     /// A later switch replaced the trial before it was over.
     Superseded { toplevel: Toplevel },
+    /// The trial can never be booted again: it was collected, or lost its boot entry.
+    Gone { toplevel: Toplevel },
     /// A switch could not be made a trial: there is nothing to come back to.
     Unprotected { toplevel: Toplevel },
     /// A switch to a quarantined toplevel was refused.

@@ -294,8 +294,10 @@ fn golden_picked_in_the_menu_is_told_from_a_trial_that_died_by_the_firmware_coun
         (Some(7), Some(8), 0),
         (Some(7), Some(9), 1),
         (Some(u32::MAX), Some(0), 0),
-        // A counter that stands still says nothing, and so does none.
-        (Some(7), Some(7), 1),
+        (Some(u32::MAX), Some(1), 1),
+        // Somebody took the one-shot back; the firmware lost its memory.
+        (Some(7), Some(7), 0),
+        (Some(7), Some(1), 0),
         (None, Some(8), 1),
         (Some(7), None, 1),
     ];
@@ -347,4 +349,32 @@ fn a_debt_to_a_system_that_cannot_be_booted_any_more_is_forgotten() {
     let plan = decide(&owing, &seen(2, "golden"), &policy(2), &Moment::Confirm);
     assert!(after(&plan, owing).owed_default.is_none());
     assert!(!plan.steps.iter().any(|step| matches!(step, Step::SetDefault(_))), "{plan:?}");
+}
+
+#[test]
+fn what_was_deployed_after_the_trial_is_tried_instead_marked_or_not() {
+    let mut seen = seen(1, "trial");
+    let loader = seen.loader.as_mut().unwrap();
+    loader.listed.push(toplevel("later"));
+    loader.default = Some(toplevel("later"));
+    let plan = decide(&marked(), &seen, &policy(2), &Moment::BootCheck);
+    assert!(does(&plan, &Step::SetDefault(toplevel("golden"))), "{plan:?}");
+    assert!(does(&plan, &Step::Arm(toplevel("later"))), "{plan:?}");
+    assert_eq!(after(&plan, marked()).trial.unwrap().toplevel, toplevel("later"));
+    // It runs already: this is its first attempt, and the old trial has failed nothing.
+    seen.booted = Some(toplevel("later"));
+    seen.loader.as_mut().unwrap().selected = Some(toplevel("later"));
+    let plan = decide(&marked(), &seen, &policy(2), &Moment::BootCheck);
+    let trial = after(&plan, marked()).trial.unwrap();
+    assert_eq!((trial.toplevel.clone(), trial.attempts.len(), trial.failures()), (toplevel("later"), 1, 0));
+    assert!(!does(&plan, &Step::Reboot), "{plan:?}");
+}
+
+#[test]
+fn a_trial_that_is_gone_is_given_up() {
+    let mut seen = seen(1, "golden");
+    seen.loader.as_mut().unwrap().listed.retain(|listed| *listed != toplevel("trial"));
+    let plan = decide(&marked(), &seen, &policy(2), &Moment::BootCheck);
+    assert!(after(&plan, marked()).trial.is_none());
+    assert!(!does(&plan, &Step::Reboot) && !does(&plan, &Step::Arm(toplevel("trial"))), "{plan:?}");
 }

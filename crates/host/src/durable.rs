@@ -12,8 +12,17 @@ use crate::{Error, Host};
 /// although it was synced before the rename and its directory after it.
 pub(crate) fn replace(host: &dyn Host, path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let temporary = beside(path);
-    host.write(&temporary, bytes).map_err(Error::io("write", &temporary))?;
-    put_in_place(host, &temporary, path)
+    let written = host.write(&temporary, bytes).map_err(Error::io("write", &temporary));
+    written
+        .and_then(|()| put_in_place(host, &temporary, path))
+        .or_else(|error| give_back(host, &temporary, error))
+}
+
+/// What could not be put in place must not take the space that somebody else needs.
+fn give_back(host: &dyn Host, temporary: &Path, error: Error) -> Result<(), Error> {
+    // It may never have been made.
+    let _ = host.remove(temporary);
+    Err(error)
 }
 
 /// Unit in which a disk writes all or nothing, in bytes.
@@ -47,8 +56,10 @@ pub(crate) fn replace_text_in_place(host: &dyn Host, path: &Path, text: &[u8]) -
 /// The same with the bytes of another file.
 pub(crate) fn replace_with_copy(host: &dyn Host, from: &Path, path: &Path) -> Result<(), Error> {
     let temporary = beside(path);
-    host.copy(from, &temporary).map_err(Error::io("copy to", &temporary))?;
-    put_in_place(host, &temporary, path)
+    let copied = host.copy(from, &temporary).map_err(Error::io("copy to", &temporary));
+    copied
+        .and_then(|()| put_in_place(host, &temporary, path))
+        .or_else(|error| give_back(host, &temporary, error))
 }
 
 /// Rename durably.

@@ -68,6 +68,7 @@ pub fn message_id(event: &Event) -> &'static str {
         Event::Marked { .. } => "2a13b97b8dd7407796dd25902714d0e6",
         Event::Inferred { .. } => "1dcbba484b814038807d0388af8b7c8a",
         Event::Superseded { .. } => "baa451010e6a4cd8bcec816057e01f2b",
+        Event::Gone { .. } => "5a0e6c1d9f0b4d0c8a7b3d5b7e2f41c6",
         Event::Unprotected { .. } => "8c34956116e4442ca72444cbd29876fe",
         Event::Refused { .. } => "536e6d6fd46c40409a81d765d03608e8",
         Event::AttemptBegan { .. } => "886c963dd1a04a10baa6908a07545adb",
@@ -92,7 +93,9 @@ pub fn priority(event: &Event) -> Priority {
         | Event::AttemptFailed { .. }
         | Event::RollbackBegan { .. }
         | Event::RolledBack { .. } => Priority::Error,
-        Event::Inferred { .. } | Event::Unprotected { .. } | Event::Rebooting { .. } => Priority::Warning,
+        Event::Inferred { .. } | Event::Gone { .. } | Event::Unprotected { .. } | Event::Rebooting { .. } => {
+            Priority::Warning
+        }
         Event::Marked { .. }
         | Event::Superseded { .. }
         | Event::AttemptBegan { .. }
@@ -115,6 +118,9 @@ pub fn describe(event: &Event) -> String {
         }
         Event::Superseded { toplevel } => {
             format!("{toplevel} is no trial any more: a later switch replaced it")
+        }
+        Event::Gone { toplevel } => {
+            format!("{toplevel} is no trial any more: it has no boot entry, or is not in the store")
         }
         Event::Unprotected { toplevel } => format!(
             "{toplevel} is not protected: there is no known-good generation with a boot entry to come back to"

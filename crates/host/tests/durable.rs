@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use golden_core::{BootId, Event, Policy, Toplevel};
 use golden_host::loader::{BootLoader, detect};
 use golden_host::operation::Options;
 use golden_host::read_history;
-use golden_host::simulated::{SimulatedHost, World, boot_id, install, start};
+use golden_host::simulated::{Fate, Program, SimulatedHost, World, boot_id, install, start};
 
 const STATE_DIR: &str = "/var/lib/golden-generation";
 const CONF: &str = "/boot/loader/loader.conf";
@@ -148,4 +149,33 @@ fn firmware_that_forgets_what_it_was_told_is_found_out() {
     host.change(|world| world.forgets_variables = true);
     let error = detect(&host).unwrap().arm(&toplevel("b")).unwrap_err();
     assert!(matches!(error, golden_host::Error::DidNotStick(_)), "{error}");
+}
+
+#[test]
+fn no_reboot_of_ours_happens_that_history_does_not_know_whatever_fails() {
+    let host = host();
+    Program::Confirm.run(&host).unwrap();
+    Program::Switch(toplevel("b")).run(&host).unwrap();
+    let mut died = host.world().switched_off();
+    start(&mut died, None);
+    let mut golden = died.switched_off();
+    start(&mut golden, None);
+    golden.start(&toplevel("a"), &boot_id(3));
+    let mut rebooted = 0;
+    for failing in 1.. {
+        host.set_world(golden.clone());
+        host.set_fate(Fate::Fail(failing, io::ErrorKind::ReadOnlyFilesystem));
+        let _ = Program::BootCheck.run(&host);
+        let is_known = read_history(&host, Path::new(STATE_DIR))
+            .unwrap()
+            .iter()
+            .any(|line| matches!(line.event, Event::Rebooting { .. }));
+        let reboots = host.world().reboot_asked;
+        assert!(!reboots || is_known, "effect {failing}");
+        rebooted += u32::from(reboots);
+        if host.effects() < failing {
+            break;
+        }
+    }
+    assert!(rebooted > 0, "there is a reboot to be known");
 }

@@ -1,6 +1,8 @@
 //! Early in a boot: close what the last boot left open, then say what this one is.
 
-use super::{First, commit_and_arm, is_settled, landing, reboot, rollback, was_consumed, with_trial};
+use super::{
+    First, commit_and_arm, is_known_good, is_settled, landing, reboot, rollback, was_consumed, with_trial,
+};
 use crate::{
     Arming, Cause, End, Event, Ledger, Origin, Plan, Policy, RebootCause, Seen, Step, Toplevel, Trial,
 };
@@ -25,14 +27,50 @@ fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> 
     if trial.open().is_some_and(|attempt| attempt.boot.as_ref() == Some(&seen.boot)) {
         return finish_arming(ledger, seen, trial);
     }
+    if let Some(plan) = later_switch(ledger, seen, policy, trial) {
+        return plan;
+    }
     let mut trial = trial.clone();
     let events = close_earlier(&mut trial, seen, policy);
     let runs = seen.booted.as_ref() == Some(&trial.toplevel);
     match (trial.has_failed(policy), runs) {
         (true, _) => rollback::begin(ledger, seen, policy, trial, events),
         (false, true) => begin_attempt(First::Ledger, ledger, seen, policy, trial, events),
+        (false, false) if is_gone(seen, &trial) => give_up(ledger, trial, events),
         (false, false) => next_attempt(ledger, seen, policy, trial, events),
     }
+}
+
+/// The default is neither the trial nor known to be good: something was deployed after the trial, and nobody marked
+/// it. It is tried instead.
+fn later_switch(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Option<Plan> {
+    let loader = seen.loader.as_ref()?;
+    let is_later = |toplevel: &&Toplevel| {
+        **toplevel != trial.toplevel
+            && !is_known_good(ledger, seen, toplevel)
+            && !ledger.is_quarantined(toplevel)
+            && loader.listed.contains(toplevel)
+    };
+    let later = loader.default.as_ref().filter(is_later)?;
+    let landing = landing(ledger, seen, later)?;
+    let superseded = Event::Superseded { toplevel: trial.toplevel.clone() };
+    let trial = Trial::new(later.clone(), Origin::Inferred);
+    if seen.booted.as_ref() == Some(later) {
+        let events = vec![superseded, Event::Inferred { toplevel: later.clone() }];
+        return Some(begin_attempt(First::Default, ledger, seen, policy, trial, events));
+    }
+    let events = vec![superseded, Event::Marked { toplevel: later.clone(), landing }];
+    Some(commit_and_arm(First::Default, &with_trial(ledger, &trial), seen, true, events))
+}
+
+/// Whether the trial can never be booted again: it was collected, or lost its entry.
+fn is_gone(seen: &Seen, trial: &Trial) -> bool {
+    seen.loader.as_ref().is_some_and(|loader| !loader.listed.contains(&trial.toplevel))
+}
+
+fn give_up(ledger: &Ledger, trial: Trial, mut events: Vec<Event>) -> Plan {
+    events.push(Event::Gone { toplevel: trial.toplevel });
+    Plan::nothing().commit(&Ledger { trial: None, ..ledger.clone() }).tell(events)
 }
 
 /// The same boot again: only an arming that was cut off is left to do.

@@ -266,8 +266,14 @@ impl BootLoader for SystemdBoot<'_> {
     }
 
     fn bless(&self, toplevel: &Toplevel) -> Result<(), Error> {
-        let counted = |listed: &Listed| listed.entry.toplevel == *toplevel && listed.entry.is_counted();
-        for Listed { entry, partition, .. } in self.entries()?.into_iter().filter(counted) {
+        let entries = self.entries()?;
+        let counted = |listed: &&Listed| listed.entry.toplevel == *toplevel && listed.entry.is_counted();
+        for listed in entries.iter().filter(counted).filter(|listed| is_used(&entries, listed)) {
+            let Listed { entry, partition, .. } = listed;
+            let is_taken = |other: &Listed| other.partition == *partition && other.entry.file == entry.id();
+            if entries.iter().any(is_taken) {
+                continue;
+            }
             let directory = entries_of(partition);
             match durable::rename(self.host, &directory.join(&entry.file), &directory.join(entry.id())) {
                 // systemd-bless-boot was faster.

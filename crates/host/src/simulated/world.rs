@@ -121,6 +121,7 @@ impl World {
         let top = Path::new(toplevel.as_str());
         nix.write(top.join("init"), b"#! stage 2\n");
         nix.write(top.join("bin/switch-to-configuration"), b"#! switch\n");
+        nix.write(format!("/nix/store/{}-etc-{}/etc/os-release", hash_of(toplevel), toplevel.short()), b"");
         for (name, part, file) in [("kernel", "linux", "bzImage"), ("initrd", "initrd", "initrd")] {
             let target =
                 PathBuf::from(format!("/nix/store/{}-{part}-{}/{file}", hash_of(toplevel), toplevel.short()));
@@ -135,13 +136,11 @@ impl World {
         self.nix.read(&Path::new(toplevel.as_str()).join("init")).is_some()
     }
 
-    /// Every store path that this system needs, itself included.
+    /// Every store path that this system needs, itself included, whether it is there or not.
     #[must_use]
     pub fn requisites(&self, toplevel: &Toplevel) -> Vec<String> {
-        let own = format!("{}-", hash_of(toplevel));
-        let names = self.nix.list(Path::new("/nix/store")).unwrap_or_default();
-        let names = names.iter().filter_map(|name| name.to_str()).filter(|name| name.starts_with(&own));
-        names.map(|name| format!("/nix/store/{name}")).collect()
+        let part = |part: &str| format!("/nix/store/{}-{part}-{}", hash_of(toplevel), toplevel.short());
+        [toplevel.to_string()].into_iter().chain(["linux", "initrd", "etc"].map(part)).collect()
     }
 
     /// The generations of a profile with what each points at, the oldest first.
