@@ -11,6 +11,8 @@ pub struct Seen {
     pub boot: BootId,
     /// What the golden profile points at.
     pub golden: Option<Toplevel>,
+    /// What the system profile points at.
+    pub profile: Option<Toplevel>,
     /// What the loader says; `None` where it cannot be asked (the boot partition is not there). Then nothing of
     /// the loader is changed and nothing is concluded from it.
     pub loader: Option<Loader>,

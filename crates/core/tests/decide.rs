@@ -26,6 +26,7 @@ fn seen(number: u32, booted: &str) -> Seen {
         booted: Some(toplevel(booted)),
         boot: boot(number),
         golden: Some(toplevel("golden")),
+        profile: Some(toplevel("trial")),
         loader: Some(Loader {
             listed,
             default: Some(toplevel("golden")),

@@ -30,6 +30,6 @@ pub use history::{Line, append as append_history, read_history};
 pub use host::{Comparison, Host, LockGuard, Output};
 pub use journal::{Priority, Trouble, describe, describe_cause, describe_reason, message_id, priority};
 pub use linux::LinuxHost;
-pub use profile::{golden, system};
+pub use profile::{NO_MARK, golden, system};
 pub use store::{Reading, Store};
 pub use system::see;

@@ -11,6 +11,8 @@ const PROFILES: &str = "/nix/var/nix/profiles";
 /// A profile of its own, so that NixOS's installers list it and garbage collection spares it.
 const GOLDEN: &str = "/nix/var/nix/profiles/system-profiles/golden";
 const SYSTEM: &str = "/nix/var/nix/profiles/system";
+/// Set in the environment of an installer that must not mark.
+pub const NO_MARK: &str = "GOLDEN_GENERATION_NO_MARK";
 /// Mode of the directories of profiles, as NixOS makes them.
 const PUBLIC: u32 = 0o755;
 
@@ -71,9 +73,11 @@ fn set(host: &dyn Host, profile: &Path, toplevel: &Toplevel) -> Result<(), Error
     host.sync_directory(directory).map_err(Error::io("sync", directory))
 }
 
-/// Run the toplevel's own installer: it writes every boot entry anew and marks.
+/// Run the toplevel's own installer: it writes every boot entry anew. It does not mark: somebody else may do so
+/// meanwhile, and that is the later switch.
 pub(crate) fn install_loader(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
-    run(host, &format!("{toplevel}/bin/switch-to-configuration"), &["boot"]).map(drop)
+    let quiet = format!("{NO_MARK}=1");
+    run(host, "env", &[&quiet, &format!("{toplevel}/bin/switch-to-configuration"), "boot"]).map(drop)
 }
 
 /// Every store path that this toplevel needs is there.

@@ -14,9 +14,10 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Everything a decision depends on; the loader's part comes from whoever could ask it.
 ///
 /// # Errors
-/// The boot ID or the golden profile cannot be read.
+/// The boot ID or a profile cannot be read.
 pub fn see(host: &dyn Host, loader: Option<Loader>) -> Result<Seen, Error> {
-    Ok(Seen { booted: booted(host)?, boot: boot(host)?, golden: profile::golden(host)?, loader })
+    let (golden, profile) = (profile::golden(host)?, profile::system(host)?);
+    Ok(Seen { booted: booted(host)?, boot: boot(host)?, golden, profile, loader })
 }
 
 /// The toplevel this boot started; `None` where nothing says so.

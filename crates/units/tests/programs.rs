@@ -188,11 +188,15 @@ fn two_programs_at_once_lose_nothing() {
 #[test]
 fn settings_that_are_not_understood_are_said_and_cost_nothing() {
     let machine = marked();
-    machine.put("/etc/golden-generation/config.toml", b"max_failure = 3\n");
     machine.boot(2, "b");
-    let (code, said) = status(&machine.run(BOOT_CHECK, &[]));
-    assert_eq!(code, 0, "{said}");
-    assert!(said.contains("config.toml") && said.contains("the defaults apply"), "{said}");
+    let deep = format!("a = {}", "[".repeat(1_000_000));
+    let (wide, dotted) = (&deep[..60_000], format!("[{}]", "a.".repeat(20_000)));
+    for settings in ["max_failure = 3\n", &deep, wide, &dotted] {
+        machine.put("/etc/golden-generation/config.toml", settings.as_bytes());
+        let (code, said) = status(&machine.run(BOOT_CHECK, &[]));
+        assert_eq!(code, 0, "{said}");
+        assert!(said.contains("config.toml") && said.contains("the defaults apply"), "{said}");
+    }
     assert!(machine.text(LEDGER).contains("00000002"), "the attempt is counted all the same");
 }
 

@@ -109,14 +109,17 @@ fn land_elsewhere(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &Roll
     plan
 }
 
-/// Phase two, first half: what needs no ledger and can be repeated.
+/// Phase two, first half: what needs no ledger and can be repeated. A profile that names something else by now belongs
+/// to a later deployment.
 pub(super) fn effects(ledger: &Ledger, seen: &Seen) -> Plan {
-    match &ledger.rollback {
-        Some(rollback) if seen.booted.as_ref() == Some(&rollback.to) => Plan::nothing()
-            .then(Step::SetProfile(rollback.to.clone()))
-            .then(Step::InstallLoader(rollback.to.clone())),
-        _ => Plan::nothing(),
+    let Some(Rollback { from, to, .. }) = &ledger.rollback else { return Plan::nothing() };
+    if seen.booted.as_ref() != Some(to) {
+        return Plan::nothing();
     }
+    let failed = |profile: &Toplevel| profile == from || ledger.is_quarantined(profile);
+    Plan::nothing()
+        .then_if(seen.profile.as_ref().is_none_or(failed), || Step::SetProfile(to.clone()))
+        .then(Step::InstallLoader(to.clone()))
 }
 
 /// Phase two, second half: the loader was installed anew, so its default is made sure of once more.

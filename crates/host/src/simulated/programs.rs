@@ -8,19 +8,25 @@ use golden_core::Toplevel;
 use super::host::SimulatedHost;
 use super::installer::{install_loader, set_profile};
 use super::world::World;
-use crate::{Output, operation};
+use crate::{NO_MARK, Output, operation};
 
 impl SimulatedHost {
     /// Anything that is not known here is a bug of the caller or a gap in the simulation: it fails loudly.
     pub(super) fn run_program(&self, program: &Path, arguments: &[&str]) -> io::Result<Output> {
         if let Some(toplevel) = switch_of(program) {
             return match arguments {
-                ["boot" | "switch"] => self.switch_to_configuration(&toplevel),
+                ["boot" | "switch"] => self.switch_to_configuration(&toplevel, true),
                 _ => Err(unknown(program, arguments)),
             };
         }
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         match (name.as_ref(), arguments) {
+            ("env", [quiet, program, "boot"]) if quiet.strip_suffix("=1") == Some(NO_MARK) => {
+                let Some(toplevel) = switch_of(Path::new(program)) else {
+                    return Err(unknown(Path::new(program), arguments));
+                };
+                self.switch_to_configuration(&toplevel, false)
+            }
             ("nix-env", ["--profile", profile, "--set", toplevel]) => {
                 let toplevel: Toplevel = toplevel.parse().map_err(io::Error::other)?;
                 if !self.change(|world| world.has_built(&toplevel)) {
@@ -40,12 +46,15 @@ impl SimulatedHost {
         }
     }
 
-    /// The installer of a generation, which marks at its end.
-    fn switch_to_configuration(&self, toplevel: &Toplevel) -> io::Result<Output> {
+    /// The installer of a generation, which marks at its end unless it is told not to.
+    fn switch_to_configuration(&self, toplevel: &Toplevel, marks: bool) -> io::Result<Output> {
         if !self.change(|world| world.has_built(toplevel)) {
             return Err(io::ErrorKind::NotFound.into());
         }
         install_loader(self, toplevel)?;
+        if !marks {
+            return Ok(success(""));
+        }
         match operation::mark(self, &self.options(), toplevel) {
             Ok(()) => Ok(success("")),
             Err(error) => Ok(Output { success: false, stdout: String::new(), stderr: error.to_string() }),

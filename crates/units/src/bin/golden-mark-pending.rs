@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use golden_core::Toplevel;
 use golden_host::command::{self, Common};
-use golden_host::{Exit, operation};
+use golden_host::{Exit, NO_MARK, operation};
 
 /// Make the system that was just installed a trial
 ///
@@ -24,6 +24,10 @@ struct Arguments {
 fn main() -> ExitCode {
     command::run(
         |arguments: &Arguments| &arguments.common,
-        |host, options, arguments| operation::mark(host, options, &arguments.toplevel),
+        |host, options, arguments| match std::env::var_os(NO_MARK) {
+            None => operation::mark(host, options, &arguments.toplevel),
+            // A rollback installs the loader of where it landed.
+            Some(_) => Ok(()),
+        },
     )
 }
