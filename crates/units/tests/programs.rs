@@ -254,3 +254,20 @@ fn a_machine_on_which_nothing_was_ever_done_is_left_alone() {
     }
     assert_eq!(fs::read_dir(machine.root()).unwrap().count(), 0);
 }
+
+#[test]
+fn what_could_not_be_marked_is_not_what_boots_next() {
+    let machine = marked();
+    machine.put("/boot/loader/loader.conf", b"default nixos-b.conf\n");
+    fs::remove_file(machine.at("/var/lib/golden-generation/lock")).unwrap();
+    fs::create_dir(machine.at("/var/lib/golden-generation/lock")).unwrap();
+    let (code, said) = status(&machine.run(MARK, &[&toplevel("b")]));
+    assert_eq!(code, 74, "{said}");
+    assert!(said.contains(&format!("{} is what boots next", toplevel("a"))), "{said}");
+    assert!(machine.text("/boot/loader/loader.conf").starts_with("default nixos-a.conf\n"));
+    // What is known to be good is left as the installer made it.
+    machine.put("/boot/loader/loader.conf", b"default nixos-b.conf\n");
+    machine.put(LEDGER, machine.text(LEDGER).replace(&toplevel("a"), &toplevel("b")).as_bytes());
+    assert_eq!(status(&machine.run(MARK, &[&toplevel("b")])).0, 74);
+    assert_eq!(machine.text("/boot/loader/loader.conf"), "default nixos-b.conf\n");
+}
