@@ -46,7 +46,7 @@ struct Coverage {
 
 pub(crate) fn run(common: &Common, json: bool) -> Result<String, Error> {
     let host = common.host();
-    let (ledger, unreadable) = match Store::new(&host, &common.state_dir).read()? {
+    let (ledger, unreadable) = match Store::new(&host, &common.options(&host).state_dir).read()? {
         Reading::Whole(ledger) => (*ledger, None),
         Reading::Missing => (Ledger::default(), None),
         Reading::Corrupt(why) => (Ledger::default(), Some(why)),

@@ -23,7 +23,8 @@ struct Why<'a> {
 }
 
 pub(crate) fn run(common: &Common, of: Option<&str>, json: bool) -> Result<String, Error> {
-    let (ledger, unreadable) = match Store::new(&common.host(), &common.state_dir).read()? {
+    let host = common.host();
+    let (ledger, unreadable) = match Store::new(&host, &common.options(&host).state_dir).read()? {
         Reading::Whole(ledger) => (*ledger, None),
         Reading::Missing => (Ledger::default(), None),
         Reading::Corrupt(why) => (Ledger::default(), Some(why)),

@@ -6,7 +6,10 @@ mod mark;
 mod rollback;
 mod shutdown;
 
-use crate::{Arming, Event, Ledger, Moment, OneShot, Plan, Policy, RebootCause, Seen, Step, Toplevel, Trial};
+use crate::{
+    Arming, Event, Ledger, Moment, OneShot, Plan, Policy, RebootCause, RollbackTarget, Seen, Step, Toplevel,
+    Trial,
+};
 
 /// What to do at `moment`, from nothing but the arguments.
 ///
@@ -34,16 +37,21 @@ pub fn is_settled(ledger: &Ledger, booted: Option<&Toplevel>, golden: Option<&To
     idle && (ledger.confirmed.is_empty() || booted.is_none_or(known))
 }
 
-/// The known-good generation that the machine comes back to: golden, else what was confirmed last, of those that
-/// have a boot entry and are not `trial`.
+/// The known-good generation that the machine comes back to: golden, then what was confirmed last, or the other way
+/// round if the owner wants that; of those that have a boot entry and are not `trial`.
 #[must_use]
-pub fn landing(ledger: &Ledger, seen: &Seen, trial: &Toplevel) -> Option<Toplevel> {
+pub fn landing(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Toplevel) -> Option<Toplevel> {
     let listed = &seen.loader.as_ref()?.listed;
-    let confirmed = ledger.confirmed.iter().rev().map(|confirmed| &confirmed.toplevel);
+    let mut confirmed = ledger.confirmed.iter().rev().map(|confirmed| &confirmed.toplevel);
     let bootable = |toplevel: &&Toplevel| {
         listed.contains(toplevel) && *toplevel != trial && !ledger.is_quarantined(toplevel)
     };
-    seen.golden.iter().chain(confirmed).find(bootable).cloned()
+    let mut golden = seen.golden.iter();
+    let found = match policy.rollback_target {
+        RollbackTarget::Golden => golden.find(bootable).or_else(|| confirmed.find(bootable)),
+        RollbackTarget::LastConfirmed => confirmed.find(bootable).or_else(|| golden.find(bootable)),
+    };
+    found.cloned()
 }
 
 fn is_known_good(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> bool {
@@ -65,11 +73,18 @@ enum First {
 }
 
 /// Commit the trial, make sure of the landing, and arm the trial's next attempt if `arm`.
-fn commit_and_arm(first: First, ledger: &Ledger, seen: &Seen, arm: bool, events: Vec<Event>) -> Plan {
+fn commit_and_arm(
+    first: First,
+    ledger: &Ledger,
+    seen: &Seen,
+    policy: &Policy,
+    arm: bool,
+    events: Vec<Event>,
+) -> Plan {
     let Some(trial) = &ledger.trial else { return Plan::nothing() };
     let armed_at = seen.loader.as_ref().filter(|_| arm).and_then(|loader| loader.firmware_boots);
     let with_arming = |arming| with_trial(ledger, &Trial { arming, armed_at, ..trial.clone() });
-    let landing = landing(ledger, seen, &trial.toplevel).filter(|landing| !seen.is_default(landing));
+    let landing = landing(ledger, seen, policy, &trial.toplevel).filter(|landing| !seen.is_default(landing));
     let secure = |plan: Plan| landing.iter().fold(plan, |plan, to| plan.then(Step::SetDefault(to.clone())));
     let intended = with_arming(if arm { Arming::Intended } else { Arming::Idle });
     let plan = match first {

@@ -22,5 +22,5 @@ pub use ledger::{
 };
 pub use name::{BootId, InvalidName, Toplevel};
 pub use plan::{Plan, Refusal, Step};
-pub use policy::Policy;
+pub use policy::{Policy, RollbackTarget};
 pub use seen::{Loader, Moment, OneShot, Seen, ShutdownSeen};

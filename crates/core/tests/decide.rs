@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 
 use golden_core::{
-    BootId, Cause, End, Event, Ledger, Loader, Moment, OneShot, Plan, Policy, Refusal, Seen, Shutdown,
-    ShutdownSeen, Step, Toplevel, decide, is_settled,
+    BootId, Cause, End, Event, Ledger, Loader, Moment, OneShot, Plan, Policy, Refusal, RollbackTarget, Seen,
+    Shutdown, ShutdownSeen, Step, Toplevel, decide, is_settled,
 };
 
 fn toplevel(name: &str) -> Toplevel {
@@ -378,4 +378,37 @@ fn a_trial_that_is_gone_is_given_up() {
     let plan = decide(&marked(), &seen, &policy(2), &Moment::BootCheck);
     assert!(after(&plan, marked()).trial.is_none());
     assert!(!does(&plan, &Step::Reboot) && !does(&plan, &Step::Arm(toplevel("trial"))), "{plan:?}");
+}
+
+#[test]
+fn the_owner_chooses_where_a_rollback_lands() {
+    for (rollback_target, first, second) in
+        [(RollbackTarget::Golden, "golden", "newest"), (RollbackTarget::LastConfirmed, "newest", "other")]
+    {
+        let policy = Policy { rollback_target, ..Policy::default() };
+        let mut ledger = known();
+        let mut seen = seen(1, "newest");
+        seen.loader.as_mut().unwrap().listed.push(toplevel("newest"));
+        ledger = after(&decide(&ledger, &seen, &policy, &Moment::Confirm), ledger);
+        let landing = |seen: &Seen| golden_core::landing(&ledger, seen, &policy, &toplevel("trial"));
+        assert_eq!(landing(&seen), Some(toplevel(first)));
+        seen.loader.as_mut().unwrap().listed.retain(|listed| *listed != toplevel(first));
+        if rollback_target == RollbackTarget::LastConfirmed {
+            // The confirmed ones come before golden, which was confirmed too.
+            seen.golden = None;
+            assert_eq!(landing(&seen), Some(toplevel("golden")));
+            seen.loader.as_mut().unwrap().listed.retain(|listed| *listed != toplevel("golden"));
+        }
+        assert_eq!(landing(&seen), Some(toplevel(second)));
+    }
+}
+
+#[test]
+fn a_boot_is_one_attempt_however_often_it_is_checked() {
+    let mut ledger = marked();
+    for _ in 0..3 {
+        ledger = after(&decide(&ledger, &seen(1, "trial"), &policy(2), &Moment::BootCheck), ledger);
+        let trial = ledger.trial.as_ref().unwrap();
+        assert_eq!((trial.attempts.len(), trial.failures()), (1, 0));
+    }
 }

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::operation::{Options, STATE_DIR};
-use crate::{Error, Exit, Host, LinuxHost, load_policy};
+use crate::operation::Options;
+use crate::{Error, Exit, Host, LinuxHost, load_options};
 use clap::Parser;
 
 /// Options that every program takes.
@@ -14,9 +14,9 @@ pub struct Common {
     /// Work on the system below DIR
     #[arg(long, global = true, value_name = "DIR", default_value = "/", value_parser = directory)]
     pub root: PathBuf,
-    /// Keep state in DIR, a path inside that system
-    #[arg(long, global = true, value_name = "DIR", default_value = STATE_DIR)]
-    pub state_dir: PathBuf,
+    /// Keep state in DIR, a path inside that system, whatever the settings say
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
 }
 
 impl Common {
@@ -30,15 +30,18 @@ impl Common {
     /// not cost the machine its way back.
     #[must_use]
     pub fn options(&self, host: &LinuxHost) -> Options {
-        let policy = load_policy(host).unwrap_or_else(|error| {
+        let mut options = load_options(host).unwrap_or_else(|error| {
             let text = format!("{}; the defaults apply", error.chain());
             host.complain(error.trouble(), &text);
             if host.is_this_machine() {
                 say(&text);
             }
-            golden_core::Policy::default()
+            Options::default()
         });
-        Options { state_dir: self.state_dir.clone(), policy }
+        if let Some(state_dir) = &self.state_dir {
+            options.state_dir.clone_from(state_dir);
+        }
+        options
     }
 }
 

@@ -1,34 +1,72 @@
 //! The owner's settings.
 
 use std::io;
-use std::path::Path;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 
-use golden_core::Policy;
+use golden_core::{Policy, RollbackTarget};
+use serde::Deserialize;
 
+use crate::operation::{Options, STATE_DIR};
 use crate::{Error, Host};
 
 /// Where the settings are.
 const PATH: &str = "/etc/golden-generation/config.toml";
-
 /// Longest file of settings, in bytes.
 const MAX_BYTES: usize = 1 << 16;
 /// Deepest nesting, and longest dotted key: the parser goes as deep as the text does.
 const MAX_DEPTH: usize = 32;
 
-/// The owner's policy; the default where there is no file.
+/// The file, with a default for whatever it does not say.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    state_dir: PathBuf,
+    max_failures: NonZeroU32,
+    max_interruptions: NonZeroU32,
+    max_automatic_reboots: u32,
+    rollback_target: RollbackTarget,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let Policy { max_failures, max_interruptions, max_automatic_reboots, rollback_target } =
+            Policy::default();
+        let state_dir = STATE_DIR.into();
+        Self { state_dir, max_failures, max_interruptions, max_automatic_reboots, rollback_target }
+    }
+}
+
+impl From<Settings> for Options {
+    fn from(settings: Settings) -> Self {
+        let Settings { state_dir, max_failures, max_interruptions, max_automatic_reboots, rollback_target } =
+            settings;
+        let policy = Policy { max_failures, max_interruptions, max_automatic_reboots, rollback_target };
+        Self { state_dir, policy }
+    }
+}
+
+/// What the owner chose; the defaults where there is no file.
 ///
 /// # Errors
 /// The file cannot be read, or says something that is not understood.
-pub fn load_policy(host: &dyn Host) -> Result<Policy, Error> {
+pub fn load_options(host: &dyn Host) -> Result<Options, Error> {
     let path = Path::new(PATH);
-    match host.read(path) {
+    let settings: Settings = match host.read(path) {
         Ok(bytes) if bytes.len() > MAX_BYTES || is_too_deep(&bytes) => {
-            Err(Error::io("read", path)(io::ErrorKind::FileTooLarge.into()))
+            return Err(Error::io("read", path)(io::ErrorKind::FileTooLarge.into()));
         }
         Ok(bytes) => basic_toml::from_str(&String::from_utf8_lossy(&bytes))
-            .map_err(|source| Error::Config { path: path.into(), source: Box::new(source) }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Policy::default()),
-        Err(error) => Err(Error::io("read", path)(error)),
+            .map_err(|source| Error::Config { path: path.into(), source: Box::new(source) })?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Settings::default(),
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    Ok(settings.into())
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Settings::default().into()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 
-use golden_core::{Ledger, Moment, Policy, Seen, Step, Toplevel, decide, is_settled};
+use golden_core::{Ledger, Moment, Policy, Seen, Toplevel, decide, is_settled};
 
 use crate::execute::Session;
 use crate::loader::{self, BootLoader};
@@ -118,17 +118,11 @@ pub fn pin(host: &dyn Host, options: &Options, force: bool) -> Result<(), Error>
 /// # Errors
 /// Not everything could be done; it is tried again at the next boot.
 pub fn roll_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
-    // Without the lock, for this takes its time: before each step it is asked again whether there is anything to do.
-    loop {
-        let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
-        let seen = system::see(host, None)?;
-        let mut plan = decide(&ledger, &seen, &options.policy, &Moment::RollBack);
-        plan.steps.truncate(1);
-        session(host, options, &ledger, &seen).execute(&plan)?;
-        if !matches!(plan.steps[..], [Step::SetProfile(_)]) {
-            break;
-        }
-    }
+    let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
+    let seen = system::see(host, None)?;
+    let plan = decide(&ledger, &seen, &options.policy, &Moment::RollBack);
+    // Without the lock, for it takes its time, and who deploys meanwhile wins.
+    session(host, options, &ledger, &seen).execute(&plan)?;
     act(host, options, &Moment::RolledBack)
 }
 

@@ -146,7 +146,7 @@ fn what_history_was_told_it_knows_after_a_crash() {
 #[test]
 fn firmware_that_forgets_what_it_was_told_is_found_out() {
     let host = host();
-    host.change(|world| world.forgets_variables = true);
+    host.change(|world| world.forgets = true);
     let error = detect(&host).unwrap().arm(&toplevel("b")).unwrap_err();
     assert!(matches!(error, golden_host::Error::DidNotStick(_)), "{error}");
 }

@@ -83,3 +83,11 @@ fn whatever_fails_golden_is_what_was_pinned_and_is_said_to_be_it() {
         assert!(!told || golden == Some(a()), "effect {failing}");
     }
 }
+
+#[test]
+fn a_profile_that_does_not_say_what_it_was_told_is_found_out() {
+    let host = host();
+    host.change(|world| world.forgets = true);
+    assert!(PIN.run(&host).is_err());
+    assert_eq!(host.said(), []);
+}

@@ -113,6 +113,15 @@ fn a_damaged_kernel_is_repaired_and_another_image_is_not() {
 }
 
 #[test]
+fn a_landing_whose_kernel_is_missing_is_repaired_before_it_becomes_the_default() {
+    let machine = deployed();
+    fs::remove_file(machine.at("/boot/EFI/nixos/a-kernel.efi")).unwrap();
+    assert_eq!(mark(&machine).0, 0);
+    assert_eq!(machine.text("/boot/EFI/nixos/a-kernel.efi"), "kernel of a");
+    assert!(machine.text("/boot/loader/loader.conf").contains("\ndefault nixos-a.conf\n"));
+}
+
+#[test]
 fn parameters_that_an_owner_adds_to_every_entry_cost_nothing() {
     let machine = deployed();
     for system in ["a", "b"] {

@@ -25,7 +25,7 @@ pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
 
 fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Plan {
     if trial.open().is_some_and(|attempt| attempt.boot.as_ref() == Some(&seen.boot)) {
-        return finish_arming(ledger, seen, trial);
+        return finish_arming(ledger, seen, policy, trial);
     }
     if let Some(plan) = later_switch(ledger, seen, policy, trial) {
         return plan;
@@ -52,7 +52,7 @@ fn later_switch(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) ->
             && loader.listed.contains(toplevel)
     };
     let later = loader.default.as_ref().filter(is_later)?;
-    let landing = landing(ledger, seen, later)?;
+    let landing = landing(ledger, seen, policy, later)?;
     let superseded = Event::Superseded { toplevel: trial.toplevel.clone() };
     let trial = Trial::new(later.clone(), Origin::Inferred);
     if seen.booted.as_ref() == Some(later) {
@@ -60,7 +60,7 @@ fn later_switch(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) ->
         return Some(begin_attempt(First::Default, ledger, seen, policy, trial, events));
     }
     let events = vec![superseded, Event::Marked { toplevel: later.clone(), landing }];
-    Some(commit_and_arm(First::Default, &with_trial(ledger, &trial), seen, true, events))
+    Some(commit_and_arm(First::Default, &with_trial(ledger, &trial), seen, policy, true, events))
 }
 
 /// Whether the trial can never be booted again: it was collected, or lost its entry.
@@ -74,9 +74,9 @@ fn give_up(ledger: &Ledger, trial: Trial, mut events: Vec<Event>) -> Plan {
 }
 
 /// The same boot again: only an arming that was cut off is left to do.
-fn finish_arming(ledger: &Ledger, seen: &Seen, trial: &Trial) -> Plan {
+fn finish_arming(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Plan {
     match trial.arming {
-        Arming::Intended => commit_and_arm(First::Ledger, ledger, seen, true, Vec::new()),
+        Arming::Intended => commit_and_arm(First::Ledger, ledger, seen, policy, true, Vec::new()),
         Arming::Idle | Arming::Armed => Plan::nothing(),
     }
 }
@@ -118,7 +118,7 @@ fn begin_attempt(
     let toplevel = trial.toplevel.clone();
     events.push(Event::AttemptBegan { toplevel, attempt, boot: seen.boot.clone() });
     let another_follows = trial.failures() + 1 < policy.max_failures.get();
-    commit_and_arm(first, &with_trial(ledger, &trial), seen, another_follows, events)
+    commit_and_arm(first, &with_trial(ledger, &trial), seen, policy, another_follows, events)
 }
 
 /// Something else than the trial runs. If the loader came here by itself because an attempt died, the trial gets
@@ -133,16 +133,16 @@ fn next_attempt(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: Trial, eve
         let toplevel = trial.toplevel.clone();
         let automatic_reboots = ledger.automatic_reboots + 1;
         let ledger = Ledger { trial: Some(trial), automatic_reboots, ..ledger.clone() };
-        let plan = commit_and_arm(First::Ledger, &ledger, seen, true, events);
+        let plan = commit_and_arm(First::Ledger, &ledger, seen, policy, true, events);
         return reboot(plan, &ledger, RebootCause::Retry, &toplevel);
     }
-    commit_and_arm(First::Ledger, &with_trial(ledger, &trial), seen, true, events)
+    commit_and_arm(First::Ledger, &with_trial(ledger, &trial), seen, policy, true, events)
 }
 
 /// The loader's own default runs and nobody knows it: a switch that was not marked. If there is no telling what its
 /// default is, this system may have been it.
 fn infer(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
-    let landing_of = |booted: &Toplevel| landing(ledger, seen, booted);
+    let landing_of = |booted: &Toplevel| landing(ledger, seen, policy, booted);
     let Some(booted) = seen.booted.clone().filter(|booted| landing_of(booted).is_some()) else {
         return Plan::nothing();
     };

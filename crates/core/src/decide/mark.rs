@@ -5,12 +5,12 @@ use crate::{Event, Ledger, OneShot, Origin, Plan, Policy, Refusal, Seen, Step, T
 
 pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
     if ledger.is_quarantined(toplevel) && seen.golden.as_ref() != Some(toplevel) {
-        return refuse(ledger, seen, toplevel);
+        return refuse(ledger, seen, policy, toplevel);
     }
     if is_known_good(ledger, seen, toplevel) {
         return end_trial(ledger, seen, toplevel, Vec::new());
     }
-    let Some(landing) = landing(ledger, seen, toplevel) else {
+    let Some(landing) = landing(ledger, seen, policy, toplevel) else {
         let unprotected = Event::Unprotected { toplevel: toplevel.clone() };
         return end_trial(ledger, seen, toplevel, vec![unprotected]);
     };
@@ -21,7 +21,7 @@ pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Top
             events.push(Event::Marked { toplevel: toplevel.clone(), landing });
             let trial = Trial::new(toplevel.clone(), Origin::Marked);
             let ledger = Ledger { trial: Some(trial), ..without_earlier_switch(ledger) };
-            commit_and_arm(First::Default, &ledger, seen, true, events)
+            commit_and_arm(First::Default, &ledger, seen, policy, true, events)
         }
     }
 }
@@ -30,17 +30,18 @@ pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Top
 fn mark_again(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Plan {
     let running = u32::from(trial.open().is_some_and(|attempt| attempt.boot.as_ref() == Some(&seen.boot)));
     let arm = trial.failures() + running < policy.max_failures.get();
-    commit_and_arm(First::Default, ledger, seen, arm, Vec::new())
+    commit_and_arm(First::Default, ledger, seen, policy, arm, Vec::new())
 }
 
 /// Property 4: a quarantined toplevel is never made the default by any deployer. What runs stays it, if that is
 /// known to be good.
-fn refuse(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> Plan {
+fn refuse(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
     let plan = Plan::refuse(Refusal::Quarantined(toplevel.clone()));
     let listed =
         |toplevel: &&Toplevel| seen.loader.as_ref().is_some_and(|loader| loader.listed.contains(toplevel));
     let runs = seen.booted.as_ref().filter(|booted| is_known_good(ledger, seen, booted)).filter(listed);
-    let stays = runs.filter(|runs| *runs != toplevel).cloned().or_else(|| landing(ledger, seen, toplevel));
+    let stays =
+        runs.filter(|runs| *runs != toplevel).cloned().or_else(|| landing(ledger, seen, policy, toplevel));
     let plan = stays
         .filter(|stays| !seen.is_default(stays))
         .into_iter()

@@ -19,7 +19,7 @@ pub(super) fn begin(
         return Plan::nothing();
     }
     let from = trial.toplevel.clone();
-    let Some(to) = landing(ledger, seen, &from) else {
+    let Some(to) = landing(ledger, seen, policy, &from) else {
         return safe_mode(ledger, SafeModeReason::NoLanding, trial, events);
     };
     let runs = seen.booted.as_ref() == Some(&from) || is_stranded(ledger, seen);
@@ -46,7 +46,7 @@ fn is_stranded(ledger: &Ledger, seen: &Seen) -> bool {
 /// What failed here runs again, and no person picked it: a switch was cut off before its mark, or its installer
 /// does not know us.
 pub(super) fn leave_quarantined(ledger: &Ledger, seen: &Seen, policy: &Policy, from: &Toplevel) -> Plan {
-    let Some(to) = landing(ledger, seen, from) else { return Plan::nothing() };
+    let Some(to) = landing(ledger, seen, policy, from) else { return Plan::nothing() };
     if !is_stranded(ledger, seen) {
         // A person may have picked it, so it is left alone; what boots next is known to be good all the same.
         return Plan::nothing().then_if(seen.has_no_clear_default(), || Step::SetDefault(to));
@@ -92,7 +92,7 @@ fn has_lost_its_entry(seen: &Seen, rollback: &Rollback) -> bool {
 
 /// The same rollback to what is the landing now.
 fn land_elsewhere(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &Rollback) -> Plan {
-    let Some(to) = landing(ledger, seen, &rollback.from) else {
+    let Some(to) = landing(ledger, seen, policy, &rollback.from) else {
         let reason = SafeModeReason::NoLanding;
         let mode = SafeMode { reason: reason.clone(), unknown: Kept::new() };
         return match ledger.safe_mode {

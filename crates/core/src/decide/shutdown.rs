@@ -29,7 +29,7 @@ pub(super) fn record(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &S
     if in_place && !trial.has_failed(policy) {
         return Plan::nothing().commit(&ledger).tell([event]);
     }
-    commit_and_arm(First::Ledger, &ledger, seen, !trial.has_failed(policy), vec![event])
+    commit_and_arm(First::Ledger, &ledger, seen, policy, !trial.has_failed(policy), vec![event])
 }
 
 fn end_of(trial: &Trial, policy: &Policy, shutdown: &ShutdownSeen) -> End {

@@ -434,7 +434,7 @@ impl Host for SimulatedHost {
         self.effect(
             || Effect::SetVariable(name.to_owned()),
             |world| {
-                if !world.forgets_variables {
+                if !world.forgets {
                     Arc::make_mut(&mut world.variables).insert(name.to_owned(), value.to_vec());
                 }
                 Ok(())

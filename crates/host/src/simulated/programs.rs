@@ -32,6 +32,9 @@ impl SimulatedHost {
                 if !self.change(|world| world.has_built(&toplevel)) {
                     return Ok(failure(format!("error: path '{toplevel}' is not valid")));
                 }
+                if self.change(|world| world.forgets) {
+                    return Ok(success(""));
+                }
                 set_profile(self, Path::new(profile), &toplevel).map(|()| success(""))
             }
             ("nix-store", ["--query", "--requisites", toplevel]) => {

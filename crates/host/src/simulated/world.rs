@@ -33,8 +33,8 @@ pub struct World {
     pub told_by_loader: Arc<BTreeMap<String, Vec<u8>>>,
     /// How often the firmware has started the machine; `None` where it does not count.
     pub firmware_boots: Option<u32>,
-    /// Whether the firmware says that a variable is set and forgets it at once.
-    pub forgets_variables: bool,
+    /// Whether firmware and Nix say that something is set and forget it at once.
+    pub forgets: bool,
     /// Whether a program asked for a reboot in this boot.
     pub reboot_asked: bool,
     /// How the machine goes down, once it does.
@@ -64,7 +64,7 @@ impl Default for World {
             variables: Arc::default(),
             told_by_loader: Arc::default(),
             firmware_boots: Some(0),
-            forgets_variables: false,
+            forgets: false,
             reboot_asked: false,
             going_down: None,
         }

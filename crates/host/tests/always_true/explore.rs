@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use golden_core::{BootId, Ledger, Policy, Toplevel};
+use golden_core::{BootId, Ledger, Policy, RollbackTarget, Toplevel};
 use golden_host::operation::Options;
 use golden_host::simulated::{
     Disk, Program, SimulatedHost, Snapshot, World, boot_id, golden_profile, install, start,
@@ -27,6 +27,7 @@ pub struct Configuration {
     pub pinned: bool,
     /// Whether the firmware says how often it started the machine.
     pub firmware_counts: bool,
+    pub rollback_target: RollbackTarget,
     /// Systems there are: the first one is installed, the others are switched to.
     pub systems: usize,
 }
@@ -44,6 +45,7 @@ impl Configuration {
             max_failures: self.max_failures.try_into().unwrap(),
             max_interruptions: Self::MAX_INTERRUPTIONS.try_into().unwrap(),
             max_automatic_reboots: self.max_failures + 1,
+            rollback_target: self.rollback_target,
         }
     }
 }

@@ -20,6 +20,7 @@ use std::sync::OnceLock;
 use std::thread;
 
 use explore::{Configuration, Explored, Explorer};
+use golden_core::RollbackTarget::{Golden, LastConfirmed};
 
 /// A sentence that must always be true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,16 +40,76 @@ enum Property {
 
 /// The system that is installed, one more, and where that ends in time a third, which comes in between.
 const CONFIGURATIONS: [Configuration; 10] = [
-    Configuration { max_failures: 2, pinned: true, firmware_counts: true, systems: 3 },
-    Configuration { max_failures: 3, pinned: false, firmware_counts: true, systems: 2 },
-    Configuration { max_failures: 1, pinned: false, firmware_counts: false, systems: 3 },
-    Configuration { max_failures: 1, pinned: true, firmware_counts: true, systems: 3 },
-    Configuration { max_failures: 3, pinned: true, firmware_counts: false, systems: 2 },
-    Configuration { max_failures: 2, pinned: false, firmware_counts: true, systems: 2 },
-    Configuration { max_failures: 2, pinned: true, firmware_counts: false, systems: 2 },
-    Configuration { max_failures: 2, pinned: true, firmware_counts: true, systems: 2 },
-    Configuration { max_failures: 1, pinned: false, firmware_counts: true, systems: 2 },
-    Configuration { max_failures: 1, pinned: true, firmware_counts: false, systems: 2 },
+    Configuration {
+        max_failures: 2,
+        pinned: true,
+        firmware_counts: true,
+        rollback_target: Golden,
+        systems: 3,
+    },
+    Configuration {
+        max_failures: 3,
+        pinned: false,
+        firmware_counts: true,
+        rollback_target: Golden,
+        systems: 2,
+    },
+    Configuration {
+        max_failures: 1,
+        pinned: false,
+        firmware_counts: false,
+        rollback_target: Golden,
+        systems: 3,
+    },
+    Configuration {
+        max_failures: 1,
+        pinned: true,
+        firmware_counts: true,
+        rollback_target: LastConfirmed,
+        systems: 3,
+    },
+    Configuration {
+        max_failures: 3,
+        pinned: true,
+        firmware_counts: false,
+        rollback_target: Golden,
+        systems: 2,
+    },
+    Configuration {
+        max_failures: 2,
+        pinned: false,
+        firmware_counts: true,
+        rollback_target: Golden,
+        systems: 2,
+    },
+    Configuration {
+        max_failures: 2,
+        pinned: true,
+        firmware_counts: false,
+        rollback_target: Golden,
+        systems: 2,
+    },
+    Configuration {
+        max_failures: 2,
+        pinned: true,
+        firmware_counts: true,
+        rollback_target: LastConfirmed,
+        systems: 2,
+    },
+    Configuration {
+        max_failures: 1,
+        pinned: false,
+        firmware_counts: true,
+        rollback_target: Golden,
+        systems: 2,
+    },
+    Configuration {
+        max_failures: 1,
+        pinned: true,
+        firmware_counts: false,
+        rollback_target: Golden,
+        systems: 2,
+    },
 ];
 
 /// Steps from golden to safe mode. Source: the design, "The end of the ladder".
@@ -75,7 +136,7 @@ fn explored() -> &'static [(Configuration, Explored)] {
 
 fn explore(configuration: Configuration) -> Explored {
     let mut explorer = Explorer::explore(configuration);
-    let Configuration { max_failures, pinned, firmware_counts, systems } = configuration;
+    let Configuration { max_failures, pinned, firmware_counts, rollback_target, systems } = configuration;
     let bounds = [
         // A system that reboots itself may do so as often as a person may.
         (false, max_failures + LADDER),
@@ -99,7 +160,7 @@ fn explore(configuration: Configuration) -> Explored {
     // Not printed, so that the test runner does not swallow it.
     let _ = writeln!(
         std::io::stderr(),
-        "max_failures {max_failures}, {golden}, {counter}, {systems} systems: {states} states, {transitions} transitions, \
+        "max_failures {max_failures}, {golden}, {counter}, back to {rollback_target:?}, {systems} systems: {states} states, {transitions} transitions, \
          {programs} programs run, {crash_points} crash points with {images} images of the disks"
     );
     explorer.explored

@@ -1,24 +1,5 @@
-//! Records a healthy boot. Started once per boot, after `boot-complete.target`.
+//! See the module of the same name.
 
-use std::process::ExitCode;
-
-use clap::Parser;
-use golden_host::command::{self, Common};
-use golden_host::{Exit, operation};
-
-/// Record that the booted generation is healthy
-///
-/// Run by golden-confirm.service. A trial is confirmed and becomes the loader's default.
-#[derive(Parser)]
-#[command(name = "golden-confirm", version, after_help = Exit::HELP)]
-struct Arguments {
-    #[command(flatten)]
-    common: Common,
-}
-
-fn main() -> ExitCode {
-    command::run(
-        |arguments: &Arguments| &arguments.common,
-        |host, options, _| operation::confirm(host, options),
-    )
+fn main() -> std::process::ExitCode {
+    golden_units::confirm::main()
 }

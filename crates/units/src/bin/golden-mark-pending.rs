@@ -1,33 +1,5 @@
-//! Makes a deployed system a trial. Started by the loader's installer, after it wrote its configuration.
+//! See the module of the same name.
 
-use std::process::ExitCode;
-
-use clap::Parser;
-use golden_core::Toplevel;
-use golden_host::command::{self, Common};
-use golden_host::{Exit, NO_MARK, operation};
-
-/// Make the system that was just installed a trial
-///
-/// Run by the boot loader's installer after it has written its configuration. The loader's default goes back to a
-/// known-good generation, and TOPLEVEL is booted once. A system that is golden or was confirmed here is no trial; a
-/// quarantined one is refused.
-#[derive(Parser)]
-#[command(name = "golden-mark-pending", version, after_help = Exit::HELP)]
-struct Arguments {
-    /// Store path of the system that was made the default
-    toplevel: Toplevel,
-    #[command(flatten)]
-    common: Common,
-}
-
-fn main() -> ExitCode {
-    command::run(
-        |arguments: &Arguments| &arguments.common,
-        |host, options, arguments| match std::env::var_os(NO_MARK) {
-            None => operation::mark(host, options, &arguments.toplevel),
-            // A rollback installs the loader of where it landed.
-            Some(_) => Ok(()),
-        },
-    )
+fn main() -> std::process::ExitCode {
+    golden_units::mark_pending::main()
 }

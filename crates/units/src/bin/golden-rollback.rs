@@ -1,24 +1,5 @@
-//! Finishes a rollback. Started on the generation it landed on, after `sysinit.target`.
+//! See the module of the same name.
 
-use std::process::ExitCode;
-
-use clap::Parser;
-use golden_host::command::{self, Common};
-use golden_host::{Exit, operation};
-
-/// Finish a rollback on the generation it landed on
-///
-/// Run by golden-rollback.service. The system profile and the boot entries follow what runs. Can be repeated.
-#[derive(Parser)]
-#[command(name = "golden-rollback", version, after_help = Exit::HELP)]
-struct Arguments {
-    #[command(flatten)]
-    common: Common,
-}
-
-fn main() -> ExitCode {
-    command::run(
-        |arguments: &Arguments| &arguments.common,
-        |host, options, _| operation::roll_back(host, options),
-    )
+fn main() -> std::process::ExitCode {
+    golden_units::rollback::main()
 }

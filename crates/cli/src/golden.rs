@@ -1,13 +1,5 @@
 //! `golden`: what a person asks the suite.
 
-#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic where nobody listens")]
-
-mod history;
-mod print;
-mod simulate;
-mod status;
-mod why;
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,7 +10,7 @@ use golden_host::command::{Common, answer, parse};
 /// Ask golden-generation what it knows
 #[derive(Parser)]
 #[command(name = "golden", version, after_help = Exit::HELP)]
-struct Arguments {
+pub struct Arguments {
     #[command(flatten)]
     common: Common,
     #[command(subcommand)]
@@ -55,16 +47,18 @@ enum Question {
     },
 }
 
-fn main() -> ExitCode {
+/// The program.
+#[must_use]
+pub fn main() -> ExitCode {
     let Arguments { common, question } = match parse::<Arguments>() {
         Ok(arguments) => arguments,
         Err(status) => return status,
     };
     let answered = match question {
-        Question::Simulate { file } => return simulate::run(&file),
-        Question::Status { json } => status::run(&common, json),
-        Question::Why { of, json } => why::run(&common, of.as_deref(), json),
-        Question::History { json } => history::run(&common, json),
+        Question::Simulate { file } => return crate::simulate::run(&file),
+        Question::Status { json } => crate::status::run(&common, json),
+        Question::Why { of, json } => crate::why::run(&common, of.as_deref(), json),
+        Question::History { json } => crate::history::run(&common, json),
     };
     match answered {
         Ok(text) => answer(&text),

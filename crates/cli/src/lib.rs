@@ -1,0 +1,19 @@
+//! What a person types: `golden` and `pin-golden`.
+
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic where nobody listens")]
+
+pub mod golden;
+mod history;
+pub mod pin_golden;
+mod print;
+mod simulate;
+mod status;
+mod why;
+
+use clap::{Command, CommandFactory};
+
+/// Their command lines, for the manual pages and for shells.
+#[must_use]
+pub fn commands() -> Vec<Command> {
+    vec![golden::Arguments::command(), pin_golden::Arguments::command()]
+}

@@ -1,0 +1,23 @@
+//! The programs that systemd and a loader's installer run, a module each.
+
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic where nobody listens")]
+
+pub mod boot_check;
+pub mod confirm;
+pub mod mark_pending;
+pub mod record_shutdown;
+pub mod rollback;
+
+use clap::{Command, CommandFactory};
+
+/// Their command lines, for the manual pages.
+#[must_use]
+pub fn commands() -> Vec<Command> {
+    vec![
+        mark_pending::Arguments::command(),
+        boot_check::Arguments::command(),
+        confirm::Arguments::command(),
+        record_shutdown::Arguments::command(),
+        rollback::Arguments::command(),
+    ]
+}
