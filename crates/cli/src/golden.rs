@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use golden_host::Exit;
+use golden_core::Toplevel;
 use golden_host::command::{Common, answer, parse};
+use golden_host::{Exit, operation};
 
 /// Ask golden-generation what it knows
 #[derive(Parser)]
@@ -34,6 +35,11 @@ enum Question {
         #[arg(long)]
         json: bool,
     },
+    /// Say whether a system may be deployed: one that failed here is quarantined and refused
+    Check {
+        /// Store path of the system
+        toplevel: Toplevel,
+    },
     /// List what happened, the oldest first
     History {
         /// Answer in JSON, one object a line
@@ -58,6 +64,10 @@ pub fn main() -> ExitCode {
         Question::Simulate { file } => return crate::simulate::run(&file),
         Question::Status { json } => crate::status::run(&common, json),
         Question::Why { of, json } => crate::why::run(&common, of.as_deref(), json),
+        Question::Check { toplevel } => {
+            let host = common.host();
+            operation::check(&host, &common.options(&host), &toplevel).map(|()| String::new())
+        }
         Question::History { json } => crate::history::run(&common, json),
     };
     match answered {

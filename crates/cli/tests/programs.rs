@@ -109,3 +109,21 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"));
 }
+
+#[test]
+fn a_quarantined_system_may_not_be_deployed_and_any_other_may() {
+    let machine = Machine::installed();
+    let (a, b) = (toplevel("a"), toplevel("b"));
+    let check = |system: &str| status(&machine.run(GOLDEN, &["check", system]));
+    assert_eq!(check(&b), (0, String::new()), "nothing has happened yet");
+    machine.put(
+        LEDGER,
+        ledger("null", &format!(r#","quarantine":[{{"toplevel":"{b}","attempts":[]}}]"#)).as_bytes(),
+    );
+    assert_eq!(check(&a), (0, String::new()));
+    let (code, said) = check(&b);
+    assert_eq!(code, 77, "{said}");
+    assert!(said.contains(&b) && said.contains("hint: "), "{said}");
+    machine.put("/proc/cmdline", b"quiet golden.disable=1\n");
+    assert_eq!(check(&b), (0, String::new()));
+}

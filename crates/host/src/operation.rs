@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 
-use golden_core::{Ledger, Moment, Policy, Seen, Toplevel, decide, is_settled};
+use golden_core::{Ledger, Moment, Policy, Refusal, Seen, Toplevel, decide, is_settled};
 
 use crate::execute::Session;
 use crate::loader::{self, BootLoader};
@@ -26,6 +26,9 @@ pub struct Options {
 /// # Errors
 /// Nothing was marked, or not everything: the toplevel is quarantined, or reading or writing failed.
 pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<(), Error> {
+    if system::is_disabled(host) {
+        return Ok(());
+    }
     let loader = loader::detect(host)?;
     loader.see()?;
     let marked = act(host, options, &Moment::Mark(toplevel.clone()));
@@ -54,6 +57,19 @@ fn stay_on_golden(host: &dyn Host, options: &Options, loader: &dyn BootLoader, t
         }
     };
     host.complain(Trouble::NotMarked, &text);
+}
+
+/// Whether a deployer may make this toplevel what boots next.
+///
+/// # Errors
+/// It is quarantined, or the ledger cannot be read.
+pub fn check(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<(), Error> {
+    let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
+    let is_golden = profile::golden(host)?.as_ref() == Some(toplevel);
+    if ledger.is_quarantined(toplevel) && !is_golden && !system::is_disabled(host) {
+        return Err(Error::Refused(Refusal::Quarantined(toplevel.clone())));
+    }
+    Ok(())
 }
 
 /// Whether this boot gives the boot check anything to do. Reads one small file and two links.

@@ -37,3 +37,10 @@ pub(crate) fn boot(host: &dyn Host) -> Result<BootId, Error> {
     let invalid = |error| Error::io("parse", BOOT_ID)(io::Error::new(io::ErrorKind::InvalidData, error));
     String::from_utf8_lossy(&bytes).parse().map_err(invalid)
 }
+
+/// Whether the owner switched the suite off for this boot. systemd asks for its units; programs that something else
+/// starts ask here.
+pub(crate) fn is_disabled(host: &dyn Host) -> bool {
+    let line = host.read(Path::new("/proc/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line).split_ascii_whitespace().any(|word| word == "golden.disable=1")
+}

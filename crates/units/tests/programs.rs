@@ -271,3 +271,14 @@ fn what_could_not_be_marked_is_not_what_boots_next() {
     assert_eq!(status(&machine.run(MARK, &[&toplevel("b")])).0, 74);
     assert_eq!(machine.text("/boot/loader/loader.conf"), "default nixos-b.conf\n");
 }
+
+#[test]
+fn a_disabled_suite_marks_nothing() {
+    let machine = Machine::installed();
+    assert_eq!(code(&machine.run(CONFIRM, &[])), 0);
+    machine.put("/proc/cmdline", b"quiet golden.disable=1\n");
+    let before = machine.text("/boot/loader/loader.conf");
+    assert_eq!(code(&machine.run(MARK, &[&toplevel("b")])), 0);
+    assert_eq!(machine.text("/boot/loader/loader.conf"), before);
+    assert!(!machine.variable("LoaderEntryOneShot").exists());
+}
