@@ -17,11 +17,13 @@ pub(crate) fn all(with_vm: bool) -> Result<bool> {
     cargo_test(&mut tally)?;
     deny(&mut tally)?;
     if with_vm {
+        crate::nix::all(&mut tally, &crate::nix::Nix::default())?;
+        crate::units::all(&mut tally, false)?;
         let counts = claims::run(None)?;
         tally.passed += counts.passed;
         tally.failed += counts.failed;
     } else {
-        tally.skipped += claims::count();
+        tally.skipped += claims::count() + crate::nix::count()? + crate::units::COUNT;
     }
     println!("{tally}");
     Ok(tally.failed == 0)

@@ -2,7 +2,10 @@
 
 mod bench;
 mod check;
+mod install;
+mod nix;
 mod tally;
+mod units;
 
 use std::process::ExitCode;
 
@@ -27,6 +30,10 @@ enum Task {
     },
     /// Boot a broken generation in a virtual machine and watch it come back
     Demo,
+    /// Install what a package has: programs, units, manual pages, completions
+    Install(install::Install),
+    /// Check the Nix files: parse, lint, evaluate
+    Nix(nix::Nix),
     /// Measure what a boot without a trial pays
     Bench,
     /// Claims that only a boot can prove
@@ -54,6 +61,8 @@ enum Vm {
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Test { no_vm } => check::all(!no_vm),
+        Task::Install(install) => install::run(&install),
+        Task::Nix(nix) => nix::run(&nix),
         Task::Bench => bench::run(),
         Task::Demo => golden_vm_tests::demo::run(),
         Task::Vm { task: Vm::List } => {

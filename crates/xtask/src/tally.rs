@@ -26,6 +26,16 @@ impl Tally {
         tally
     }
 
+    /// Count a claim that holds unless there is something to say against it.
+    pub fn verdict(&mut self, claim: &str, against: &str) {
+        if against.is_empty() {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+            println!("FAILED: {claim}\n{against}");
+        }
+    }
+
     pub fn add(&mut self, other: &Self) {
         self.passed += other.passed;
         self.failed += other.failed;

@@ -23,17 +23,18 @@ let
     find . | cpio -o -H newc --quiet | gzip -1 > $out/initrd
   '';
   base = "console=ttyS0 8250.nr_uarts=2 mitigations=off audit=0 apparmor=0 loglevel=4 panic=1 systemd.show_status=0 systemd.log_target=journal";
-  system = name: { params ? "", units ? { } }: build "nixos-system-${name}" {
-    inherit kernel initrd;
-    init = ./init;
-    switch = ./switch-to-configuration;
-    install = ./install-loader;
-    agent = ./agent;
-    units = builtins.toJSON units;
-    unitFiles = map (unit: builtins.toFile unit units.${unit}) (builtins.attrNames units);
-    unitNames = builtins.attrNames units;
-    common = ./units;
-  } ''
+  system = name: { params ? "", units ? { } }: build "nixos-system-${name}"
+    {
+      inherit kernel initrd;
+      init = ./init;
+      switch = ./switch-to-configuration;
+      install = ./install-loader;
+      agent = ./agent;
+      units = builtins.toJSON units;
+      unitFiles = map (unit: builtins.toFile unit units.${unit}) (builtins.attrNames units);
+      unitNames = builtins.attrNames units;
+      common = ./units;
+    } ''
     mkdir -p $out/bin $out/etc/systemd/system
     for part in init; do sed "s|@out@|$out|g; s|@name@|${name}|g" ''${!part} > $out/$part; done
     sed "s|@out@|$out|g" $switch > $out/bin/switch-to-configuration

@@ -10,3 +10,4 @@ mod roots;
 mod shell;
 mod story;
 mod suite;
+pub mod tree;

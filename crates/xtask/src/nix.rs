@@ -1,0 +1,147 @@
+//! What can be said of the Nix files on a machine without nixpkgs: they parse, lint, and evaluate to the text that is
+//! checked in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, ensure};
+use golden_vm_tests::tree;
+
+use crate::tally::Tally;
+
+const CASES: &str = "nixos/tests/cases";
+/// Where linters are built to.
+const TOOLS: &str = "target/tools";
+/// Crates with a linter in them, and how it is asked. `statix` on crates.io is something else.
+const LINTERS: [(&str, &str, &[&str]); 2] =
+    [("deadnix", "^1.2", &["--fail", "--no-lambda-pattern-names"]), ("nixpkgs-fmt", "^1.3", &["--check"])];
+
+/// Evaluate with a real `lib` instead of our own part of it.
+#[derive(clap::Args, Default)]
+pub(crate) struct Nix {
+    /// A checkout of nixpkgs, or of nixpkgs.lib, below this directory
+    #[arg(long, value_name = "DIR")]
+    nixpkgs: Option<PathBuf>,
+    /// Write down what comes out as what is expected
+    #[arg(long)]
+    bless: bool,
+}
+
+/// Run every check.
+pub(crate) fn run(nix: &Nix) -> Result<bool> {
+    let mut tally = Tally::default();
+    all(&mut tally, nix)?;
+    crate::units::all(&mut tally, nix.bless)?;
+    println!("{tally}");
+    Ok(tally.failed == 0)
+}
+
+pub(crate) fn all(tally: &mut Tally, nix: &Nix) -> Result<()> {
+    let files = files(Path::new("."))?;
+    ensure!(files.len() > 5, "there are no Nix files here: run this in the checkout");
+    println!("== Nix files");
+    for file in &files {
+        let output = tree::run("nix-instantiate", &["--parse", file])?;
+        tally.verdict(&format!("{file} parses"), &said(&output));
+    }
+    for (name, version, arguments) in LINTERS {
+        let output = Command::new(linter(name, version)?).args(arguments).args(&files).output();
+        let output = output.with_context(|| format!("cannot run {name}"))?;
+        tally.verdict(&format!("{name} has nothing to say"), &said(&output));
+    }
+    let lib = match &nix.nixpkgs {
+        None => "import ./nixos/tests/lib.nix".to_owned(),
+        Some(path) => format!("import ./{}/lib", path.display()),
+    };
+    for case in cases()? {
+        let expression =
+            format!("import ./nixos/tests/render.nix {{ lib = {lib}; case = ./{CASES}/{case}.nix; }}");
+        let rendered = evaluate(&expression)?;
+        golden_file(tally, nix, &format!("{CASES}/{case}.expected"), &case, rendered)?;
+    }
+    let options = evaluate(&format!("import ./nixos/tests/options.nix {{ lib = {lib}; }}"))?;
+    golden_file(tally, nix, "docs/options.md", "the options are documented as they are", options)
+}
+
+/// How many checks there are.
+pub(crate) fn count() -> Result<usize> {
+    Ok(files(Path::new("."))?.len() + LINTERS.len() + cases()?.len() + 1)
+}
+
+/// What an expression says, or in one line why it says nothing.
+fn evaluate(expression: &str) -> Result<String> {
+    let output = tree::run("nix-instantiate", &["--eval", "--strict", "--json", "--expr", expression])?;
+    if output.status.success() {
+        return Ok(serde_json::from_slice(&output.stdout)?);
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let error = text.lines().map(str::trim).rfind(|line| line.starts_with("error: "));
+    Ok(format!("{}\n", error.unwrap_or(&text)))
+}
+
+/// Compare with what is checked in.
+fn golden_file(tally: &mut Tally, nix: &Nix, path: &str, claim: &str, text: String) -> Result<()> {
+    if nix.bless {
+        fs::write(path, text)?;
+        return Ok(());
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    let difference = || format!("{path} says:\n{expected}\nand this came out:\n{text}");
+    tally.verdict(claim, &if same(&expected, &text) { String::new() } else { difference() });
+    Ok(())
+}
+
+/// Errors may say more than we do after the sentence.
+fn same(expected: &str, text: &str) -> bool {
+    expected == text || expected.starts_with("error: ") && text.starts_with(expected.trim_end())
+}
+
+/// What a program said that failed; nothing if it did not.
+fn said(output: &Output) -> String {
+    if output.status.success() {
+        return String::new();
+    }
+    format!(
+        "it failed:\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+fn cases() -> Result<Vec<String>> {
+    let mut cases = Vec::new();
+    for entry in fs::read_dir(CASES)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        cases.extend(name.strip_suffix(".nix").map(str::to_owned));
+    }
+    cases.sort();
+    Ok(cases)
+}
+
+/// Every Nix file of ours, by name.
+fn files(directory: &Path) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() && !path.is_symlink() && !name.starts_with('.') && name != "target" {
+            files.extend(self::files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "nix") {
+            files.push(path.strip_prefix("./").unwrap_or(&path).display().to_string());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn linter(name: &str, version: &str) -> Result<PathBuf> {
+    let program = Path::new(TOOLS).join("bin").join(name);
+    if !program.exists() {
+        println!("== building {name}, a minute");
+        let install = ["install", name, "--version", version, "--locked", "--quiet", "--root", TOOLS];
+        let status = Command::new("cargo").args(install).status().context("cannot run cargo")?;
+        ensure!(status.success(), "{name} does not build");
+    }
+    Ok(program)
+}

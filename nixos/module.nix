@@ -1,0 +1,97 @@
+# services.golden-generation.enable = true; is enough.
+{ config, lib, options, ... }:
+
+let
+  cfg = config.services.golden-generation;
+
+  # A key for every option that the programs obey.
+  settings = {
+    state_dir = cfg.stateDir;
+    max_failures = cfg.maxFailures;
+    max_interruptions = cfg.maxInterruptions;
+    max_automatic_reboots = cfg.maxAutomaticReboots;
+    rollback_target = cfg.rollbackTarget;
+  };
+  # A number or a string is written in JSON as it is in TOML.
+  toToml = settings: lib.concatStrings (lib.mapAttrsToList (key: value: "${key} = ${builtins.toJSON value}\n") settings);
+
+  # The file system that holds the state directory, as far as it is known here: the longest mount point above it.
+  isAbove = mountPoint: mountPoint == "/" || cfg.stateDir == mountPoint || lib.hasPrefix "${mountPoint}/" cfg.stateDir;
+  above = lib.filter (fileSystem: isAbove fileSystem.mountPoint) (lib.attrValues config.fileSystems);
+  longer = best: other:
+    if best == null || lib.stringLength other.mountPoint > lib.stringLength best.mountPoint then other else best;
+  holder = lib.foldl' longer null above;
+  isVolatile = holder != null && lib.elem holder.fsType [ "tmpfs" "ramfs" ];
+
+  isDefaultDir = cfg.stateDir == options.services.golden-generation.stateDir.default;
+  supported = map (lib.removeSuffix ".nix") (lib.attrNames (builtins.readDir ./loaders));
+
+  # A switch must neither confirm what it has not booted nor count a boot that did not happen.
+  unit = wantedBy: lib.mkMerge [
+    {
+      inherit wantedBy;
+      restartIfChanged = false;
+    }
+    # The packaged units name the default directory.
+    (lib.mkIf (!isDefaultDir) {
+      unitConfig.RequiresMountsFor = [ cfg.stateDir ];
+      serviceConfig.ReadWritePaths = [ "-${cfg.stateDir}" ];
+    })
+  ];
+in
+{
+  imports = [ ./options.nix ] ++ map (name: ./loaders + "/${name}") (lib.attrNames (builtins.readDir ./loaders));
+
+  config = lib.mkIf cfg.enable (lib.mkMerge [
+    {
+      environment.systemPackages = [ cfg.package ];
+      environment.etc."golden-generation/config.toml".text = toToml settings;
+      environment.etc."systemd/catalog/golden-generation.catalog".source =
+        "${cfg.package}/lib/systemd/catalog/golden-generation.catalog";
+
+      systemd.packages = [ cfg.package ];
+      systemd.tmpfiles.rules = [ "d ${cfg.stateDir} 0700 root root -" ];
+      # `[Install]` of packaged units is not honoured.
+      systemd.services.golden-boot-check = unit [ "sysinit.target" ];
+      systemd.services.golden-shutdown = unit [ "sysinit.target" ];
+      systemd.services.golden-rollback = unit [ "multi-user.target" ];
+      systemd.services.golden-confirm = unit [ "multi-user.target" ];
+
+      assertions = [
+        {
+          assertion = cfg.backends != [ ];
+          message = ''
+            services.golden-generation: there is no back end for the enabled boot loader. Supported:
+            ${lib.concatStringsSep ", " supported}. Enable it (boot.loader.systemd-boot.enable = true) or disable
+            services.golden-generation.
+          '';
+        }
+        {
+          assertion = !isVolatile;
+          message = ''
+            services.golden-generation: ${cfg.stateDir} is on a ${toString (holder.fsType or "")}
+            (${toString (holder.mountPoint or "")}) and is lost at every boot: no failed boot would ever be counted. Set
+            services.golden-generation.stateDir to a directory that is kept, such as /persist/golden-generation.
+          '';
+        }
+      ];
+    }
+
+    (lib.mkIf (!isDefaultDir) {
+      # The boot check is told where the state is, so that it need not read the settings.
+      systemd.services.golden-boot-check.serviceConfig.ExecStart = [
+        ""
+        "${cfg.package}/bin/golden-boot-check --state-dir ${cfg.stateDir}"
+      ];
+    })
+
+    # Not in every nixpkgs yet. A mark that comes later refuses too.
+    (lib.optionalAttrs (options.system ? preSwitchChecks) {
+      system.preSwitchChecks.golden-generation = ''
+        case "''${2-}" in
+          boot|switch) ${cfg.package}/bin/golden check "$1" ;;
+        esac
+      '';
+    })
+  ]);
+}

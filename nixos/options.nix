@@ -1,0 +1,77 @@
+# What an owner can say. Each option is obeyed by the programs, through /etc/golden-generation/config.toml.
+{ lib, pkgs, ... }:
+
+let
+  inherit (lib) literalExpression mkEnableOption mkOption types;
+in
+{
+  options.services.golden-generation = {
+    enable = mkEnableOption ("boot safety: a new generation is booted as a trial, and after `maxFailures` failed boots"
+      + " the machine comes back by itself on the generation that was pinned with `pin-golden`");
+
+    package = mkOption {
+      type = types.package;
+      default = pkgs.callPackage ./package.nix { };
+      defaultText = literalExpression "pkgs.golden-generation";
+      example = literalExpression "inputs.golden-generation.packages.x86_64-linux.default";
+      description = "The programs and units.";
+    };
+
+    maxFailures = mkOption {
+      type = types.ints.positive;
+      default = 2;
+      example = 3;
+      description = ''
+        Failed boots of one new generation after which the machine rolls back. A reboot or a shutdown that somebody asked
+        for is not a failed boot.
+      '';
+    };
+
+    maxInterruptions = mkOption {
+      type = types.ints.positive;
+      default = 5;
+      example = 10;
+      description = ''
+        Orderly reboots in a row, of a generation that is not confirmed yet, that count as one failed boot: a broken
+        generation can reboot itself in an orderly way.
+      '';
+    };
+
+    maxAutomaticReboots = mkOption {
+      type = types.ints.unsigned;
+      default = 6;
+      example = 3;
+      description = ''
+        Reboots that the suite itself may cause, over all reasons, until a boot is confirmed. With 0 it never reboots the
+        machine: a rollback then waits for the next reboot that somebody else causes.
+      '';
+    };
+
+    rollbackTarget = mkOption {
+      type = types.enum [ "golden" "last-confirmed" ];
+      default = "golden";
+      example = "last-confirmed";
+      description = ''
+        Where a rollback lands: on the generation that was pinned with `pin-golden`, or on the one that was confirmed last.
+        If that one cannot be booted, it is the other one.
+      '';
+    };
+
+    stateDir = mkOption {
+      type = types.path;
+      default = "/var/lib/golden-generation";
+      example = "/persist/golden-generation";
+      description = ''
+        Where the suite remembers what it counted. It must survive a reboot. On a machine whose root is a tmpfs, name a
+        directory that is kept (`/persist/…`, `/nix/persist/…`).
+      '';
+    };
+
+    backends = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      internal = true;
+      description = "The enabled boot loaders that there is a back end for. Each file in `nixos/loaders` adds its own.";
+    };
+  };
+}

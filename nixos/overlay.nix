@@ -1,0 +1,3 @@
+final: _: {
+  golden-generation = final.callPackage ./package.nix { };
+}

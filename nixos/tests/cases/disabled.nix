@@ -1,0 +1,4 @@
+# Imported and not enabled: nothing.
+{
+  boot.loader.systemd-boot.enable = true;
+}

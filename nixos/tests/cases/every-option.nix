@@ -1,0 +1,10 @@
+{
+  boot.loader.systemd-boot.enable = true;
+  services.golden-generation = {
+    enable = true;
+    maxFailures = 3;
+    maxInterruptions = 10;
+    maxAutomaticReboots = 0;
+    rollbackTarget = "last-confirmed";
+  };
+}

@@ -1,0 +1,10 @@
+# The root is a tmpfs, the state is kept.
+{
+  boot.loader.systemd-boot.enable = true;
+  fileSystems."/" = { mountPoint = "/"; fsType = "tmpfs"; };
+  fileSystems."/persist" = { mountPoint = "/persist"; fsType = "btrfs"; };
+  services.golden-generation = {
+    enable = true;
+    stateDir = "/persist/golden-generation";
+  };
+}

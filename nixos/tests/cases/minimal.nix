@@ -1,0 +1,5 @@
+# What a stranger writes.
+{
+  boot.loader.systemd-boot.enable = true;
+  services.golden-generation.enable = true;
+}

@@ -1,0 +1,4 @@
+{
+  boot.loader.generic-extlinux-compatible.enable = true;
+  services.golden-generation.enable = true;
+}

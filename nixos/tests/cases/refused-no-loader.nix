@@ -1,0 +1,3 @@
+{
+  services.golden-generation.enable = true;
+}

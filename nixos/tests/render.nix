@@ -1,0 +1,53 @@
+# A case as text: what NixOS would make of the configuration, as far as our module has a hand in it.
+{ lib ? import ./lib.nix, case }:
+
+let
+  package = {
+    type = "derivation";
+    name = "golden-generation";
+    outPath = "/nix/store/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-golden-generation";
+    __toString = package: package.outPath;
+  };
+  pkgs.callPackage = _: _: package;
+
+  inherit (lib.evalModules {
+    modules = [ ../module.nix ./stubs.nix case ];
+    specialArgs = { inherit pkgs; };
+  }) config;
+
+  section = title: text: lib.optional (text != "") "== ${title}\n${text}";
+  lines = map (line: "${line}\n");
+  value = value:
+    if builtins.isBool value then (if value then "true" else "false")
+    else toString value;
+  assignments = lib.mapAttrsToList (key: values:
+    lib.concatStrings (map (one: "${key}=${value one}\n") (if builtins.isList values then values else [ values ])));
+  part = name: attrs: lib.optionalString (attrs != { }) "[${name}]\n${lib.concatStrings (assignments attrs)}";
+
+  # As NixOS's systemd-lib writes what is defined beside a packaged unit.
+  service = name: service: section "etc/systemd/system/${name}.service.d/overrides.conf" (
+    part "Unit" (service.unitConfig or { })
+    + part "Service" (
+      lib.optionalAttrs (!(service.restartIfChanged or true)) { X-RestartIfChanged = false; }
+      // service.serviceConfig or { }
+    )
+    + lib.concatStrings (map (target: "# wanted by ${target}\n") (service.wantedBy or [ ]))
+  );
+  failed = lib.filter (assertion: !assertion.assertion) config.assertions;
+  oneLine = text: lib.concatStringsSep " " (lib.filter (word: builtins.isString word && word != "") (builtins.split "[ \n]+" text));
+in
+# NixOS builds nothing while an assertion fails.
+lib.concatStringsSep "\n" (if failed != [ ] then section "refused" (lib.concatStrings (lines (map (assertion: oneLine assertion.message) failed))) else
+lib.concatLists (
+  lib.mapAttrsToList
+    (name: file: section "etc/${name}" (file.text or "-> ${file.source}\n"))
+    config.environment.etc
+  ++ lib.mapAttrsToList service config.systemd.services
+  ++ [
+    (section "packages" (lib.concatStrings (lines (map toString config.environment.systemPackages))))
+    (section "unit packages" (lib.concatStrings (lines (map toString config.systemd.packages))))
+    (section "tmpfiles" (lib.concatStrings (lines config.systemd.tmpfiles.rules)))
+    (section "boot.loader.systemd-boot.extraInstallCommands" config.boot.loader.systemd-boot.extraInstallCommands)
+  ]
+  ++ lib.mapAttrsToList (name: section "system.preSwitchChecks.${name}") (config.system.preSwitchChecks or { })
+))

@@ -1,0 +1,36 @@
+# The NixOS options that our module touches, as nixpkgs declares them, and nothing behind them.
+{ lib, ... }:
+
+let
+  inherit (lib) mkOption types;
+  option = type: default: mkOption { inherit type default; };
+in
+{
+  options = {
+    assertions = option (types.listOf types.anything) [ ];
+    warnings = option (types.listOf types.str) [ ];
+    environment.systemPackages = option (types.listOf types.package) [ ];
+    environment.etc = option (types.attrsOf types.anything) { };
+    fileSystems = option (types.attrsOf types.anything) { };
+    boot.loader = {
+      efi.efiSysMountPoint = option types.str "/boot";
+      efi.canTouchEfiVariables = option types.bool false;
+      grub.enable = option types.bool false;
+      generic-extlinux-compatible.enable = option types.bool false;
+      external.enable = option types.bool false;
+      systemd-boot = {
+        enable = option types.bool false;
+        extraInstallCommands = option types.lines "";
+        xbootldrMountPoint = option (types.nullOr types.str) null;
+        bootCounting.enable = option types.bool false;
+      };
+    };
+    systemd = {
+      package = mkOption { type = types.anything; default = { name = "systemd"; version = "257.9"; }; };
+      packages = option (types.listOf types.package) [ ];
+      services = option (types.attrsOf types.anything) { };
+      tmpfiles.rules = option (types.listOf types.str) [ ];
+    };
+    system.preSwitchChecks = option (types.attrsOf types.lines) { };
+  };
+}
