@@ -42,7 +42,7 @@ pub(super) fn once_a_boot(image: &Image, name: &str) -> Result<usize> {
 /// A trial without a loader that could arm it: `max_failures = 2`, counted from what each shutdown recorded.
 pub(super) fn failure_action(image: &Image, name: &str) -> Result<usize> {
     let container = Container::new(image, name)?;
-    let power_off = "systemctl --no-block poweroff";
+    let power_off = "systemctl start golden-confirm.service; systemctl --no-block poweroff";
     container.boot_and_power_off("good-a", &[], power_off)?;
     let system = fs::read_link(image.tree.join("nix/var/nix/gcroots/vm-broken-unit"))?;
     let mut marked = ledger(&container)?;

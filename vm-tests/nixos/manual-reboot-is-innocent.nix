@@ -1,0 +1,18 @@
+{ ... }:
+{
+  timeoutSecs = 1200;
+  script = ''
+    begin()
+    assert deploy("slow")[0] == 0
+    for number in range(1, 4):
+        reboot()
+        machine.connect()
+        machine.wait_until_succeeds("grep -q slow /etc/generation", timeout=300)
+        attempts = ledger()["trial"]["attempts"]
+        assert len(attempts) == number, attempts
+        assert all(attempt["end"]["kind"] == "innocent" for attempt in attempts[:-1]), attempts
+    machine.succeed("touch /run/go-on")
+    arrive("slow")
+    assert status()["default"] == toplevel("slow"), status()
+  '';
+}
