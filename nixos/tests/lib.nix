@@ -8,6 +8,16 @@ let
   lib = rec {
     inherit attrNames attrValues concatLists concatMap elem filter foldl' isAttrs stringLength;
 
+    inherit listToAttrs;
+    nameValuePair = name: value: { inherit name value; };
+    genAttrs = names: f: listToAttrs (map (name: nameValuePair name (f name)) names);
+    getExe = package: "${package}/bin/${package.meta.mainProgram}";
+    importTOML = path: builtins.fromTOML (builtins.readFile path);
+    # A source is its root here; what of it is copied is not looked at.
+    fileset = { unions = files: files; toSource = { root, fileset }: root; };
+    licenses = { mit = "mit"; asl20 = "asl20"; };
+    platforms.linux = [ "x86_64-linux" "aarch64-linux" ];
+
     optional = condition: value: if condition then [ value ] else [ ];
     optionalAttrs = condition: attrs: if condition then attrs else { };
     optionalString = condition: text: if condition then text else "";
@@ -113,11 +123,11 @@ let
           let
             imported = if isPath module || isString module then import module else module;
             value = if isFunction imported then imported arguments else imported;
-            split = value ? options || value ? config || value ? imports;
+            split = value ? options || value ? config;
           in
           concatMap load (value.imports or [ ]) ++ [{
             options = value.options or { };
-            config = if split then value.config or { } else value;
+            config = if split then value.config or { } else removeAttrs value [ "imports" ];
           }];
         loaded = concatMap load modules;
 

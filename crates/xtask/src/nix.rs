@@ -1,16 +1,22 @@
 //! What can be said of the Nix files on a machine without nixpkgs: they parse, lint, and evaluate to the text that is
 //! checked in.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use golden_vm_tests::tree;
+use serde_json::Value;
 
 use crate::tally::Tally;
 
 const CASES: &str = "nixos/tests/cases";
+/// Where stories are written to.
+const STORIES: &str = "target/stories";
+/// Compiles a file and keeps nothing.
+const COMPILE: &str = "import sys; compile(open(sys.argv[1]).read(), sys.argv[1], 'exec')";
 /// Where linters are built to.
 const TOOLS: &str = "target/tools";
 /// Crates with a linter in them, and how it is asked. `statix` on crates.io is something else.
@@ -61,23 +67,51 @@ pub(crate) fn all(tally: &mut Tally, nix: &Nix) -> Result<()> {
         golden_file(tally, nix, &format!("{CASES}/{case}.expected"), &case, rendered)?;
     }
     let options = evaluate(&format!("import ./nixos/tests/options.nix {{ lib = {lib}; }}"))?;
-    golden_file(tally, nix, "docs/options.md", "the options are documented as they are", options)
+    golden_file(tally, nix, "docs/options.md", "the options are documented as they are", options)?;
+    let entry_points = evaluate("import ./nixos/tests/entry-points.nix { }")?;
+    let claim = "flake.nix and default.nix offer what they did";
+    golden_file(tally, nix, "nixos/tests/entry-points.expected", claim, entry_points)?;
+    stories(tally)
+}
+
+/// Each story of `vm-tests/nixos`: its machine evaluates, and what the driver gets is Python.
+fn stories(tally: &mut Tally) -> Result<()> {
+    let output = nix_eval("import ./nixos/tests/stories.nix { }")?;
+    if !output.status.success() {
+        tally.verdict("the machines of the stories evaluate", &said(&output));
+        return Ok(());
+    }
+    let stories: BTreeMap<String, Value> = serde_json::from_slice(&output.stdout)?;
+    ensure!(!stories.is_empty(), "there are no stories");
+    fs::create_dir_all(STORIES)?;
+    for (name, story) in stories {
+        let path = format!("{STORIES}/{name}.py");
+        fs::write(&path, story["script"].as_str().unwrap_or_default())?;
+        let compiled = tree::run_tool("python3", &["-c", COMPILE, &path])?;
+        tally.verdict(&format!("the story of {name} is Python, and its machine evaluates"), &said(&compiled));
+    }
+    Ok(())
 }
 
 /// How many checks there are.
 pub(crate) fn count() -> Result<usize> {
-    Ok(files(Path::new("."))?.len() + LINTERS.len() + cases()?.len() + 1)
+    let stories = files(Path::new("vm-tests/nixos"))?.len() - 2;
+    Ok(files(Path::new("."))?.len() + LINTERS.len() + cases()?.len() + 2 + stories)
 }
 
 /// What an expression says, or in one line why it says nothing.
 fn evaluate(expression: &str) -> Result<String> {
-    let output = tree::run("nix-instantiate", &["--eval", "--strict", "--json", "--expr", expression])?;
+    let output = nix_eval(expression)?;
     if output.status.success() {
         return Ok(serde_json::from_slice(&output.stdout)?);
     }
     let text = String::from_utf8_lossy(&output.stderr);
     let error = text.lines().map(str::trim).rfind(|line| line.starts_with("error: "));
     Ok(format!("{}\n", error.unwrap_or(&text)))
+}
+
+fn nix_eval(expression: &str) -> Result<Output> {
+    tree::run("nix-instantiate", &["--eval", "--strict", "--json", "--expr", expression])
 }
 
 /// Compare with what is checked in.

@@ -21,7 +21,7 @@ const HOST_PACKAGES: [&str; 7] = [
 ];
 /// What they bring, to see whether they are there.
 const HOST_PROGRAMS: [&str; 6] = ["mkfs.vfat", "mke2fs", "sfdisk", "mmdebstrap", "mcopy", "systemd-nspawn"];
-const TOOLS: &str = "qemu-system-x86,qemu-utils,ovmf";
+const TOOLS: &str = "qemu-system-x86,qemu-utils,ovmf,python3-minimal";
 const GUEST: &str = "systemd,systemd-sysv,systemd-boot,systemd-boot-efi,udev,dbus,nix-bin,linux-image-cloud-amd64,busybox-static,kmod,\
                      cpio,xz-utils,sqlite3";
 /// Where the guest's packages come from if the host's are not Debian's.

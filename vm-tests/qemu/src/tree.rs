@@ -1,5 +1,6 @@
 //! Debian 13 with systemd and Nix, for checks that need neither a loader nor a kernel.
 
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result};
@@ -22,7 +23,19 @@ cd /; exec chroot "$work/root" "$@"
 /// The tree cannot be made, or nothing can be run in it. A program that fails is no error.
 pub fn run(program: &str, arguments: &[&str]) -> Result<Output> {
     roots::set_up_host()?;
-    let tree = roots::guest()?;
+    run_in(&roots::guest()?, program, arguments)
+}
+
+/// The same in the tree with the tools of the host.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_tool(program: &str, arguments: &[&str]) -> Result<Output> {
+    roots::set_up_host()?;
+    run_in(&roots::tools()?, program, arguments)
+}
+
+fn run_in(tree: &Path, program: &str, arguments: &[&str]) -> Result<Output> {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--fork", "bash", "-euc", IN_TREE, "in-tree"]).arg(tree).arg(checkout());
     command.args(["env", "--chdir=/srv", "NIX_REMOTE=dummy://", "LC_ALL=C", program]).args(arguments);

@@ -1,0 +1,2 @@
+# Stands for the profile of that name in nixpkgs.
+{ }
