@@ -1,5 +1,6 @@
 //! What only a boot can prove: a real firmware, boot loader, kernel, systemd and Nix in a virtual machine.
 
+mod accelerator;
 pub mod claims;
 mod container;
 pub mod demo;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::accelerator::Accelerator;
 use crate::guest::Guest;
 use crate::image::Image;
 use crate::shell::{run, script};
@@ -56,12 +57,18 @@ impl Machine {
 
     /// Power on.
     pub fn start(&mut self) -> Result<()> {
+        self.start_with(Accelerator::of(&self.image))
+    }
+
+    /// Power on, with this accelerator.
+    pub fn start_with(&mut self, accelerator: Accelerator) -> Result<()> {
         let at = |name: &str| self.directory.join(name).to_string_lossy().into_owned();
         let _ = fs::remove_file(self.socket());
         let mut qemu = tool(&self.image.tools, "qemu-system-x86_64");
         qemu.arg("-L").arg(self.image.tools.join("usr/share/qemu"));
-        qemu.args("-accel tcg,thread=multi,tb-size=256 -machine q35,sata=off,smbus=off,usb=off".split(' '));
-        qemu.args("-cpu qemu64,-svm -smp 2 -m 768 -nodefaults -display none -no-user-config".split(' '));
+        qemu.args(accelerator.arguments().split(' '));
+        qemu.args("-machine q35,sata=off,smbus=off,usb=off".split(' '));
+        qemu.args("-smp 2 -m 768 -nodefaults -display none -no-user-config".split(' '));
         qemu.args("-device virtio-rng-pci -device i6300esb -action watchdog=reset".split(' '));
         let code = self.image.tools.join("usr/share/OVMF/OVMF_CODE_4M.fd");
         qemu.args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={}", code.display())]);
