@@ -10,11 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use golden_core::Event;
 
-use super::disk::{Bytes, text};
-use super::tree::resolve;
+use super::disk::Bytes;
+use super::effect::{Effect, Fate, Said, Snapshot};
+use super::files::is_below;
 use super::world::{ESP, VAR, World};
 use crate::operation::Options;
-use crate::{Comparison, Host, LockGuard, Output, Trouble};
+use crate::{Comparison, Host, LockGuard, Output};
 
 /// A [`Host`] that counts effects, can crash after any of them and can make any of them fail.
 pub struct SimulatedHost {
@@ -34,53 +35,6 @@ pub struct SimulatedHost {
 
 /// Another program that runs in the middle of this one.
 pub type Meanwhile = Box<dyn FnOnce(&SimulatedHost)>;
-
-/// What is going to go wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// The power goes after this many more effects.
-    CrashAfter(u64),
-    /// The effect with this number, counted from 1, fails like this.
-    Fail(u64, io::ErrorKind),
-}
-
-/// The machine after one effect.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    /// What was done.
-    pub effect: Effect,
-    /// What the machine held then.
-    pub world: World,
-}
-
-/// One effect, for traces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Effect {
-    Write(PathBuf),
-    Append(PathBuf),
-    Overwrite(PathBuf),
-    Copy(PathBuf),
-    Rename(PathBuf),
-    Remove(PathBuf),
-    CreateDirectory(PathBuf),
-    SyncFile(PathBuf),
-    SyncDirectory(PathBuf),
-    SetVariable(String),
-    RemoveVariable(String),
-    SetProfile(PathBuf),
-    Activate,
-    Reboot,
-}
-
-/// What programs told the journal.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Said {
-    /// Something that happened.
-    Told(Event),
-    /// Trouble.
-    Complained(Trouble, String),
-}
 
 impl SimulatedHost {
     /// A host that works on `world`.
@@ -231,53 +185,8 @@ impl SimulatedHost {
     }
 }
 
-fn is_below(path: impl AsRef<Path>, directory: &str) -> bool {
-    text(path.as_ref()).strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 fn power_is_gone() -> io::Error {
     io::Error::other("the simulated machine has lost its power")
-}
-
-impl World {
-    /// The bytes of a file; symbolic links are followed.
-    pub(super) fn bytes(&self, path: &Path) -> io::Result<Bytes> {
-        let path = self.resolve(path, true)?;
-        if is_below(&path, VAR) {
-            self.var.read(&path)
-        } else if is_below(&path, ESP) {
-            self.esp.read(&path)
-        } else {
-            self.tree_of(&path).read(&path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
-        }
-    }
-
-    fn tree_of(&self, path: &Path) -> &super::tree::Tree {
-        if is_below(path, "/nix") || is_below(path, "/etc") { &self.nix } else { &self.volatile }
-    }
-
-    /// Only the store and what a boot makes has symbolic links.
-    fn resolve(&self, path: &Path, follow_last: bool) -> io::Result<PathBuf> {
-        if is_below(path, VAR) || is_below(path, ESP) {
-            return Ok(path.to_owned());
-        }
-        resolve(path, |path| self.tree_of(path).read_link(path), follow_last)
-    }
-
-    /// Change the one of the two real file systems that `path` is on.
-    fn with_disk<T>(
-        &mut self,
-        path: &Path,
-        change: impl FnOnce(&mut super::Disk) -> io::Result<T>,
-    ) -> io::Result<T> {
-        if is_below(path, VAR) {
-            change(Arc::make_mut(&mut self.var))
-        } else if is_below(path, ESP) {
-            change(Arc::make_mut(&mut self.esp))
-        } else {
-            Err(io::ErrorKind::ReadOnlyFilesystem.into())
-        }
-    }
 }
 
 impl Host for SimulatedHost {

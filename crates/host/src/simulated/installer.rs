@@ -8,7 +8,8 @@ use std::sync::Arc;
 use golden_core::Toplevel;
 
 use super::disk::Bytes;
-use super::host::{Effect, SimulatedHost};
+use super::effect::Effect;
+use super::host::SimulatedHost;
 use super::world::{ESP, World, hash_of};
 
 /// Point a profile at a system, as `nix-env --profile PROFILE --set TOPLEVEL` does: one durable effect, and none

@@ -4,6 +4,8 @@
 //! sampled: [`World::after_crash`] lists every state, so a test can go on from each.
 
 mod disk;
+mod effect;
+mod files;
 mod host;
 mod installer;
 mod machine;
@@ -14,7 +16,8 @@ mod tree;
 mod world;
 
 pub use disk::{Bytes, Disk, Rules};
-pub use host::{Effect, Fate, Meanwhile, Said, SimulatedHost, Snapshot};
+pub use effect::{Effect, Fate, Said, Snapshot};
+pub use host::{Meanwhile, SimulatedHost};
 pub use machine::{Failure, Program, boot_id, collect, golden_profile, install, system_profile};
 pub use systemd_boot::{Choice, Foreseen, Menu, Start, Why, foresee, start};
 pub use tree::Tree;

@@ -1,0 +1,56 @@
+//! What a program does to a simulated machine, effect by effect.
+
+use std::io;
+use std::path::PathBuf;
+
+use golden_core::Event;
+
+use super::world::World;
+use crate::Trouble;
+
+/// What is going to go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The power goes after this many more effects.
+    CrashAfter(u64),
+    /// The effect with this number, counted from 1, fails like this.
+    Fail(u64, io::ErrorKind),
+}
+
+/// The machine after one effect.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// What was done.
+    pub effect: Effect,
+    /// What the machine held then.
+    pub world: World,
+}
+
+/// One effect, for traces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Effect {
+    Write(PathBuf),
+    Append(PathBuf),
+    Overwrite(PathBuf),
+    Copy(PathBuf),
+    Rename(PathBuf),
+    Remove(PathBuf),
+    CreateDirectory(PathBuf),
+    SyncFile(PathBuf),
+    SyncDirectory(PathBuf),
+    SetVariable(String),
+    RemoveVariable(String),
+    SetProfile(PathBuf),
+    Activate,
+    Reboot,
+}
+
+/// What programs told the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Said {
+    /// Something that happened.
+    Told(Event),
+    /// Trouble.
+    Complained(Trouble, String),
+}
