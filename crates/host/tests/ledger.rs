@@ -2,7 +2,7 @@
 
 use golden_core::{BootId, Ledger, Toplevel};
 use golden_host::loader::entry::{Entry, without_counters};
-use golden_host::loader::loader_conf::{default_pattern, matches, with_default};
+use golden_host::loader::loader_conf::{Key, matches, pattern, with_default};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -59,7 +59,7 @@ proptest! {
         let _ = serde_json::from_slice::<Ledger>(&bytes);
         let text = String::from_utf8_lossy(&bytes);
         let _ = Entry::parse(&text, &bytes);
-        let _ = default_pattern(text.as_bytes());
+        let _ = (pattern(text.as_bytes(), Key::Default), pattern(&bytes, Key::Preferred));
         let _ = text.parse::<Toplevel>();
         let _ = text.parse::<BootId>();
     }
@@ -103,7 +103,7 @@ proptest! {
     #[test]
     fn a_default_that_is_set_is_the_default(text in "[ -~\n]{0,200}", id in "[a-z0-9-]{1,20}\\.conf") {
         let changed = with_default(text.as_bytes(), &id);
-        prop_assert_eq!(default_pattern(&changed), Some(id.clone()));
+        prop_assert_eq!(pattern(&changed, Key::Default), Some(id.clone()));
         prop_assert_eq!(with_default(&changed, &id), changed);
         prop_assert!(matches(&id, &id));
     }

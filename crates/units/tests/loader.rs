@@ -168,3 +168,30 @@ fn a_default_that_the_loader_would_take_for_another_system_is_found_out() {
     assert_eq!(code, 74, "{said}");
     assert!(said.contains("did not stick"), "{said}");
 }
+
+#[test]
+fn nothing_is_preferred_to_the_default() {
+    let default = |machine: &Machine| machine.text("/boot/loader/loader.conf");
+    let is_a = |machine: &Machine| {
+        default(machine).contains("default nixos-a.conf\n") && !default(machine).contains("preferred")
+    };
+    // As NixOS writes it where systemd-boot counts boots.
+    let machine = deployed();
+    machine.put("/boot/loader/loader.conf", b"timeout 3\npreferred nixos-b.conf\ndefault nixos-*\n");
+    assert_eq!(mark(&machine).0, 0);
+    assert!(is_a(&machine), "{}", default(&machine));
+    // It preferred what it does not boot: the default is not what it seems.
+    let machine = deployed();
+    machine.put("/boot/loader/loader.conf", b"preferred nixos-b.conf\ndefault nixos-a.conf\n");
+    assert_eq!(mark(&machine).0, 0);
+    assert!(is_a(&machine), "{}", default(&machine));
+    // A person preferred it in the menu.
+    let machine = deployed();
+    machine.set_variable("LoaderEntryPreferred", "nixos-b.conf");
+    assert_eq!(mark(&machine).0, 0);
+    let preferred = fs::read(machine.variable("LoaderEntryPreferred")).unwrap();
+    assert_eq!(
+        preferred[4..][..16],
+        "nixos-a.".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()
+    );
+}

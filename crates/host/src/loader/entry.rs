@@ -57,6 +57,14 @@ impl Entry {
         self.id() != self.file
     }
 
+    /// Whether the loader has counted it out: no tries are left.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        let stem = self.file.rsplit_once('.').map_or(self.file.as_str(), |(stem, _)| stem);
+        let left = stem.rsplit_once('+').map(|(_, counter)| counter.split('-').next().unwrap_or_default());
+        self.is_counted() && left.is_some_and(|left| left.bytes().all(|digit| digit == b'0'))
+    }
+
     /// Whether the loader means this entry by `id`, which may carry counters or lack its suffix.
     #[must_use]
     pub fn is_called(&self, id: &str) -> bool {
@@ -162,6 +170,21 @@ mod tests {
             ("a+b+3.conf", "a+b.conf"),
         ] {
             assert_eq!(without_counters(file), id);
+        }
+    }
+
+    #[test]
+    fn an_entry_without_tries_is_exhausted() {
+        for (file, expected) in [
+            ("x.conf", false),
+            ("x+3.conf", false),
+            ("x+0.conf", true),
+            ("x+0-2.conf", true),
+            ("x+10-0.conf", false),
+            ("x+.conf", false),
+        ] {
+            let entry = Entry::parse(file, b"options init=/nix/store/aaa-a/init\n").unwrap();
+            assert_eq!(entry.is_exhausted(), expected, "{file}");
         }
     }
 

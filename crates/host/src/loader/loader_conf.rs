@@ -1,31 +1,53 @@
-//! `loader.conf`: of all its lines, only `default` is ours. Source: `loader.conf(5)`.
+//! `loader.conf`: of all its lines, only `default` and `preferred` are ours. Source: `loader.conf(5)`.
+
+/// Which line names an entry that boots by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// Boots as long as it has tries left. Since systemd-boot 260; NixOS writes it where it counts boots.
+    Preferred,
+    /// Boots whatever was counted.
+    Default,
+}
+
+impl Key {
+    fn word(self) -> &'static [u8] {
+        match self {
+            Self::Preferred => b"preferred",
+            Self::Default => b"default",
+        }
+    }
+}
 
 /// What the loader reads of a file: it stops at the first NUL, and a power cut on vfat can leave many.
 fn known(bytes: &[u8]) -> &[u8] {
     bytes.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
-/// The value of a `default` line.
-fn default_in(line: &[u8]) -> Option<&[u8]> {
+/// The value, if the line has this key.
+fn value_in(line: &[u8], key: Key) -> Option<&[u8]> {
     let line = line.trim_ascii();
     let end = line.iter().position(u8::is_ascii_whitespace)?;
     let value = line[end..].trim_ascii();
     let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
-    (&line[..end] == b"default").then_some(unquoted.unwrap_or(value))
+    (&line[..end] == key.word()).then_some(unquoted.unwrap_or(value))
 }
 
-/// The pattern of the default entry; the last one counts.
+/// The pattern of the entry; the last one of each key counts.
 #[must_use]
-pub fn default_pattern(bytes: &[u8]) -> Option<String> {
-    let value = known(bytes).split(|&byte| byte == b'\n').filter_map(default_in).next_back()?;
+pub fn pattern(bytes: &[u8], key: Key) -> Option<String> {
+    let value =
+        known(bytes).split(|&byte| byte == b'\n').filter_map(|line| value_in(line, key)).next_back()?;
     Some(String::from_utf8_lossy(value).into_owned())
 }
 
-/// The same file with another default. Every other line stays as it is, but for empty ones at the end.
+/// The same file with another default, and nothing preferred to it. Every other line stays as it is, but for empty
+/// ones at the end.
 #[must_use]
 pub fn with_default(bytes: &[u8], id: &str) -> Vec<u8> {
     let others = known(bytes).trim_ascii_end().split_inclusive(|&byte| byte == b'\n');
-    let mut kept = others.filter(|line| default_in(line).is_none()).collect::<Vec<_>>().concat();
+    let is_ours =
+        |line: &&[u8]| [Key::Preferred, Key::Default].iter().any(|&key| value_in(line, key).is_some());
+    let mut kept = others.filter(|line| !is_ours(line)).collect::<Vec<_>>().concat();
     if kept.last().is_some_and(|&last| last != b'\n') {
         kept.push(b'\n');
     }
@@ -71,6 +93,7 @@ mod tests {
             ),
             (b"timeout 5\n\n\n", b"timeout 5\ndefault b.conf\n"),
             (b"timeout 5", b"timeout 5\ndefault b.conf\n"),
+            (b"preferred a.conf\ndefault nixos-*\ntimeout 5\n", b"timeout 5\ndefault b.conf\n"),
             (b"", b"default b.conf\n"),
             (b"\0\0\0", b"default b.conf\n"),
             (b"timeout 5\n\0\0default a.conf\n", b"timeout 5\ndefault b.conf\n"),
@@ -87,8 +110,16 @@ mod tests {
             ("defaults a\ndefault\n", None),
             ("timeout 1\n\0default a\n", None),
         ] {
-            assert_eq!(default_pattern(text.as_bytes()).as_deref(), expected, "{text:?}");
+            assert_eq!(pattern(text.as_bytes(), Key::Default).as_deref(), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn each_key_has_its_own_pattern() {
+        let text = b"preferred a.conf\ndefault nixos-*\n";
+        assert_eq!(pattern(text, Key::Preferred).as_deref(), Some("a.conf"));
+        assert_eq!(pattern(text, Key::Default).as_deref(), Some("nixos-*"));
+        assert_eq!(pattern(b"default a.conf\n", Key::Preferred), None);
     }
 
     #[test]

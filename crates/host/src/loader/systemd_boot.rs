@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use golden_core::{Loader, OneShot, Toplevel};
 
 use super::entry::{Entry, is_managed};
+use super::loader_conf::Key;
 use super::{BootLoader, loader_conf};
 use crate::{Comparison, Error, Host, durable};
 
@@ -13,8 +14,9 @@ use crate::{Comparison, Error, Host, durable};
 /// `/efi` or `/boot/efi` is the ESP.
 const PARTITIONS: [&str; 3] = ["/efi", "/boot/efi", "/boot"];
 const ONE_SHOT: &str = "LoaderEntryOneShot";
-/// Set by a person in the menu; it goes before `loader.conf`.
+/// Set by a person in the menu; they go before the lines of that name in `loader.conf`.
 const DEFAULT: &str = "LoaderEntryDefault";
+const PREFERRED: &str = "LoaderEntryPreferred";
 const SELECTED: &str = "LoaderEntrySelected";
 
 /// systemd-boot with its boot partitions.
@@ -119,21 +121,25 @@ impl<'a> SystemdBoot<'a> {
         if self.variable(name)?.as_deref() == Some(text) { Ok(()) } else { Err(Error::DidNotStick(name)) }
     }
 
-    /// A pattern that matches entries of several toplevels says nothing certain.
+    /// What boots by itself: the first of these that names an entry.
     fn default_of(&self, entries: &[Listed]) -> Result<Option<Toplevel>, Error> {
-        let in_menu = self.variable(DEFAULT)?;
-        let Some(pattern) = in_menu.or(loader_conf::default_pattern(&self.conf_bytes()?)) else {
-            return Ok(None);
-        };
-        if let Some(listed) = entries.iter().find(|listed| listed.entry.is_called(&pattern)) {
-            return Ok(Some(listed).filter(|listed| is_used(entries, listed)).map(Listed::toplevel));
-        }
-        let mut matching = entries.iter().filter(|listed| loader_conf::matches(&pattern, &listed.entry.id()));
-        let Some(first) = matching.next() else { return Ok(None) };
-        let certain = matching
-            .chain([first])
-            .all(|other| other.entry.toplevel == first.entry.toplevel && is_used(entries, other));
-        Ok(certain.then(|| first.toplevel()))
+        let conf = self.conf_bytes()?;
+        let named = [
+            (Key::Preferred, self.variable(PREFERRED)?),
+            (Key::Preferred, loader_conf::pattern(&conf, Key::Preferred)),
+            (Key::Default, self.variable(DEFAULT)?),
+            (Key::Default, loader_conf::pattern(&conf, Key::Default)),
+        ];
+        let patterns = named.into_iter().filter_map(|(key, pattern)| Some((key, pattern?)));
+        let named: Vec<&Listed> = patterns
+            .map(|(key, pattern)| named_by(entries, key, &pattern))
+            .find(|named| !named.is_empty())
+            .unwrap_or_default();
+        // A pattern that matches entries of several toplevels says nothing certain.
+        let first = named.first().map(|first| first.toplevel());
+        let is_certain =
+            |other: &&Listed| Some(&other.entry.toplevel) == first.as_ref() && is_used(entries, other);
+        Ok(first.clone().filter(|_| named.iter().all(is_certain)))
     }
 
     /// Kernel and initrd on the boot partition are the store's. Some loaders hang for ever on a missing initrd or a
@@ -204,6 +210,17 @@ fn is_used(entries: &[Listed], listed: &Listed) -> bool {
     listed.standing != Standing::Owners && best == Some(listed.standing)
 }
 
+/// The entries that a pattern names.
+fn named_by<'a>(entries: &'a [Listed], key: Key, pattern: &str) -> Vec<&'a Listed> {
+    // What is preferred and has no tries left is passed over.
+    let boots = |listed: &&Listed| key == Key::Default || !listed.entry.is_exhausted();
+    let bootable = || entries.iter().filter(boots);
+    match bootable().find(|listed| listed.entry.is_called(pattern)) {
+        Some(listed) => vec![listed],
+        None => bootable().filter(|listed| loader_conf::matches(pattern, &listed.entry.id())).collect(),
+    }
+}
+
 fn conf_of(partition: &Path) -> PathBuf {
     partition.join("loader/loader.conf")
 }
@@ -245,8 +262,10 @@ impl BootLoader for SystemdBoot<'_> {
         let id = listed.entry.id();
         let text = loader_conf::with_default(&self.conf_bytes()?, &id);
         durable::replace_text_in_place(self.host, &self.conf(), &text)?;
-        if self.variable(DEFAULT)?.is_some() {
-            self.set_variable(DEFAULT, &id)?;
+        for name in [PREFERRED, DEFAULT] {
+            if self.variable(name)?.is_some() {
+                self.set_variable(name, &id)?;
+            }
         }
         match self.see()?.default {
             Some(default) if default == *toplevel => Ok(()),
