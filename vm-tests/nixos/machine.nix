@@ -23,12 +23,8 @@ in
   virtualisation = {
     useBootLoader = true;
     useEFIBoot = true;
-    # The firmware keeps its variables, and the disk what is written to it.
     diskSize = 4096;
     memorySize = 1536;
-    # The generations are built outside and mounted in.
-    mountHostNixStore = true;
-    writableStore = true;
   };
   system.switch.enable = true;
   environment.systemPackages = [ pkgs.jq pkgs.nixos-rebuild ];
@@ -43,8 +39,8 @@ in
     };
     panic.configuration = {
       environment.etc.generation.text = "panic";
-      # Stage 1 cannot be started.
-      boot.kernelParams = [ "rdinit=/nowhere" "init=/nowhere" ];
+      # The initrd is not used, and the kernel finds no root.
+      boot.kernelParams = [ "rdinit=/nowhere" ];
     };
     slow.configuration = {
       environment.etc.generation.text = "slow";
