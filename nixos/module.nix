@@ -21,7 +21,13 @@ let
   longer = best: other:
     if best == null || lib.stringLength other.mountPoint > lib.stringLength best.mountPoint then other else best;
   holder = lib.foldl' longer null above;
-  isVolatile = holder != null && lib.elem holder.fsType [ "tmpfs" "ramfs" ];
+  # Some (preservation) mount what is kept by units of their own.
+  isKept = lib.any (mount: isAbove mount.where && mount.where != "/") config.systemd.mounts;
+  isVolatile = holder != null && lib.elem holder.fsType [ "tmpfs" "ramfs" ] && !isKept;
+
+  # Emptied at every boot, or out of sight of the units.
+  unfit = lib.filter (place: lib.hasPrefix "${place}/" "${cfg.stateDir}/")
+    [ "/run" "/var/run" "/tmp" "/var/tmp" "/dev" "/proc" "/sys" "/home" "/root" "/nix/store" ];
 
   isDefaultDir = cfg.stateDir == options.services.golden-generation.stateDir.default;
   supported = map (lib.removeSuffix ".nix") (lib.attrNames (builtins.readDir ./loaders));
@@ -67,6 +73,21 @@ in
           '';
         }
         {
+          # It is written into units, tmpfiles and TOML: nothing that any of them would take apart.
+          assertion = builtins.match "/[A-Za-z0-9._+/-]+" cfg.stateDir != null;
+          message = ''
+            services.golden-generation.stateDir: "${cfg.stateDir}" is not an absolute path of letters, digits and . _ + - /.
+            Name another directory, such as /var/lib/golden-generation.
+          '';
+        }
+        {
+          assertion = unfit == [ ];
+          message = ''
+            services.golden-generation.stateDir: what is below ${toString unfit} is not kept, or is hidden from the units. Name
+            another directory, such as /var/lib/golden-generation.
+          '';
+        }
+        {
           assertion = !isVolatile;
           message = ''
             services.golden-generation: ${cfg.stateDir} is on a ${toString (holder.fsType or "")}
@@ -89,7 +110,8 @@ in
     (lib.optionalAttrs (options.system ? preSwitchChecks) {
       system.preSwitchChecks.golden-generation = ''
         case "''${2-}" in
-          boot|switch) ${cfg.package}/bin/golden check "$1" ;;
+          # Only what is quarantined is refused here; all other trouble is the mark's to tell.
+          boot|switch) ${cfg.package}/bin/golden check "$1" || [ "$?" -ne 77 ] ;;
         esac
       '';
     })

@@ -18,7 +18,7 @@ in
     };
 
     maxFailures = mkOption {
-      type = types.ints.positive;
+      type = types.ints.between 1 1000;
       default = 2;
       example = 3;
       description = ''
@@ -28,7 +28,7 @@ in
     };
 
     maxInterruptions = mkOption {
-      type = types.ints.positive;
+      type = types.ints.between 1 1000;
       default = 5;
       example = 10;
       description = ''
@@ -38,7 +38,7 @@ in
     };
 
     maxAutomaticReboots = mkOption {
-      type = types.ints.unsigned;
+      type = types.ints.between 0 1000;
       default = 6;
       example = 3;
       description = ''
@@ -58,12 +58,15 @@ in
     };
 
     stateDir = mkOption {
-      type = types.path;
+      type = types.str;
       default = "/var/lib/golden-generation";
       example = "/persist/golden-generation";
       description = ''
         Where the suite remembers what it counted. It must survive a reboot. On a machine whose root is a tmpfs, name a
         directory that is kept (`/persist/…`, `/nix/persist/…`).
+
+        When it changes, what was counted begins anew in the new place: the first generation with the new directory is
+        booted without a trial. Golden stays golden.
       '';
     };
 

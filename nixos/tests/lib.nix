@@ -6,7 +6,7 @@ let
     isString listToAttrs mapAttrs sort stringLength substring;
 
   lib = rec {
-    inherit attrNames attrValues concatLists concatMap elem filter foldl' isAttrs stringLength;
+    inherit any attrNames attrValues concatLists concatMap elem filter foldl' isAttrs stringLength;
 
     inherit listToAttrs;
     nameValuePair = name: value: { inherit name value; };
@@ -62,10 +62,9 @@ let
         bool = type "boolean" isBool one;
         str = type "string" isString one;
         int = intWhere "signed integer" (_: true);
-        ints = {
-          positive = intWhere "positive integer, meaning >0" (value: value > 0);
-          unsigned = intWhere "unsigned integer, meaning >=0" (value: value >= 0);
-        };
+        ints.between = low: high: intWhere
+          "integer between ${toString low} and ${toString high} (both inclusive)"
+          (value: value >= low && value <= high);
         path = type "absolute path" (value: isPath value || isString value && hasPrefix "/" value) one;
         package = type "package" (value: isAttrs value && value.type or null == "derivation") one;
         lines = type "strings concatenated with \"\\n\"" isString (_: builtins.concatStringsSep "\n");

@@ -27,6 +27,7 @@ in
     };
     systemd = {
       package = mkOption { type = types.anything; default = { name = "systemd"; version = "257.9"; }; };
+      mounts = option (types.listOf types.anything) [ ];
       packages = option (types.listOf types.package) [ ];
       services = option (types.attrsOf types.anything) { };
       tmpfiles.rules = option (types.listOf types.str) [ ];

@@ -19,6 +19,7 @@ use crate::{
 pub fn decide(ledger: &Ledger, seen: &Seen, policy: &Policy, moment: &Moment) -> Plan {
     match moment {
         Moment::Mark(toplevel) => mark::mark(ledger, seen, policy, toplevel),
+        Moment::MarkUnprotected(toplevel) => mark::unprotected(ledger, seen, policy, toplevel),
         Moment::BootCheck => boot::check(ledger, seen, policy),
         Moment::Confirm => confirm::confirm(ledger, seen),
         Moment::Shutdown(shutdown) => shutdown::record(ledger, seen, policy, shutdown),

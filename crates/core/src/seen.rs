@@ -49,6 +49,8 @@ pub enum OneShot {
 pub enum Moment {
     /// A loader installer has just made this toplevel the default.
     Mark(Toplevel),
+    /// A loader installer has just made this toplevel the default, and it is not to be tried.
+    MarkUnprotected(Toplevel),
     /// Early in a boot, before `sysinit.target`.
     BootCheck,
     /// The boot reached `multi-user.target` and passed its assessment.

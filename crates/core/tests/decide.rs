@@ -353,15 +353,15 @@ fn a_debt_to_a_system_that_cannot_be_booted_any_more_is_forgotten() {
 }
 
 #[test]
-fn what_was_deployed_after_the_trial_is_tried_instead_marked_or_not() {
+fn what_was_deployed_after_the_trial_takes_its_place_marked_or_not() {
     let mut seen = seen(1, "trial");
     let loader = seen.loader.as_mut().unwrap();
     loader.listed.push(toplevel("later"));
     loader.default = Some(toplevel("later"));
+    // It may be a system without us: it stays the default, and nothing is counted against it.
     let plan = decide(&marked(), &seen, &policy(2), &Moment::BootCheck);
-    assert!(does(&plan, &Step::SetDefault(toplevel("golden"))), "{plan:?}");
-    assert!(does(&plan, &Step::Arm(toplevel("later"))), "{plan:?}");
-    assert_eq!(after(&plan, marked()).trial.unwrap().toplevel, toplevel("later"));
+    assert!(after(&plan, marked()).trial.is_none());
+    assert!(!plan.steps.iter().any(|step| matches!(step, Step::SetDefault(_) | Step::Arm(_) | Step::Reboot)));
     // It runs already: this is its first attempt, and the old trial has failed nothing.
     seen.booted = Some(toplevel("later"));
     seen.loader.as_mut().unwrap().selected = Some(toplevel("later"));

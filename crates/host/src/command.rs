@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::operation::Options;
-use crate::{Error, Exit, Host, LinuxHost, load_options};
+use crate::{Error, Exit, Host, LinuxHost, default_options, load_options};
 use clap::Parser;
 
 /// Options that every program takes.
@@ -36,7 +36,7 @@ impl Common {
             if host.is_this_machine() {
                 say(&text);
             }
-            Options::default()
+            default_options(host)
         });
         if let Some(state_dir) = &self.state_dir {
             options.state_dir.clone_from(state_dir);

@@ -4,7 +4,7 @@ use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use golden_core::{Policy, RollbackTarget};
+use golden_core::{Policy, RollbackTarget, Toplevel};
 use serde::Deserialize;
 
 use crate::operation::{Options, STATE_DIR};
@@ -51,17 +51,41 @@ impl From<Settings> for Options {
 /// # Errors
 /// The file cannot be read, or says something that is not understood.
 pub fn load_options(host: &dyn Host) -> Result<Options, Error> {
-    let path = Path::new(PATH);
+    load(host, Path::new(PATH)).map(Option::unwrap_or_default)
+}
+
+/// What the owner chose for a system that may not run; `None` if it says nothing that is understood.
+pub(crate) fn load_options_of(host: &dyn Host, toplevel: &Toplevel) -> Option<Options> {
+    load(host, &Path::new(toplevel.as_str()).join(&PATH[1..])).ok().flatten()
+}
+
+/// The defaults, but for where the state is, if only the rest of the file is not understood: two programs with two
+/// ledgers would count against each other.
+#[must_use]
+pub fn default_options(host: &dyn Host) -> Options {
+    #[derive(Deserialize)]
+    struct Place {
+        state_dir: PathBuf,
+    }
+    let bytes = host.read(Path::new(PATH)).unwrap_or_default();
+    let bytes = if bytes.len() > MAX_BYTES || is_too_deep(&bytes) { Vec::new() } else { bytes };
+    let place = basic_toml::from_str::<Place>(&String::from_utf8_lossy(&bytes));
+    let options = Options::default();
+    let state_dir = place.map_or_else(|_| options.state_dir.clone(), |place| place.state_dir);
+    Options { state_dir, ..options }
+}
+
+fn load(host: &dyn Host, path: &Path) -> Result<Option<Options>, Error> {
     let settings: Settings = match host.read(path) {
         Ok(bytes) if bytes.len() > MAX_BYTES || is_too_deep(&bytes) => {
             return Err(Error::io("read", path)(io::ErrorKind::FileTooLarge.into()));
         }
         Ok(bytes) => basic_toml::from_str(&String::from_utf8_lossy(&bytes))
             .map_err(|source| Error::Config { path: path.into(), source: Box::new(source) })?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Settings::default(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", path)(error)),
     };
-    Ok(settings.into())
+    Ok(Some(settings.into()))
 }
 
 impl Default for Options {

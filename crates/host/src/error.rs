@@ -82,7 +82,9 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::LockHeld(_) => Some("it is safe to try again"),
-            Self::LedgerTooNew { .. } => Some("boot a generation with the newer suite; nothing was changed"),
+            Self::LedgerTooNew { .. } => {
+                Some("boot a generation with the newer suite; the ledger was not changed")
+            }
             Self::Refused(Refusal::NeverConfirmed(_)) => {
                 Some("reboot into it and let it reach multi-user.target, or vouch for it with --force")
             }

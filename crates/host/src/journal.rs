@@ -123,7 +123,7 @@ pub fn describe(event: &Event) -> String {
             format!("{toplevel} is no trial any more: it has no boot entry, or is not in the store")
         }
         Event::Unprotected { toplevel } => format!(
-            "{toplevel} is not protected: there is no known-good generation with a boot entry to come back to"
+            "{toplevel} is not protected: there is no known-good generation with a boot entry to come back to, or it keeps its state elsewhere"
         ),
         Event::Refused { toplevel } => {
             format!("{toplevel} failed on this host and is quarantined: it does not become the default")

@@ -23,7 +23,7 @@ pub mod simulated;
 mod store;
 mod system;
 
-pub use config::load_options;
+pub use config::{default_options, load_options};
 pub use error::Error;
 pub use exit::Exit;
 pub use history::{Line, append as append_history, read_history};

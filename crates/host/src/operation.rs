@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use golden_core::{Ledger, Moment, Policy, Refusal, Seen, Toplevel, decide, is_settled};
 
+use crate::config::load_options_of;
 use crate::execute::Session;
 use crate::loader::{self, BootLoader};
 use crate::{Error, Host, Reading, Store, Trouble, manager, profile, system};
@@ -30,14 +31,31 @@ pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<(
         return Ok(());
     }
     let loader = loader::detect(host)?;
-    loader.see()?;
-    let marked = act(host, options, &Moment::Mark(toplevel.clone()));
+    let is_listed = loader.see()?.listed.contains(toplevel);
+    let marked = match elsewhere(host, options, toplevel) {
+        // Its installer failed. What was deployed before it is still what is tried next.
+        _ if !is_listed && check(host, options, toplevel).is_ok() => Err(Error::NoEntry(toplevel.clone())),
+        Some(state_dir) => {
+            let (new, old) = (state_dir.display(), options.state_dir.display());
+            let text =
+                format!("{toplevel} keeps its state in {new} and not in {old}: it is booted without a trial");
+            host.complain(Trouble::NotMarked, &text);
+            act(host, options, &Moment::MarkUnprotected(toplevel.clone()))
+        }
+        None => act(host, options, &Moment::Mark(toplevel.clone())),
+    };
     match &marked {
-        // Not marked on purpose, or by a newer build that knows more.
-        Ok(()) | Err(Error::Refused(_) | Error::LedgerTooNew { .. }) => {}
+        // Not marked on purpose.
+        Ok(()) | Err(Error::Refused(_)) => {}
         Err(_) => stay_on_golden(host, options, &loader, toplevel),
     }
     marked
+}
+
+/// Where this system keeps its state, if not where we do: then the two would count against each other.
+fn elsewhere(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Option<PathBuf> {
+    let theirs = load_options_of(host, toplevel)?.state_dir;
+    (theirs != options.state_dir).then_some(theirs)
 }
 
 /// What could not be marked must not be what boots next: if it panics, nobody is there to help. Golden is known
@@ -91,7 +109,8 @@ pub fn is_boot_settled(host: &dyn Host, state_dir: &std::path::Path) -> Result<b
 /// # Errors
 /// Not everything could be done. The boot goes on all the same.
 pub fn boot_check(host: &dyn Host, options: &Options) -> Result<(), Error> {
-    if is_boot_settled(host, &options.state_dir)? {
+    // systemd starts what failed anew at every switch; that is no boot.
+    if is_boot_settled(host, &options.state_dir)? || !system::runs_as_booted(host) {
         return Ok(());
     }
     act(host, options, &Moment::BootCheck)
@@ -102,6 +121,9 @@ pub fn boot_check(host: &dyn Host, options: &Options) -> Result<(), Error> {
 /// # Errors
 /// Not everything could be done; the next healthy boot does the rest.
 pub fn confirm(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    if !system::runs_as_booted(host) {
+        return Ok(());
+    }
     act(host, options, &Moment::Confirm)
 }
 

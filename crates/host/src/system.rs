@@ -9,6 +9,8 @@ use crate::{Error, Host, profile};
 
 /// Set by stage 2 before systemd starts.
 const BOOTED: &str = "/run/booted-system";
+/// Set by stage 2, and by every live switch before it starts units.
+const CURRENT: &str = "/run/current-system";
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Everything a decision depends on; the loader's part comes from whoever could ask it.
@@ -43,4 +45,13 @@ pub(crate) fn boot(host: &dyn Host) -> Result<BootId, Error> {
 pub(crate) fn is_disabled(host: &dyn Host) -> bool {
     let line = host.read(Path::new("/proc/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&line).split_ascii_whitespace().any(|word| word == "golden.disable=1")
+}
+
+/// Whether the system that was booted is still the one that runs. After a live switch, what can be seen of the machine
+/// says nothing about what was booted.
+pub(crate) fn runs_as_booted(host: &dyn Host) -> bool {
+    match (host.read_link(Path::new(BOOTED)), host.read_link(Path::new(CURRENT))) {
+        (Ok(booted), Ok(current)) => booted == current,
+        _ => true,
+    }
 }

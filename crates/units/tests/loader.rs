@@ -195,3 +195,46 @@ fn nothing_is_preferred_to_the_default() {
         "nixos-a.".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()
     );
 }
+
+#[test]
+fn a_directory_on_another_file_system_is_no_boot_partition() {
+    let machine = deployed();
+    machine.put("/efi/loader/loader.conf", b"default nixos-b.conf\n");
+    machine.put("/efi/loader/entries/.keep", b"");
+    machine.put(
+        "/proc/self/mountinfo",
+        b"30 1 253:0 / / rw shared:1 - ext4 /dev/vda2 rw\n41 30 253:1 / /boot rw shared:2 - vfat /dev/vda1 rw\n\
+          42 30 253:0 /efi /efi rw shared:3 - ext4 /dev/vda2 rw\n",
+    );
+    assert_eq!(mark(&machine).0, 0);
+    assert!(machine.text("/boot/loader/loader.conf").contains("\ndefault nixos-a.conf\n"));
+    assert_eq!(machine.text("/efi/loader/loader.conf"), "default nixos-b.conf\n");
+}
+
+#[test]
+fn an_installer_that_failed_costs_the_trial_before_it_nothing() {
+    let machine = deployed();
+    assert_eq!(mark(&machine).0, 0);
+    machine.put("/nix/store/cccccccccccccccccccccccccccccccc-c/init", b"");
+    let (code, said) = status(&machine.run(MARK, &["/nix/store/cccccccccccccccccccccccccccccccc-c"]));
+    assert_eq!(code, 74, "{said}");
+    assert!(said.contains("has no boot entry"), "{said}");
+    assert_eq!(one_shot(&machine).as_deref(), Some("nixos-b.conf"));
+    assert!(machine.text(machine::LEDGER).contains(&toplevel("b")));
+}
+
+#[test]
+fn a_system_that_keeps_its_state_elsewhere_is_not_counted_against() {
+    let machine = deployed();
+    let settings = format!("{}/etc/golden-generation/config.toml", toplevel("b"));
+    machine.put(&settings, b"state_dir = \"/persist/golden\"\n");
+    let (code, said) = mark(&machine);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("/persist/golden"), "{said}");
+    assert!(one_shot(&machine).is_none());
+    assert!(machine.text("/boot/loader/loader.conf").contains("default nixos-b.conf\n"));
+    // The same place is no other place.
+    machine.put(&settings, b"state_dir = \"/var/lib/golden-generation\"\n");
+    assert_eq!(mark(&machine).0, 0);
+    assert_eq!(one_shot(&machine).as_deref(), Some("nixos-b.conf"));
+}

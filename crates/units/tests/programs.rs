@@ -282,3 +282,31 @@ fn a_disabled_suite_marks_nothing() {
     assert_eq!(machine.text("/boot/loader/loader.conf"), before);
     assert!(!machine.variable("LoaderEntryOneShot").exists());
 }
+
+#[test]
+fn after_a_live_switch_nothing_is_counted_or_confirmed() {
+    let machine = marked();
+    machine.boot(2, "b");
+    machine.link("/run/current-system", &toplevel("a"));
+    let before = machine.text(LEDGER);
+    for program in [BOOT_CHECK, CONFIRM] {
+        assert_eq!(code(&machine.run(program, &[])), 0);
+        assert_eq!(machine.text(LEDGER), before, "{program}");
+    }
+    fs::remove_file(machine.at("/run/current-system")).unwrap();
+    machine.link("/run/current-system", &toplevel("b"));
+    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+    assert_ne!(machine.text(LEDGER), before);
+}
+
+#[test]
+fn one_setting_that_is_not_understood_does_not_move_the_state() {
+    let machine = Machine::installed();
+    machine.put(
+        "/etc/golden-generation/config.toml",
+        b"state_dir = \"/persist/golden\"\nmax_failures = 4294967296\n",
+    );
+    let output = machine.run(CONFIRM, &[]);
+    assert_eq!(code(&output), 0, "{}", status(&output).1);
+    assert!(machine.at("/persist/golden/ledger.json").exists() && !machine.at(LEDGER).exists());
+}

@@ -42,7 +42,8 @@ fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> 
 }
 
 /// The default is neither the trial nor known to be good: something was deployed after the trial, and nobody marked
-/// it. It is tried instead.
+/// it. If it runs, it is tried instead. If not, it may be a system without us, which nothing would ever confirm: it stays
+/// the default, and its own boot check says what it is.
 fn later_switch(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Option<Plan> {
     let loader = seen.loader.as_ref()?;
     let is_later = |toplevel: &&Toplevel| {
@@ -52,15 +53,16 @@ fn later_switch(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) ->
             && loader.listed.contains(toplevel)
     };
     let later = loader.default.as_ref().filter(is_later)?;
-    let landing = landing(ledger, seen, policy, later)?;
+    landing(ledger, seen, policy, later)?;
     let superseded = Event::Superseded { toplevel: trial.toplevel.clone() };
-    let trial = Trial::new(later.clone(), Origin::Inferred);
     if seen.booted.as_ref() == Some(later) {
         let events = vec![superseded, Event::Inferred { toplevel: later.clone() }];
-        return Some(begin_attempt(First::Default, ledger, seen, policy, trial, events));
+        let later = Trial::new(later.clone(), Origin::Inferred);
+        return Some(begin_attempt(First::Default, ledger, seen, policy, later, events));
     }
-    let events = vec![superseded, Event::Marked { toplevel: later.clone(), landing }];
-    Some(commit_and_arm(First::Default, &with_trial(ledger, &trial), seen, policy, true, events))
+    let without = Ledger { trial: None, ..ledger.clone() };
+    let plan = Plan::nothing().commit(&without).tell([superseded]);
+    Some(plan.then_if(seen.is_armed(&trial.toplevel), || Step::Disarm))
 }
 
 /// Whether the trial can never be booted again: it was collected, or lost its entry.

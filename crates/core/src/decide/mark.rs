@@ -4,15 +4,14 @@ use super::{First, commit_and_arm, is_known_good, landing};
 use crate::{Event, Ledger, OneShot, Origin, Plan, Policy, Refusal, Seen, Step, Toplevel, Trial};
 
 pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
-    if ledger.is_quarantined(toplevel) && seen.golden.as_ref() != Some(toplevel) {
+    if is_refused(ledger, seen, toplevel) {
         return refuse(ledger, seen, policy, toplevel);
     }
     if is_known_good(ledger, seen, toplevel) {
         return end_trial(ledger, seen, toplevel, Vec::new());
     }
     let Some(landing) = landing(ledger, seen, policy, toplevel) else {
-        let unprotected = Event::Unprotected { toplevel: toplevel.clone() };
-        return end_trial(ledger, seen, toplevel, vec![unprotected]);
+        return unprotected(ledger, seen, policy, toplevel);
     };
     match &ledger.trial {
         Some(trial) if trial.toplevel == *toplevel => mark_again(ledger, seen, policy, trial),
@@ -24,6 +23,18 @@ pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Top
             commit_and_arm(First::Default, &ledger, seen, policy, true, events)
         }
     }
+}
+
+fn is_refused(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> bool {
+    ledger.is_quarantined(toplevel) && seen.golden.as_ref() != Some(toplevel)
+}
+
+/// The default stays as the installer left it, and nothing is counted.
+pub(super) fn unprotected(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
+    if is_refused(ledger, seen, toplevel) {
+        return refuse(ledger, seen, policy, toplevel);
+    }
+    end_trial(ledger, seen, toplevel, vec![Event::Unprotected { toplevel: toplevel.clone() }])
 }
 
 /// The installer ran again for the trial (`boot`, then `switch`): the attempts stay, the loader is put right.

@@ -49,7 +49,10 @@ enum Standing {
 
 impl<'a> SystemdBoot<'a> {
     pub(super) fn find(host: &'a dyn Host) -> Option<Self> {
-        let all = || PARTITIONS.iter().map(|partition| Path::new(*partition));
+        // A directory of that name on another file system is none that the firmware reads.
+        let mounted = mounted(host);
+        let is_partition = |path: &&Path| mounted.is_empty() || mounted.contains(path);
+        let all = || PARTITIONS.iter().map(|partition| Path::new(*partition)).filter(is_partition);
         let has_entries = |partition: &&Path| host.list(&entries_of(partition)).is_ok();
         let has_conf = |partition: &&Path| host.read(&conf_of(partition)).is_ok();
         let partitions: Vec<&Path> = all().filter(has_entries).collect();
@@ -219,6 +222,23 @@ fn named_by<'a>(entries: &'a [Listed], key: Key, pattern: &str) -> Vec<&'a Liste
         Some(listed) => vec![listed],
         None => bootable().filter(|listed| loader_conf::matches(pattern, &listed.entry.id())).collect(),
     }
+}
+
+/// Where the kernel says that a partition is which firmware can read; empty where it does not say.
+fn mounted(host: &dyn Host) -> Vec<&'static Path> {
+    let bytes = host.read(Path::new("/proc/self/mountinfo")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    // `36 35 98:0 /root /mount/point options … - type source options`. Source: proc_pid_mountinfo(5).
+    let is_mounted = |partition: &Path| {
+        text.lines().filter_map(|line| line.split_once(" - ")).any(|(left, right)| {
+            left.split(' ').nth(4).map(Path::new) == Some(partition) && right.starts_with("vfat ")
+        })
+    };
+    PARTITIONS
+        .iter()
+        .map(|partition| Path::new(*partition))
+        .filter(|partition| is_mounted(partition))
+        .collect()
 }
 
 fn conf_of(partition: &Path) -> PathBuf {
