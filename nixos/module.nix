@@ -99,6 +99,8 @@ in
     }
 
     (lib.mkIf (!isDefaultDir) {
+      # tmpfiles makes the other one.
+      systemd.services.golden-confirm.serviceConfig.StateDirectory = [ "" ];
       # The boot check is told where the state is, so that it need not read the settings.
       systemd.services.golden-boot-check.serviceConfig.ExecStart = [
         ""

@@ -15,11 +15,21 @@ in
   config = lib.mkIf (cfg.enable && loader.enable) {
     services.golden-generation.backends = [ "systemd-boot" ];
 
-    # After everything else that an owner runs there. The installer's own failure stays a failure.
-    boot.loader.systemd-boot.extraInstallCommands = lib.mkOrder 2000 ''
-      golden_status=$?
-      ${cfg.package}/bin/golden-mark-pending "$1" || golden_status=$?
-      if [ "$golden_status" -ne 0 ]; then exit "$golden_status"; fi
+    # The mark comes after everything that an owner runs there, however that ends. A failure of the installer stays one.
+    boot.loader.systemd-boot.extraInstallCommands = lib.mkOrder 0 ''
+      golden_builder=$? golden_toplevel=$1
+      golden_mark() {
+        golden_status=$?
+        if [ "$golden_builder" -ne 0 ]; then golden_status=$golden_builder; fi
+        ${cfg.package}/bin/golden-mark-pending "$golden_toplevel" || golden_status=$?
+        exit "$golden_status"
+      }
+      trap golden_mark EXIT
+    '';
+
+    warnings = lib.optional (!(lib.hasInfix "golden-mark-pending" loader.extraInstallCommands)) ''
+      services.golden-generation: boot.loader.systemd-boot.extraInstallCommands is overridden (lib.mkForce?) and marks nothing: a
+      new generation that panics before userspace is not covered. Add to it without lib.mkForce.
     '';
 
     assertions = [

@@ -28,6 +28,7 @@ let
     hasSuffix = suffix: text:
       stringLength text >= stringLength suffix
       && substring (stringLength text - stringLength suffix) (stringLength suffix) text == suffix;
+    hasInfix = infix: text: builtins.length (builtins.split (builtins.replaceStrings [ "." ] [ "\\." ] infix) text) > 1;
     removeSuffix = suffix: text:
       if hasSuffix suffix text then substring 0 (stringLength text - stringLength suffix) text else text;
     versionAtLeast = version: least: builtins.compareVersions version least >= 0;

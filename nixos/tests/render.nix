@@ -44,6 +44,7 @@ lib.concatLists (
     config.environment.etc
   ++ lib.mapAttrsToList service config.systemd.services
   ++ [
+    (section "warnings" (lib.concatStrings (lines (map oneLine config.warnings))))
     (section "packages" (lib.concatStrings (lines (map toString config.environment.systemPackages))))
     (section "unit packages" (lib.concatStrings (lines (map toString config.systemd.packages))))
     (section "tmpfiles" (lib.concatStrings (lines config.systemd.tmpfiles.rules)))

@@ -251,7 +251,11 @@ impl Host for LinuxHost {
     }
 
     fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::copy(self.resolve(from)?, self.resolve(to)?).map(drop)
+        let mut from = open_to_read(&self.resolve(from)?)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(PRIVATE);
+        // The bytes alone: an ESP has no modes, and may belong to somebody else.
+        io::copy(&mut from, &mut open(&mut options, OFlags::empty(), &self.resolve(to)?)?).map(drop)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

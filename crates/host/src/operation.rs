@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 
-use golden_core::{Ledger, Moment, Policy, Refusal, Seen, Toplevel, decide, is_settled};
+use golden_core::{Ledger, Moment, Policy, Refusal, Seen, Toplevel, decide, is_settled, landing};
 
 use crate::config::load_options_of;
 use crate::execute::Session;
@@ -61,15 +61,17 @@ fn elsewhere(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Option<
 /// What could not be marked must not be what boots next: if it panics, nobody is there to help. Golden is known
 /// without a ledger.
 fn stay_on_golden(host: &dyn Host, options: &Options, loader: &dyn BootLoader, toplevel: &Toplevel) {
-    let ledger = Store::new(host, &options.state_dir).read();
-    let confirmed = matches!(&ledger, Ok(Reading::Whole(ledger)) if ledger.is_confirmed(toplevel));
-    let golden = profile::golden(host).ok().flatten();
-    if confirmed || golden.as_ref() == Some(toplevel) {
+    let ledger = match Store::new(host, &options.state_dir).read() {
+        Ok(Reading::Whole(ledger)) => *ledger,
+        _ => Ledger::default(),
+    };
+    let Ok(seen) = system::see(host, loader.see().ok()) else { return };
+    if ledger.is_confirmed(toplevel) || seen.golden.as_ref() == Some(toplevel) {
         return;
     }
-    let stays = golden.filter(|golden| loader.set_default(golden).is_ok());
-    let text = match stays {
-        Some(golden) => format!("{toplevel} was not marked and is not booted: {golden} is what boots next"),
+    let stays = landing(&ledger, &seen, &options.policy, toplevel);
+    let text = match stays.filter(|stays| loader.set_default(stays).is_ok()) {
+        Some(stays) => format!("{toplevel} was not marked and is not booted: {stays} is what boots next"),
         None => {
             format!("{toplevel} was not marked: it is what boots next, and nothing protects from a panic")
         }
@@ -188,6 +190,8 @@ fn session<'a>(host: &'a dyn Host, options: &'a Options, ledger: &Ledger, seen: 
 /// A loader that cannot be asked is said and then left alone; the ledger's part of the work goes on.
 fn see_loader(host: &dyn Host) -> Option<golden_core::Loader> {
     match loader::detect(host).and_then(|loader| loader.see()) {
+        // A partition that is not mounted leaves an empty directory, or an old one: nothing is concluded from that.
+        Ok(loader) if loader.listed.is_empty() => None,
         Ok(loader) => Some(loader),
         Err(error) => {
             host.complain(error.trouble(), &error.chain());

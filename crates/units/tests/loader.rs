@@ -11,6 +11,7 @@ mod machine;
 
 use machine::{Machine, status, toplevel};
 
+const BOOT_CHECK: &str = env!("CARGO_BIN_EXE_golden-boot-check");
 const CONFIRM: &str = env!("CARGO_BIN_EXE_golden-confirm");
 const MARK: &str = env!("CARGO_BIN_EXE_golden-mark-pending");
 
@@ -236,5 +237,28 @@ fn a_system_that_keeps_its_state_elsewhere_is_not_counted_against() {
     // The same place is no other place.
     machine.put(&settings, b"state_dir = \"/var/lib/golden-generation\"\n");
     assert_eq!(mark(&machine).0, 0);
+    assert_eq!(one_shot(&machine).as_deref(), Some("nixos-b.conf"));
+}
+
+#[test]
+fn a_boot_partition_that_is_not_mounted_ends_no_trial() {
+    let machine = deployed();
+    assert_eq!(mark(&machine).0, 0);
+    machine.boot(2, "b");
+    assert_eq!(status(&machine.run(BOOT_CHECK, &[])).0, 0);
+    // What is below the mount point: nothing, or what was once written there without the mount.
+    machine.boot(3, "a");
+    let (entries, away) = (machine.at("/boot/loader/entries"), machine.at("/boot/away"));
+    fs::rename(&entries, &away).unwrap();
+    fs::create_dir(&entries).unwrap();
+    let (code, said) = status(&machine.run(BOOT_CHECK, &[]));
+    assert_eq!(code, 0, "{said}");
+    let ledger: serde_json::Value = serde_json::from_str(&machine.text(machine::LEDGER)).unwrap();
+    assert_eq!(ledger["trial"]["toplevel"], toplevel("b"), "{ledger}");
+    assert!(ledger["safe_mode"].is_null() && ledger["quarantine"] == serde_json::json!([]), "{ledger}");
+    fs::remove_dir(&entries).unwrap();
+    fs::rename(&away, &entries).unwrap();
+    machine.boot(4, "a");
+    assert_eq!(status(&machine.run(BOOT_CHECK, &[])).0, 0);
     assert_eq!(one_shot(&machine).as_deref(), Some("nixos-b.conf"));
 }

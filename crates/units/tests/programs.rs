@@ -265,6 +265,12 @@ fn what_could_not_be_marked_is_not_what_boots_next() {
     assert_eq!(code, 74, "{said}");
     assert!(said.contains(&format!("{} is what boots next", toplevel("a"))), "{said}");
     assert!(machine.text("/boot/loader/loader.conf").starts_with("default nixos-a.conf\n"));
+    // Without a golden it is what was confirmed last.
+    let golden = machine.at("/nix/var/nix/profiles/system-profiles/golden");
+    fs::remove_file(&golden).unwrap();
+    machine.put("/boot/loader/loader.conf", b"default nixos-b.conf\n");
+    assert_eq!(status(&machine.run(MARK, &[&toplevel("b")])).0, 74);
+    assert!(machine.text("/boot/loader/loader.conf").starts_with("default nixos-a.conf\n"));
     // What is known to be good is left as the installer made it.
     machine.put("/boot/loader/loader.conf", b"default nixos-b.conf\n");
     machine.put(LEDGER, machine.text(LEDGER).replace(&toplevel("a"), &toplevel("b")).as_bytes());

@@ -179,3 +179,45 @@ fn linter(name: &str, version: &str) -> Result<PathBuf> {
     }
     Ok(program)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+
+    use super::*;
+
+    /// The hook as NixOS puts it behind the installer, with a mark that says what it was asked for.
+    fn installer(builder: &str, mark: &str, owners: &str) -> (Option<i32>, String) {
+        let text = include_str!("../../../nixos/tests/cases/minimal.expected");
+        let hook = text
+            .split("== ")
+            .find(|section| section.starts_with("boot.loader.systemd-boot.extraInstallCommands"));
+        let hook = hook.unwrap().split_once('\n').unwrap().1;
+        let program = "/nix/store/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-golden-generation/bin/golden-mark-pending";
+        assert!(hook.contains(program));
+        let script = format!(
+            "mark() {{ echo \"marks $*\"; {mark}; }}\n{builder}\n{}{owners}\n",
+            hook.replace(program, "mark")
+        );
+        let output =
+            Command::new("bash").args(["-c", &script, "installer", "/nix/store/x"]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    #[test]
+    fn the_mark_runs_however_the_installer_ends_and_hides_no_failure() {
+        for (builder, mark, owners, status) in [
+            ("true", "true", "", 0),
+            ("true", "true", "echo mine >&2", 0),
+            ("true", "true", "exit 0", 0),
+            ("true", "true", "set -e; false; true", 1),
+            ("true", "true", "shift; set -- other", 0),
+            ("true", "return 77", "true", 77),
+            ("(exit 3)", "true", "true", 3),
+            ("(exit 3)", "return 74", "", 74),
+        ] {
+            let (code, said) = installer(builder, mark, owners);
+            assert_eq!((code, said.as_str()), (Some(status), "marks /nix/store/x\n"), "{builder}; {owners}");
+        }
+    }
+}
