@@ -1,4 +1,4 @@
-{ lib, rustPlatform, util-linux, procps }:
+{ lib, rustPlatform, util-linux }:
 
 let
   root = ../.;
@@ -33,7 +33,8 @@ rustPlatform.buildRustPackage {
   checkType = "debug";
   cargoTestFlags = [ "--workspace" "--lib" ]
     ++ lib.concatMap (name: [ "--test" name ]) [ "decide" "durable" "ledger" "linux" "loader" "meanwhile" "pin" "programs" "scenarios" ];
-  nativeCheckInputs = [ util-linux procps ];
+  # A test has a lock held by flock(1).
+  nativeCheckInputs = [ util-linux ];
 
   meta = {
     description = "Brings an unattended NixOS host back by itself when a new generation does not boot";

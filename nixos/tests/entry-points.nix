@@ -9,7 +9,6 @@ let
       inherit lib;
       rustPlatform.buildRustPackage = attrs: attrs;
       util-linux = "util-linux";
-      procps = "procps";
     };
     testers.runNixOSTest = test: test // { driver = "/driver"; };
     writeShellApplication = { name, text }: { outPath = "/demo"; meta.mainProgram = name; inherit text; };

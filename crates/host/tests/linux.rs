@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -125,6 +126,7 @@ fn a_killed_holder_leaves_no_lock() {
         .arg(machine.at("/lock"))
         .args(["sh", "-c", "echo held; exec sleep 3600"])
         .stdout(Stdio::piped())
+        .process_group(0)
         .spawn()
         .unwrap();
     let mut said = [0; 5];
@@ -132,7 +134,7 @@ fn a_killed_holder_leaves_no_lock() {
     let is_held = File::open(machine.at("/lock")).unwrap().try_lock_exclusive().is_err();
     assert!(is_held);
     // Both the holder and what it runs have the file open.
-    let kill = format!("pkill -KILL -P {0}; kill -KILL {0}", holder.id());
+    let kill = format!("kill -KILL -{}", holder.id());
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     holder.wait().unwrap();
     machine.host.lock(path("/lock")).unwrap();
