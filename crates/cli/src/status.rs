@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use golden_core::{Ledger, Toplevel, Trial};
 use golden_host::command::Common;
-use golden_host::loader::{self, BootLoader};
+use golden_host::loader;
+use golden_host::operation::Options;
 use golden_host::{Error, Host, LinuxHost, Reading, Store};
 use serde::Serialize;
 
@@ -51,13 +52,18 @@ pub(crate) fn run(common: &Common, json: bool) -> Result<String, Error> {
         Reading::Missing => (Ledger::default(), None),
         Reading::Corrupt(why) => (Ledger::default(), Some(why)),
     };
-    let status = status(&host, ledger, unreadable)?;
+    let status = status(&host, &common.options(&host), ledger, unreadable)?;
     Ok(if json { crate::print::json(&status) } else { in_words(&status) })
 }
 
-fn status(host: &LinuxHost, ledger: Ledger, unreadable: Option<String>) -> Result<Status, Error> {
+fn status(
+    host: &LinuxHost,
+    options: &Options,
+    ledger: Ledger,
+    unreadable: Option<String>,
+) -> Result<Status, Error> {
     let golden = golden_host::golden(host)?;
-    let loader = loader::detect(host).and_then(|loader| loader.see());
+    let loader = loader::detect(host, options).and_then(|loader| loader.see());
     let running = host.read_link(std::path::Path::new("/run/booted-system")).ok();
     let landing_exists = |loader: &golden_core::Loader| {
         let known = |toplevel: &Toplevel| golden.as_ref() == Some(toplevel) || ledger.is_confirmed(toplevel);

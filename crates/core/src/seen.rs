@@ -31,6 +31,9 @@ pub struct Loader {
     pub selected: Option<Toplevel>,
     /// How often the firmware has started the machine; `None` where it does not count.
     pub firmware_boots: Option<u32>,
+    /// Whether it takes a one-shot back by itself, before it starts the kernel. Where it does not, the boot check does, and
+    /// nothing may be armed while an attempt runs: a panic would boot it again, for ever.
+    pub consumes_one_shot: bool,
 }
 
 /// A selection that the loader consumes at the next boot.

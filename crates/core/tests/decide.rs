@@ -33,6 +33,7 @@ fn seen(number: u32, booted: &str) -> Seen {
             one_shot: OneShot::Clear,
             selected: Some(toplevel(booted)),
             firmware_boots: None,
+            consumes_one_shot: true,
         }),
     }
 }

@@ -3,10 +3,12 @@
 use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use golden_core::{Policy, RollbackTarget, Toplevel};
 use serde::Deserialize;
 
+use crate::loader::Kind;
 use crate::operation::{Options, STATE_DIR};
 use crate::{Error, Host};
 
@@ -26,23 +28,42 @@ struct Settings {
     max_interruptions: NonZeroU32,
     max_automatic_reboots: u32,
     rollback_target: RollbackTarget,
+    boot_deadline_secs: NonZeroU32,
+    loader: Kind,
 }
+
+/// Time for a boot to be confirmed. Source: the design, "Fail early".
+const BOOT_DEADLINE_SECS: u32 = 600;
 
 impl Default for Settings {
     fn default() -> Self {
         let Policy { max_failures, max_interruptions, max_automatic_reboots, rollback_target } =
             Policy::default();
-        let state_dir = STATE_DIR.into();
-        Self { state_dir, max_failures, max_interruptions, max_automatic_reboots, rollback_target }
+        Self {
+            state_dir: STATE_DIR.into(),
+            max_failures,
+            max_interruptions,
+            max_automatic_reboots,
+            rollback_target,
+            boot_deadline_secs: NonZeroU32::new(BOOT_DEADLINE_SECS).unwrap_or(NonZeroU32::MAX),
+            loader: Kind::default(),
+        }
     }
 }
 
 impl From<Settings> for Options {
     fn from(settings: Settings) -> Self {
-        let Settings { state_dir, max_failures, max_interruptions, max_automatic_reboots, rollback_target } =
-            settings;
-        let policy = Policy { max_failures, max_interruptions, max_automatic_reboots, rollback_target };
-        Self { state_dir, policy }
+        Self {
+            state_dir: settings.state_dir,
+            policy: Policy {
+                max_failures: settings.max_failures,
+                max_interruptions: settings.max_interruptions,
+                max_automatic_reboots: settings.max_automatic_reboots,
+                rollback_target: settings.rollback_target,
+            },
+            boot_deadline: Duration::from_secs(settings.boot_deadline_secs.get().into()),
+            loader: settings.loader,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use golden_core::{BootId, Event, Ledger, Plan, Step, Toplevel};
 
-use crate::loader::{BootLoader, SystemdBoot};
+use crate::loader::BootLoader;
 use crate::{Error, Host, Store, history, profile};
 
 /// Where the boot check asks for phase two; gone with the boot.
@@ -17,7 +17,7 @@ const PUBLIC: u32 = 0o755;
 pub(crate) struct Session<'a> {
     pub host: &'a dyn Host,
     pub state_dir: &'a Path,
-    pub loader: Option<SystemdBoot<'a>>,
+    pub loader: Option<Box<dyn BootLoader + 'a>>,
     pub boot: BootId,
     /// Of the ledger on disk: a plan's ledgers all start from the one that was read.
     pub revision: Cell<u64>,
@@ -46,7 +46,7 @@ impl Session<'_> {
     }
 
     fn loader(&self) -> Result<&dyn BootLoader, Error> {
-        self.loader.as_ref().map(|loader| loader as &dyn BootLoader).ok_or(Error::NoLoader)
+        self.loader.as_deref().ok_or(Error::NoLoader)
     }
 
     fn commit(&self, ledger: &Ledger) -> Result<(), Error> {

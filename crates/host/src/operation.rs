@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use golden_core::{Ledger, Moment, Policy, Refusal, Seen, Toplevel, decide, is_settled, landing};
 
@@ -20,6 +21,10 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// What the owner chose.
     pub policy: Policy,
+    /// Time from the start of userspace until a trial must be confirmed, on the monotonic clock.
+    pub boot_deadline: Duration,
+    /// The loader of this machine.
+    pub loader: loader::Kind,
 }
 
 /// A loader installer has just made `toplevel` the default: make it a trial, unless it is known.
@@ -30,7 +35,7 @@ pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<(
     if system::is_disabled(host) {
         return Ok(());
     }
-    let loader = loader::detect(host)?;
+    let loader = loader::detect(host, options)?;
     let is_listed = loader.see()?.listed.contains(toplevel);
     let marked = match elsewhere(host, options, toplevel) {
         // Its installer failed. What was deployed before it is still what is tried next.
@@ -47,7 +52,7 @@ pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<(
     match &marked {
         // Not marked on purpose.
         Ok(()) | Err(Error::Refused(_)) => {}
-        Err(_) => stay_on_golden(host, options, &loader, toplevel),
+        Err(_) => stay_on_golden(host, options, loader.as_ref(), toplevel),
     }
     marked
 }
@@ -115,7 +120,16 @@ pub fn boot_check(host: &dyn Host, options: &Options) -> Result<(), Error> {
     if is_boot_settled(host, &options.state_dir)? || !system::runs_as_booted(host) {
         return Ok(());
     }
+    consume_one_shot(host, options)?;
     act(host, options, &Moment::BootCheck)
+}
+
+/// Trouble with the loader is said by whoever asks it next.
+fn consume_one_shot(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    let (Ok(loader), Some(booted)) = (loader::detect(host, options), system::booted(host)?) else {
+        return Ok(());
+    };
+    loader.consume_one_shot(&booted)
 }
 
 /// The boot is healthy: confirm what runs.
@@ -149,7 +163,7 @@ pub fn record_shutdown(host: &dyn Host, options: &Options) -> Result<(), Error> 
 /// # Errors
 /// What runs was never confirmed here and nobody forces it, or it cannot be landed on.
 pub fn pin(host: &dyn Host, options: &Options, force: bool) -> Result<(), Error> {
-    loader::detect(host)?.see()?;
+    loader::detect(host, options)?.see()?;
     act(host, options, &Moment::Pin { force })
 }
 
@@ -171,7 +185,7 @@ fn act(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error>
     let store = Store::new(host, &options.state_dir);
     let _lock = store.lock()?;
     let ledger = store.open()?;
-    let seen = system::see(host, see_loader(host))?;
+    let seen = system::see(host, see_loader(host, options))?;
     let plan = decide(&ledger, &seen, &options.policy, moment);
     session(host, options, &ledger, &seen).execute(&plan)?;
     plan.refusal.map_or(Ok(()), |refusal| Err(Error::Refused(refusal)))
@@ -181,15 +195,15 @@ fn session<'a>(host: &'a dyn Host, options: &'a Options, ledger: &Ledger, seen: 
     Session {
         host,
         state_dir: &options.state_dir,
-        loader: loader::detect(host).ok(),
+        loader: loader::detect(host, options).ok(),
         boot: seen.boot.clone(),
         revision: Cell::new(ledger.revision),
     }
 }
 
 /// A loader that cannot be asked is said and then left alone; the ledger's part of the work goes on.
-fn see_loader(host: &dyn Host) -> Option<golden_core::Loader> {
-    match loader::detect(host).and_then(|loader| loader.see()) {
+fn see_loader(host: &dyn Host, options: &Options) -> Option<golden_core::Loader> {
+    match loader::detect(host, options).and_then(|loader| loader.see()) {
         // A partition that is not mounted leaves an empty directory, or an old one: nothing is concluded from that.
         Ok(loader) if loader.listed.is_empty() => None,
         Ok(loader) => Some(loader),

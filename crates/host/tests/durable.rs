@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use golden_core::{BootId, Event, Policy, Toplevel};
-use golden_host::loader::{BootLoader, detect};
+use golden_core::{BootId, Event, Toplevel};
+use golden_host::loader::detect;
 use golden_host::operation::Options;
 use golden_host::read_history;
 use golden_host::simulated::{Fate, Program, SimulatedHost, World, boot_id, install, start};
@@ -27,7 +27,7 @@ fn boot() -> BootId {
 fn host() -> SimulatedHost {
     let host = SimulatedHost::new(
         World::default(),
-        Options { state_dir: PathBuf::from(STATE_DIR), policy: Policy::default() },
+        Options { state_dir: PathBuf::from(STATE_DIR), ..Options::default() },
     );
     host.change(|world| Arc::make_mut(&mut world.var).create_directory(Path::new(STATE_DIR)));
     for name in ["a", "b"] {
@@ -52,8 +52,8 @@ fn crashes(host: &SimulatedHost, act: impl FnOnce()) -> (Vec<World>, Vec<World>)
 
 fn default_of(world: &World) -> Option<Toplevel> {
     let host =
-        SimulatedHost::new(world.clone(), Options { state_dir: STATE_DIR.into(), policy: Policy::default() });
-    detect(&host).unwrap().see().unwrap().default
+        SimulatedHost::new(world.clone(), Options { state_dir: STATE_DIR.into(), ..Options::default() });
+    detect(&host, &Options::default()).unwrap().see().unwrap().default
 }
 
 #[test]
@@ -70,7 +70,8 @@ fn the_default_is_the_old_one_or_the_new_one_after_any_crash() {
             esp.sync();
         });
         for (from, to) in [(&b, &a), (&a, &b)] {
-            let (during, after) = crashes(&host, || detect(&host).unwrap().set_default(to).unwrap());
+            let (during, after) =
+                crashes(&host, || detect(&host, &Options::default()).unwrap().set_default(to).unwrap());
             for world in during {
                 let default = default_of(&world);
                 assert!([Some(from), Some(to)].contains(&default.as_ref()), "{text:?}: {default:?}");
@@ -98,7 +99,7 @@ fn a_trial_is_armed_only_with_boot_files_that_a_crash_leaves_whole() {
             esp.sync();
             (file, bytes)
         });
-        let (during, after) = crashes(&host, || detect(&host).unwrap().arm(&b).unwrap());
+        let (during, after) = crashes(&host, || detect(&host, &Options::default()).unwrap().arm(&b).unwrap());
         for world in during.iter().chain(&after) {
             let is_whole = world.esp.read(&whole.0).is_ok_and(|bytes| bytes == whole.1);
             assert!(is_whole || !world.variables.contains_key("LoaderEntryOneShot"), "{part}");
@@ -121,7 +122,7 @@ fn counters_that_were_dropped_stay_dropped() {
         esp.sync();
         text
     });
-    let (_, after) = crashes(&host, || detect(&host).unwrap().bless(&b).unwrap());
+    let (_, after) = crashes(&host, || detect(&host, &Options::default()).unwrap().bless(&b).unwrap());
     for world in after {
         assert_eq!(world.esp.read(&plain).unwrap(), text);
         assert!(world.esp.read(&counted).is_err());
@@ -136,7 +137,7 @@ fn what_history_was_told_it_knows_after_a_crash() {
         let tell = || golden_host::append_history(&host, Path::new(STATE_DIR), &boot(), &event).unwrap();
         let (_, after) = crashes(&host, tell);
         for world in after {
-            let options = Options { state_dir: STATE_DIR.into(), policy: Policy::default() };
+            let options = Options { state_dir: STATE_DIR.into(), ..Options::default() };
             let host = SimulatedHost::new(world, options);
             assert_eq!(read_history(&host, Path::new(STATE_DIR)).unwrap().len(), count);
         }
@@ -147,7 +148,7 @@ fn what_history_was_told_it_knows_after_a_crash() {
 fn firmware_that_forgets_what_it_was_told_is_found_out() {
     let host = host();
     host.change(|world| world.forgets = true);
-    let error = detect(&host).unwrap().arm(&toplevel("b")).unwrap_err();
+    let error = detect(&host, &Options::default()).unwrap().arm(&toplevel("b")).unwrap_err();
     assert!(matches!(error, golden_host::Error::DidNotStick(_)), "{error}");
 }
 

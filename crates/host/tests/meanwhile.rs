@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use golden_core::{OneShot, Policy, Toplevel};
-use golden_host::loader::{BootLoader, detect};
+use golden_core::{OneShot, Toplevel};
+use golden_host::loader::detect;
 use golden_host::operation::Options;
 use golden_host::simulated::{Program, SimulatedHost, World, boot_id, install, start, system_profile};
 use golden_host::{Reading, Store};
@@ -28,7 +28,7 @@ fn ledger(host: &SimulatedHost) -> golden_core::Ledger {
 
 /// Golden `a` runs after `b` failed twice; phase two is due.
 fn landed() -> SimulatedHost {
-    let options = Options { state_dir: PathBuf::from(STATE_DIR), policy: Policy::default() };
+    let options = Options { state_dir: PathBuf::from(STATE_DIR), ..Options::default() };
     let host = SimulatedHost::new(World::default(), options);
     host.change(|world| Arc::make_mut(&mut world.var).create_directory(Path::new(STATE_DIR)));
     install(&host, &toplevel("a")).unwrap();
@@ -81,7 +81,7 @@ fn a_deployment_that_comes_in_the_middle_of_a_rollback_is_not_undone() {
         deployed += 1;
         let trial = ledger(&host).trial.map(|trial| trial.toplevel);
         assert_eq!(trial, Some(toplevel("c")), "after effect {after}");
-        let loader = detect(&host).unwrap().see().unwrap();
+        let loader = detect(&host, &Options::default()).unwrap().see().unwrap();
         assert_eq!(loader.one_shot, OneShot::Armed(toplevel("c")), "after effect {after}");
         assert_eq!(loader.default, Some(toplevel("a")), "after effect {after}");
         let profile = host.world().current(&system_profile()).map(|(_, toplevel)| toplevel);

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use golden_core::{Event, Policy, Toplevel};
+use golden_core::{Event, Toplevel};
 use golden_host::operation::Options;
 use golden_host::simulated::{
     Effect, Fate, Program, Said, SimulatedHost, World, boot_id, golden_profile, install, start,
@@ -23,7 +23,7 @@ fn a() -> Toplevel {
 fn host() -> SimulatedHost {
     let host = SimulatedHost::new(
         World::default(),
-        Options { state_dir: PathBuf::from(STATE_DIR), policy: Policy::default() },
+        Options { state_dir: PathBuf::from(STATE_DIR), ..Options::default() },
     );
     host.change(|world| Arc::make_mut(&mut world.var).create_directory(Path::new(STATE_DIR)));
     install(&host, &a()).unwrap();

@@ -120,7 +120,8 @@ fn begin_attempt(
     let toplevel = trial.toplevel.clone();
     events.push(Event::AttemptBegan { toplevel, attempt, boot: seen.boot.clone() });
     let another_follows = trial.failures() + 1 < policy.max_failures.get();
-    commit_and_arm(first, &with_trial(ledger, &trial), seen, policy, another_follows, events)
+    let is_safe = seen.loader.as_ref().is_none_or(|loader| loader.consumes_one_shot);
+    commit_and_arm(first, &with_trial(ledger, &trial), seen, policy, another_follows && is_safe, events)
 }
 
 /// Something else than the trial runs. If the loader came here by itself because an attempt died, the trial gets

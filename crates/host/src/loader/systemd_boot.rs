@@ -250,6 +250,17 @@ fn entries_of(partition: &Path) -> PathBuf {
 }
 
 impl BootLoader for SystemdBoot<'_> {
+    fn name(&self) -> &'static str {
+        "systemd-boot"
+    }
+
+    fn has_one_shot(&self) -> Result<(), String> {
+        match self.host.efi_read(ONE_SHOT) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("the firmware's variables cannot be used: {error}")),
+        }
+    }
+
     fn see(&self) -> Result<Loader, Error> {
         let entries = self.entries()?;
         let called = |id: &String| entries.iter().find(|listed| listed.entry.is_called(id));
@@ -267,6 +278,7 @@ impl BootLoader for SystemdBoot<'_> {
             selected: selected.as_ref().and_then(called).map(Listed::toplevel),
             // Evidence that is welcome and not needed.
             firmware_boots: self.host.firmware_boots().ok().flatten(),
+            consumes_one_shot: true,
             listed: entries
                 .iter()
                 .filter(used)

@@ -115,7 +115,11 @@ const MAX_KEPT: usize = 5;
 
 impl Explorer {
     pub fn explore(configuration: Configuration) -> Self {
-        let options = Options { state_dir: PathBuf::from(STATE_DIR), policy: configuration.policy() };
+        let options = Options {
+            state_dir: PathBuf::from(STATE_DIR),
+            policy: configuration.policy(),
+            ..Options::default()
+        };
         let mut explorer = Self {
             configuration,
             explored: Explored::default(),

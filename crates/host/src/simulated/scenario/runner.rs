@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use golden_core::{BootId, Ledger, Policy, Toplevel};
+use golden_core::{BootId, Ledger, Toplevel};
 
 use super::expect::Machine;
 use super::parse::ScenarioError;
@@ -391,5 +391,5 @@ impl Runner {
 }
 
 fn options() -> Options {
-    Options { state_dir: PathBuf::from(VAR).join("golden-generation"), policy: Policy::default() }
+    Options { state_dir: PathBuf::from(VAR).join("golden-generation"), ..Options::default() }
 }
