@@ -131,7 +131,7 @@ fn in_words(status: &Status) -> String {
     let _ = writeln!(text, "running:  {}", name(&status.running));
     let _ = writeln!(text, "default:  {}", name(&status.default));
     if let Some(trial) = &status.trial {
-        let (tried, failed) = (trial.attempts.len(), trial.failures());
+        let (tried, failed) = (trial.attempts.len(), trial.attempts.failures());
         let _ = writeln!(text, "trial:    {} ({tried} attempts, {failed} failed)", trial.toplevel);
     }
     for toplevel in &status.quarantine {

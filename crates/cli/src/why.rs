@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use golden_core::{Attempt, BootId, End, Ledger, Quarantined, Toplevel};
 use golden_host::command::Common;
-use golden_host::{Error, Reading, Store, describe_cause};
+use golden_host::{Error, Reading, Store, describe_cause, describe_evidence};
 use serde::Serialize;
 
 /// Version of the JSON answer.
@@ -34,8 +34,8 @@ pub(crate) fn run(common: &Common, of: Option<&str>, json: bool) -> Result<Strin
 }
 
 fn why<'a>(ledger: &'a Ledger, of: Option<&str>) -> Why<'a> {
-    let trial = ledger.trial.iter().map(|trial| (&trial.toplevel, trial.attempts.as_slice()));
-    let failed = |quarantined: &'a Quarantined| (&quarantined.toplevel, quarantined.attempts.as_slice());
+    let trial = ledger.trial.iter().map(|trial| (&trial.toplevel, &*trial.attempts));
+    let failed = |quarantined: &'a Quarantined| (&quarantined.toplevel, &*quarantined.attempts);
     let mut candidates = trial.chain(ledger.quarantine.iter().rev().map(failed));
     let found = candidates.find(|(toplevel, attempts)| of.is_none_or(|of| is_meant(of, toplevel, attempts)));
     let rolled_back = ledger.rolled_back.iter().map(|done| (&done.from, &done.to));
@@ -76,7 +76,8 @@ fn in_words(why: &Why) -> String {
             None => "runs".to_owned(),
         };
         let boot = attempt.boot.as_ref().map_or("unseen boot".to_owned(), |boot| format!("boot {boot}"));
-        let _ = writeln!(text, "Attempt {} ({boot}) {end}.", index + 1);
+        let _ =
+            writeln!(text, "Attempt {} ({boot}) {end}.{}", index + 1, describe_evidence(&attempt.evidence));
     }
     if why.landed_on.is_some() {
         text.push_str("It is quarantined. Mend the configuration and deploy again.\n");

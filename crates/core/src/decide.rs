@@ -2,14 +2,15 @@
 
 mod boot;
 mod confirm;
+mod drill;
+mod fail;
+mod ladder;
 mod mark;
 mod rollback;
 mod shutdown;
+mod sleep;
 
-use crate::{
-    Arming, Event, Ledger, Moment, OneShot, Plan, Policy, RebootCause, RollbackTarget, Seen, Step, Toplevel,
-    Trial,
-};
+use crate::{Arming, Event, Ledger, Moment, OneShot, Plan, Policy, RebootCause, Seen, Step, Toplevel, Trial};
 
 /// What to do at `moment`, from nothing but the arguments.
 ///
@@ -21,7 +22,11 @@ pub fn decide(ledger: &Ledger, seen: &Seen, policy: &Policy, moment: &Moment) ->
         Moment::Mark(toplevel) => mark::mark(ledger, seen, policy, toplevel),
         Moment::MarkUnprotected(toplevel) => mark::unprotected(ledger, seen, policy, toplevel),
         Moment::BootCheck => boot::check(ledger, seen, policy),
-        Moment::Confirm => confirm::confirm(ledger, seen),
+        Moment::Confirm => confirm::confirm(ledger, seen, policy),
+        Moment::Fail(cause) => fail::fail(ledger, seen, policy, cause),
+        Moment::Hibernate => sleep::hibernate(ledger, seen),
+        Moment::Resume => sleep::resume(ledger, seen, policy),
+        Moment::Drill(injection) => drill::begin(ledger, seen, *injection),
         Moment::Shutdown(shutdown) => shutdown::record(ledger, seen, policy, shutdown),
         Moment::Pin { force } => confirm::pin(ledger, seen, *force),
         Moment::RollBack => rollback::effects(ledger, seen),
@@ -34,25 +39,21 @@ pub fn decide(ledger: &Ledger, seen: &Seen, policy: &Policy, moment: &Moment) ->
 #[must_use]
 pub fn is_settled(ledger: &Ledger, booted: Option<&Toplevel>, golden: Option<&Toplevel>) -> bool {
     let known = |toplevel: &Toplevel| golden == Some(toplevel) || ledger.is_confirmed(toplevel);
-    let idle = ledger.trial.is_none() && ledger.rollback.is_none();
+    let idle = ledger.trial.is_none()
+        && ledger.rollback.is_none()
+        && ledger.landing.is_none()
+        && ledger.drill.is_none()
+        && ledger.safe_mode.is_none();
     idle && (ledger.confirmed.is_empty() || booted.is_none_or(known))
 }
 
-/// The known-good generation that the machine comes back to: golden, then what was confirmed last, or the other way
-/// round if the owner wants that; of those that have a boot entry and are not `trial`.
+/// The known-good generation that the machine comes back to: the first rung of the ladder that has not failed; if all
+/// have, the first one, where the machine stays in safe mode.
 #[must_use]
 pub fn landing(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Toplevel) -> Option<Toplevel> {
-    let listed = &seen.loader.as_ref()?.listed;
-    let mut confirmed = ledger.confirmed.iter().rev().map(|confirmed| &confirmed.toplevel);
-    let bootable = |toplevel: &&Toplevel| {
-        listed.contains(toplevel) && *toplevel != trial && !ledger.is_quarantined(toplevel)
-    };
-    let mut golden = seen.golden.iter();
-    let found = match policy.rollback_target {
-        RollbackTarget::Golden => golden.find(bootable).or_else(|| confirmed.find(bootable)),
-        RollbackTarget::LastConfirmed => confirmed.find(bootable).or_else(|| golden.find(bootable)),
-    };
-    found.cloned()
+    let rungs = ladder::rungs(ledger, seen, policy, trial);
+    let works = |rung: &&Toplevel| !ledger.is_failed_landing(rung);
+    rungs.iter().find(works).or(rungs.first()).cloned()
 }
 
 fn is_known_good(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> bool {
@@ -99,7 +100,11 @@ fn commit_and_arm(
     }
 }
 
-/// Reboot, if the budget allows: the count is durable and history knows before it happens.
+fn is_budget_spent(ledger: &Ledger, policy: &Policy) -> bool {
+    ledger.automatic_reboots >= policy.max_automatic_reboots
+}
+
+/// Reboot: the count is durable and history knows before it happens.
 fn reboot(plan: Plan, ledger: &Ledger, cause: RebootCause, toplevel: &Toplevel) -> Plan {
     let automatic_reboots = ledger.automatic_reboots;
     let event = Event::Rebooting { cause, toplevel: toplevel.clone(), automatic_reboots };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BootId, Cause, SafeModeReason, Shutdown, Toplevel};
+use crate::{BootId, Cause, Injection, SafeModeReason, Shutdown, Toplevel};
 
 /// One thing that happened. Each has a `MESSAGE_ID` of its own in the journal and is one line of history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,12 @@ pub enum Event {
     RollbackBegan { from: Toplevel, to: Toplevel },
     /// Phase two is done.
     RolledBack { from: Toplevel, to: Toplevel },
+    /// What the machine came back to does not work either.
+    LandingFailed { toplevel: Toplevel, boot: Option<BootId>, cause: Cause },
+    /// A rehearsal began.
+    DrillBegan { injection: Injection, toplevel: Toplevel },
+    /// A rehearsal is over; `causes` of the attempts that failed.
+    DrillEnded { injection: Injection, toplevel: Toplevel, passed: bool, causes: Vec<Cause> },
     /// Golden was pinned.
     Pinned { toplevel: Toplevel, forced: bool },
     /// The end of the ladder.
@@ -47,8 +53,12 @@ pub enum Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RebootCause {
-    /// An attempt died before the boot check; the trial gets its next attempt.
+    /// An attempt failed; the trial gets its next attempt.
     Retry,
     /// The trial failed and is still what runs.
     RollBack,
+    /// A landing failed; it gets another attempt, for there is nothing else.
+    LandAgain,
+    /// A rehearsal.
+    Drill,
 }

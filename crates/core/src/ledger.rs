@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BootId, Kept, Policy, Toplevel};
+use crate::{Attempts, Kept, Policy, Toplevel};
 
 /// Format this build writes.
 pub const FORMAT: u32 = 1;
@@ -43,6 +43,15 @@ pub struct Ledger {
     /// A rollback whose phase two is not done yet.
     #[serde(default)]
     pub rollback: Option<Rollback>,
+    /// Where a rollback came back to, until that is confirmed again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landing: Option<Landing>,
+    /// What did not work when a rollback came back to it, until it is confirmed again. At most [`MAX_CONFIRMED`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_landings: Vec<Landing>,
+    /// A rehearsal under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Drill>,
     /// The last finished rollback, until a later generation is marked or confirmed.
     #[serde(default)]
     pub rolled_back: Option<RolledBack>,
@@ -95,7 +104,7 @@ pub struct Trial {
     pub armed_at: Option<u32>,
     /// Attempts so far, the oldest first; only the last can be open.
     #[serde(default)]
-    pub attempts: Vec<Attempt>,
+    pub attempts: Attempts,
     #[serde(flatten)]
     #[allow(missing_docs)]
     pub unknown: Kept,
@@ -123,76 +132,6 @@ pub enum Arming {
     Armed,
 }
 
-/// One boot of the trial. A newer build adds evidence as fields of its own here, never inside `end`: the fields
-/// of a known kind of end are exactly those below.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// Which boot; `None` for one that died before the boot check could see it.
-    pub boot: Option<BootId>,
-    /// How it ended; `None` while it runs.
-    pub end: Option<End>,
-    #[serde(flatten)]
-    #[allow(missing_docs)]
-    pub unknown: Kept,
-}
-
-/// The end of an attempt that was not confirmed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum End {
-    /// Asked for, in an orderly way. Does not count.
-    Innocent {
-        /// What was asked for.
-        shutdown: Shutdown,
-    },
-    /// Counts.
-    Failed {
-        /// Why.
-        cause: Cause,
-    },
-    /// An end that only a newer build knows. Neither counts nor interrupts.
-    #[serde(untagged)]
-    Unknown(Kept),
-}
-
-/// How the machine was asked to go down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
-pub enum Shutdown {
-    Reboot,
-    Poweroff,
-    Halt,
-    Kexec,
-    SoftReboot,
-    /// One that only a newer build knows.
-    #[serde(other)]
-    Other,
-}
-
-/// Why an attempt failed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Cause {
-    /// The loader started it, and it died before the boot check: kernel, initrd or early userspace.
-    NeverReachedBootCheck,
-    /// It was running and stopped without a word: panic, hang and reset, or power loss.
-    Vanished,
-    /// Units failed whose failure takes the machine down.
-    UnitFailed {
-        /// Their names.
-        units: Vec<String>,
-    },
-    /// The last of too many innocent ends in a row.
-    Interrupted {
-        /// How many.
-        times: u32,
-    },
-    /// A cause that only a newer build knows.
-    #[serde(untagged)]
-    Unknown(Kept),
-}
-
 /// A rollback that has begun.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -213,12 +152,56 @@ pub struct RolledBack {
     pub unknown: Kept,
 }
 
+/// A known-good system that a rollback came back to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Landing {
+    /// The trial that failed.
+    pub from: Toplevel,
+    pub toplevel: Toplevel,
+    /// Its boots since, the oldest first; only the last can be open.
+    #[serde(default)]
+    pub attempts: Attempts,
+    #[serde(flatten)]
+    pub unknown: Kept,
+}
+
+/// An owner's rehearsal: the running system is booted with a failure on purpose.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Drill {
+    /// What is made to fail.
+    pub injection: Injection,
+    /// What was the loader's default, and is again afterwards.
+    pub default: Toplevel,
+    /// The system under rehearsal, and its boots.
+    pub trial: Trial,
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub unknown: Kept,
+}
+
+/// A failure on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Injection {
+    /// The kernel panics.
+    Panic,
+    /// The boot never gets to its end.
+    Hang,
+    /// A unit fails whose failure takes the machine down.
+    Unit,
+    /// A check before the confirmation fails.
+    Check,
+    /// The machine is reset without a word.
+    Power,
+}
+
 /// A toplevel that failed, with its evidence. Never made the default until released.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Quarantined {
     pub toplevel: Toplevel,
-    pub attempts: Vec<Attempt>,
+    pub attempts: Attempts,
     #[serde(flatten)]
     pub unknown: Kept,
 }
@@ -240,6 +223,8 @@ pub enum SafeModeReason {
     BudgetSpent,
     /// There is no known-good generation with a boot entry.
     NoLanding,
+    /// Every known-good generation that the rollback came back to failed as well.
+    LadderEnded,
     /// A reason that only a newer build knows.
     #[serde(untagged)]
     Unknown(Kept),
@@ -256,6 +241,9 @@ impl Default for Ledger {
             golden: None,
             trial: None,
             rollback: None,
+            landing: None,
+            failed_landings: Vec::new(),
+            drill: None,
             rolled_back: None,
             owed_default: None,
             quarantine: Vec::new(),
@@ -279,8 +267,24 @@ impl Ledger {
         self.quarantine.iter().any(|quarantined| quarantined.toplevel == *toplevel)
     }
 
+    /// Whether a rollback came back to this toplevel and it failed, and it was not confirmed since.
+    #[must_use]
+    pub fn is_failed_landing(&self, toplevel: &Toplevel) -> bool {
+        self.failed_landings.iter().any(|landing| landing.toplevel == *toplevel)
+    }
+
+    /// Remember that the landing failed. The evidence stays with it.
+    pub(crate) fn fail_landing(&mut self, landing: Landing) {
+        self.failed_landings.retain(|failed| failed.toplevel != landing.toplevel);
+        self.failed_landings.push(landing);
+        let surplus = self.failed_landings.len().saturating_sub(MAX_CONFIRMED);
+        self.failed_landings.drain(..surplus);
+    }
+
     /// Remember that this toplevel passed, as the most recent one.
     pub(crate) fn confirm(&mut self, toplevel: &Toplevel) {
+        self.failed_landings.retain(|failed| failed.toplevel != *toplevel);
+        self.landing.take_if(|landing| landing.toplevel == *toplevel);
         let known = self.confirmed.iter().position(|confirmed| confirmed.toplevel == *toplevel);
         let entry = match known {
             Some(index) => self.confirmed.remove(index),
@@ -311,49 +315,19 @@ impl Trial {
             origin,
             arming: Arming::Idle,
             armed_at: None,
-            attempts: Vec::new(),
+            attempts: Attempts::default(),
             unknown: Kept::new(),
         }
     }
 
-    /// Attempts that failed. At most `max_failures`, plus those of one boot that never reached the boot check.
-    #[must_use]
-    pub fn failures(&self) -> u32 {
-        let failed = |attempt: &&Attempt| matches!(attempt.end, Some(End::Failed { .. }));
-        u32::try_from(self.attempts.iter().filter(failed).count()).unwrap_or(u32::MAX)
-    }
-
-    /// The attempt that has no end yet.
-    #[must_use]
-    pub fn open(&self) -> Option<&Attempt> {
-        self.attempts.last().filter(|attempt| attempt.end.is_none())
-    }
-
     pub(crate) fn has_failed(&self, policy: &Policy) -> bool {
-        self.failures() >= policy.max_failures.get()
+        self.attempts.failures() >= policy.max_failures.get()
     }
+}
 
-    /// Innocent ends in a row, if the open attempt ends innocently too.
-    pub(crate) fn interruptions_with_this(&self) -> u32 {
-        let innocent = |attempt: &&Attempt| matches!(attempt.end, Some(End::Innocent { .. }));
-        let ended = self.attempts.iter().rev().skip(usize::from(self.open().is_some()));
-        u32::try_from(ended.take_while(innocent).count() + 1).unwrap_or(u32::MAX)
-    }
-
-    pub(crate) fn begin_attempt(&mut self, boot: &BootId) {
-        self.attempts.push(Attempt { boot: Some(boot.clone()), end: None, unknown: Kept::new() });
-    }
-
-    /// Add an attempt that nobody saw begin.
-    pub(crate) fn add_unseen(&mut self, cause: Cause) {
-        let end = Some(End::Failed { cause });
-        self.attempts.push(Attempt { boot: None, end, unknown: Kept::new() });
-    }
-
-    /// Give the open attempt its end; nothing happens if there is none.
-    pub(crate) fn close(&mut self, end: End) {
-        if let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.end.is_none()) {
-            attempt.end = Some(end);
-        }
+impl Landing {
+    pub(crate) fn new(from: &Toplevel, toplevel: &Toplevel) -> Self {
+        let (from, toplevel) = (from.clone(), toplevel.clone());
+        Self { from, toplevel, attempts: Attempts::default(), unknown: Kept::new() }
     }
 }

@@ -4,6 +4,7 @@
 //! There is no I/O here, no clock and no environment: whoever calls supplies all three, so every decision can
 //! be enumerated.
 
+mod attempt;
 mod decide;
 mod event;
 mod kept;
@@ -13,12 +14,13 @@ mod plan;
 mod policy;
 mod seen;
 
+pub use attempt::{Attempt, Attempts, Cause, End, Evidence, Shutdown};
 pub use decide::{decide, is_settled, landing};
 pub use event::{Event, RebootCause};
 pub use kept::{Kept, Value};
 pub use ledger::{
-    Arming, Attempt, Cause, Confirmed, End, FORMAT, Golden, Header, Ledger, MAX_CONFIRMED, MAX_QUARANTINED,
-    Origin, Quarantined, READER, Rollback, RolledBack, SafeMode, SafeModeReason, Shutdown, Trial,
+    Arming, Confirmed, Drill, FORMAT, Golden, Header, Injection, Landing, Ledger, MAX_CONFIRMED,
+    MAX_QUARANTINED, Origin, Quarantined, READER, Rollback, RolledBack, SafeMode, SafeModeReason, Trial,
 };
 pub use name::{BootId, InvalidName, Toplevel};
 pub use plan::{Plan, Refusal, Step};

@@ -1,6 +1,6 @@
 //! The steps a decision asks for, in order.
 
-use crate::{Event, Ledger, Toplevel};
+use crate::{Event, Injection, Ledger, Toplevel};
 
 /// One effect.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,12 @@ pub enum Step {
     InstallLoader(Toplevel),
     /// Ask for phase two, which runs later in this boot.
     RequestRollback,
+    /// This boot has to be confirmed: watch its deadline, and whether it ends in `emergency.target`.
+    Watch,
+    /// Make this boot fail, later on.
+    Inject(Injection),
+    /// Go to `golden-safe-mode.target` and nowhere else.
+    EnterSafeMode,
     /// Reboot. Nothing comes after it.
     Reboot,
 }
@@ -50,6 +56,9 @@ pub enum Refusal {
     /// Nothing says which toplevel runs.
     #[error("cannot tell which toplevel is running: /run/booted-system does not name one")]
     NothingBooted,
+    /// A rehearsal must end on golden, and nothing else may be under way.
+    #[error("no rehearsal now: {0}")]
+    NoDrill(&'static str),
 }
 
 impl Plan {
@@ -59,6 +68,14 @@ impl Plan {
 
     pub(crate) fn refuse(refusal: Refusal) -> Self {
         Self { refusal: Some(refusal), ..Self::default() }
+    }
+
+    /// The ledger that the whole plan leaves, if it changes it.
+    pub(crate) fn ledger(&self) -> Option<&Ledger> {
+        self.steps.iter().rev().find_map(|step| match step {
+            Step::Commit(ledger) => Some(&**ledger),
+            _ => None,
+        })
     }
 
     pub(crate) fn then(mut self, step: Step) -> Self {

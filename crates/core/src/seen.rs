@@ -1,6 +1,6 @@
 //! What the machine shows at the moment of a decision.
 
-use crate::{BootId, Shutdown, Toplevel};
+use crate::{BootId, Cause, Evidence, Injection, Shutdown, Toplevel};
 
 /// Everything a decision may depend on, besides the ledger and the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,11 +11,17 @@ pub struct Seen {
     pub boot: BootId,
     /// What the golden profile points at.
     pub golden: Option<Toplevel>,
+    /// What the golden profile pointed at before, the newest first.
+    pub older_goldens: Vec<Toplevel>,
     /// What the system profile points at.
     pub profile: Option<Toplevel>,
     /// What the loader says; `None` where it cannot be asked (the boot partition is not there). Then nothing of
     /// the loader is changed and nothing is concluded from it.
     pub loader: Option<Loader>,
+    /// What is found of an earlier boot that ended without a word.
+    pub evidence: Evidence,
+    /// Systems whose boot files are damaged beyond repair, and how: found out by trying.
+    pub damaged: Vec<(Toplevel, String)>,
 }
 
 /// The loader as it stands now.
@@ -48,7 +54,7 @@ pub enum OneShot {
 }
 
 /// When a decision is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Moment {
     /// A loader installer has just made this toplevel the default.
     Mark(Toplevel),
@@ -60,6 +66,14 @@ pub enum Moment {
     Confirm,
     /// The machine is going down.
     Shutdown(ShutdownSeen),
+    /// This boot will not be confirmed: that is known before it ends.
+    Fail(Cause),
+    /// The machine is about to be hibernated.
+    Hibernate,
+    /// It runs again after that. No boot.
+    Resume,
+    /// The owner rehearses a failure on the running system.
+    Drill(Injection),
     /// The owner pins what is running; `force` vouches for what was never confirmed here.
     Pin {
         /// Pin even what was never confirmed on this host.
@@ -97,6 +111,18 @@ impl Seen {
 
     pub(crate) fn is_armed(&self, toplevel: &Toplevel) -> bool {
         self.loader.as_ref().is_some_and(|loader| loader.one_shot == OneShot::Armed(toplevel.clone()))
+    }
+
+    /// Why this toplevel cannot be booted, if that was found out.
+    #[must_use]
+    pub fn damage_of(&self, toplevel: &Toplevel) -> Option<&str> {
+        self.damaged.iter().find(|(damaged, _)| damaged == toplevel).map(|(_, why)| why.as_str())
+    }
+
+    /// Whether this toplevel has a boot entry, is in the store, and its boot files are whole as far as is known.
+    pub(crate) fn is_bootable(&self, toplevel: &Toplevel) -> bool {
+        let listed = self.loader.as_ref().is_some_and(|loader| loader.listed.contains(toplevel));
+        listed && self.damage_of(toplevel).is_none()
     }
 
     pub(crate) fn is_default(&self, toplevel: &Toplevel) -> bool {

@@ -91,6 +91,7 @@ impl Error {
             Self::Refused(Refusal::Quarantined(_)) => Some(
                 "deploy a changed system; `golden why` tells what failed; the system profile still names the refused one",
             ),
+            Self::Refused(Refusal::NoDrill(_)) => Some("`golden status` says how the machine stands"),
             Self::NoEntry(_) => Some("run `nixos-rebuild boot`, which writes the boot entries anew"),
             Self::BootFiles { .. } => Some("run `nixos-rebuild boot`, which copies kernel and initrd anew"),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {

@@ -3,12 +3,12 @@
 use std::cell::Cell;
 use std::path::Path;
 
-use golden_core::{BootId, Event, Ledger, Plan, Step, Toplevel};
+use golden_core::{BootId, Event, Injection, Ledger, Plan, Step, Toplevel};
 
 use crate::loader::BootLoader;
-use crate::{Error, Host, Store, history, profile};
+use crate::{Error, Host, Store, history, manager, profile};
 
-/// Where the boot check asks for phase two; gone with the boot.
+/// Where the boot check leaves word for later units; gone with the boot.
 const RUNTIME: &str = "/run/golden-generation";
 /// Mode of the runtime directory: units test for the file in it.
 const PUBLIC: u32 = 0o755;
@@ -40,7 +40,10 @@ impl Session<'_> {
             Step::PinProfile(toplevel) => self.pin(toplevel),
             Step::SetProfile(toplevel) => profile::set_system(self.host, toplevel),
             Step::InstallLoader(toplevel) => profile::install_loader(self.host, toplevel),
-            Step::RequestRollback => self.request_rollback(),
+            Step::RequestRollback => self.flag("phase-two"),
+            Step::Watch => self.flag("attempt"),
+            Step::Inject(injection) => self.flag(flag_of(*injection)),
+            Step::EnterSafeMode => manager::enter_safe_mode(self.host),
             Step::Reboot => self.host.reboot().map_err(Error::io("reboot", "/")),
         }
     }
@@ -82,10 +85,21 @@ impl Session<'_> {
         }
     }
 
-    fn request_rollback(&self) -> Result<(), Error> {
+    /// A word to a unit that is started later in this boot, and tests for the file.
+    fn flag(&self, name: &str) -> Result<(), Error> {
         let directory = Path::new(RUNTIME);
         self.host.create_directory(directory, PUBLIC).map_err(Error::io("create", directory))?;
-        let flag = directory.join("phase-two");
+        let flag = directory.join(name);
         self.host.write(&flag, b"").map_err(Error::io("write", flag))
+    }
+}
+
+fn flag_of(injection: Injection) -> &'static str {
+    match injection {
+        Injection::Panic => "drill-panic",
+        Injection::Hang => "drill-hang",
+        Injection::Unit => "drill-unit",
+        Injection::Check => "drill-check",
+        Injection::Power => "drill-power",
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use golden_core::Event;
 
@@ -70,6 +70,9 @@ pub trait Host {
     fn tell(&self, event: &Event);
     /// Tell the journal about trouble. Best effort.
     fn complain(&self, trouble: Trouble, text: &str);
+    /// Time since the machine was started, without that in which it slept. Source: `clock_gettime(2)`,
+    /// "`CLOCK_MONOTONIC`".
+    fn monotonic(&self) -> Duration;
     /// Wall-clock time, only ever shown.
     fn now(&self) -> SystemTime;
 }

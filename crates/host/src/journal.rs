@@ -1,6 +1,6 @@
 //! What the journal is told: every `MESSAGE_ID`, its priority and its text. Made known to people by the catalog.
 
-use golden_core::{Cause, Event, RebootCause, SafeModeReason, Shutdown};
+use golden_core::{Cause, Event, Evidence, Injection, RebootCause, SafeModeReason, Shutdown};
 
 /// How urgent a journal entry is, as syslog counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,9 @@ pub fn message_id(event: &Event) -> &'static str {
         Event::Rebooting { .. } => "3307ddf8467044619a79bb2d6df609f1",
         Event::RollbackBegan { .. } => "cfec0381fd6d42828de8f6afd584a404",
         Event::RolledBack { .. } => "ba18af9fedda4688b2802dc09336a9b4",
+        Event::LandingFailed { .. } => "6f0d4c9be7c14f2c8b1d93a5c0e2f784",
+        Event::DrillBegan { .. } => "0b6a1b7e5f0f4f6fa2c6c7f51d9a3e42",
+        Event::DrillEnded { .. } => "c41d5e0a9d5b4b6e8f27f4b0a6d81c93",
         Event::Pinned { .. } => "1ab01d919c1540b8973156d453034fb0",
         Event::SafeMode { .. } => "2cfaff05a5334014809c58d9090153b7",
     }
@@ -92,6 +95,8 @@ pub fn priority(event: &Event) -> Priority {
         Event::Refused { .. }
         | Event::AttemptFailed { .. }
         | Event::RollbackBegan { .. }
+        | Event::LandingFailed { .. }
+        | Event::DrillEnded { passed: false, .. }
         | Event::RolledBack { .. } => Priority::Error,
         Event::Inferred { .. } | Event::Gone { .. } | Event::Unprotected { .. } | Event::Rebooting { .. } => {
             Priority::Warning
@@ -102,6 +107,8 @@ pub fn priority(event: &Event) -> Priority {
         | Event::AttemptInterrupted { .. }
         | Event::Confirmed { .. }
         | Event::Adopted { .. }
+        | Event::DrillBegan { .. }
+        | Event::DrillEnded { .. }
         | Event::Pinned { .. } => Priority::Notice,
     }
 }
@@ -145,8 +152,22 @@ pub fn describe(event: &Event) -> String {
             let cause = describe_reboot(*cause);
             format!("rebooting by ourselves (automatic reboot {automatic_reboots}), {cause}: {toplevel}")
         }
-        Event::RollbackBegan { from, to } => format!("{from} failed too often: rolling back to {to}"),
+        Event::RollbackBegan { from, to } => format!("{from} has failed: rolling back to {to}"),
         Event::RolledBack { from, to } => format!("rolled back from {from} to {to}"),
+        Event::LandingFailed { toplevel, cause, .. } => {
+            format!("{toplevel}, which the machine came back to, failed: {}", describe_cause(cause))
+        }
+        Event::DrillBegan { injection, toplevel } => {
+            let injection = describe_injection(*injection);
+            format!("rehearsal: {toplevel} is booted once more, and fails on purpose ({injection})")
+        }
+        Event::DrillEnded { injection, toplevel, passed, causes } => {
+            let injection = describe_injection(*injection);
+            let causes: Vec<String> = causes.iter().map(describe_cause).collect();
+            let attempts = format!("{} failed attempts of {toplevel}", causes.len());
+            let how = if *passed { "passed: golden took over after" } else { "FAILED after" };
+            format!("rehearsal ({injection}) {how} {attempts}: {}", causes.join("; "))
+        }
         Event::Pinned { toplevel, .. } => format!("{toplevel} is golden"),
         Event::SafeMode { reason } => {
             let reason = describe_reason(reason);
@@ -167,14 +188,26 @@ pub fn describe_cause(cause: &Cause) -> String {
         Cause::Interrupted { times } => {
             format!("it was rebooted {times} times in a row before it was confirmed")
         }
+        Cause::Deadline { secs, units } => {
+            let units = if units.is_empty() { String::new() } else { format!(": {}", units.join(", ")) };
+            format!("it was not confirmed within {secs} s{units}")
+        }
+        Cause::Emergency { units } => {
+            let units =
+                if units.is_empty() { String::new() } else { format!(", because of {}", units.join(", ")) };
+            format!("it ended in emergency mode{units}")
+        }
+        Cause::NotBootable { why } => format!("it could not be started: {why}"),
         Cause::Unknown(_) => "a cause that a newer build recorded".to_owned(),
     }
 }
 
 fn describe_reboot(cause: RebootCause) -> &'static str {
     match cause {
-        RebootCause::Retry => "an attempt died early and the trial gets its next one",
-        RebootCause::RollBack => "the trial failed and golden takes over",
+        RebootCause::Retry => "an attempt failed and the trial gets its next one",
+        RebootCause::RollBack => "what ran failed and this takes over",
+        RebootCause::LandAgain => "what the machine came back to failed, and there is nothing else",
+        RebootCause::Drill => "for a rehearsal",
     }
 }
 
@@ -189,12 +222,33 @@ fn describe_shutdown(shutdown: Shutdown) -> &'static str {
     }
 }
 
+/// What is made to fail, as a part of a sentence.
+#[must_use]
+pub fn describe_injection(injection: Injection) -> &'static str {
+    match injection {
+        Injection::Panic => "the kernel panics",
+        Injection::Hang => "the boot never gets to its end",
+        Injection::Unit => "a unit fails",
+        Injection::Check => "a check fails",
+        Injection::Power => "the machine is reset",
+    }
+}
+
+/// What the next boot found about an end that nobody saw, as sentences.
+#[must_use]
+pub fn describe_evidence(evidence: &Evidence) -> String {
+    let panic = evidence.panic.iter().map(|line| format!(" The kernel's last words: {line}."));
+    let watchdog = evidence.watchdog.then(|| " The hardware watchdog had reset the machine.".to_owned());
+    panic.chain(watchdog).collect()
+}
+
 /// Why there is nothing left to do, as a part of a sentence.
 #[must_use]
 pub fn describe_reason(reason: &SafeModeReason) -> &'static str {
     match reason {
         SafeModeReason::BudgetSpent => "the budget of automatic reboots is spent",
         SafeModeReason::NoLanding => "there is no known-good generation with a boot entry",
+        SafeModeReason::LadderEnded => "every generation that the machine could come back to failed as well",
         SafeModeReason::Unknown(_) => "for a reason that a newer build recorded",
     }
 }

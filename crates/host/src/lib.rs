@@ -9,6 +9,7 @@ pub mod command;
 mod config;
 mod durable;
 mod error;
+mod evidence;
 mod execute;
 mod exit;
 mod history;
@@ -28,7 +29,10 @@ pub use error::Error;
 pub use exit::Exit;
 pub use history::{Line, append as append_history, read_history};
 pub use host::{Comparison, Host, LockGuard, Output};
-pub use journal::{Priority, Trouble, describe, describe_cause, describe_reason, message_id, priority};
+pub use journal::{
+    Priority, Trouble, describe, describe_cause, describe_evidence, describe_injection, describe_reason,
+    message_id, priority,
+};
 pub use linux::LinuxHost;
 pub use profile::{NO_MARK, golden, system};
 pub use store::{Reading, Store};

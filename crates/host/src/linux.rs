@@ -12,6 +12,7 @@ use fs2::FileExt;
 use golden_core::Event;
 use rustix::fs::{IFlags, OFlags, ioctl_getflags, ioctl_setflags};
 use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::command::say;
 use crate::journal::{describe, message_id, priority};
@@ -373,6 +374,11 @@ impl Host for LinuxHost {
         } else {
             say(text);
         }
+    }
+
+    fn monotonic(&self) -> Duration {
+        let now = clock_gettime(ClockId::Monotonic);
+        Duration::new(now.tv_sec.try_into().unwrap_or_default(), now.tv_nsec.try_into().unwrap_or_default())
     }
 
     fn now(&self) -> SystemTime {

@@ -1,6 +1,7 @@
 //! What systemd says while the machine goes down.
 
 use std::path::Path;
+use std::time::Duration;
 
 use golden_core::{Shutdown, ShutdownSeen};
 
@@ -18,6 +19,87 @@ pub(crate) fn shutdown(host: &dyn Host) -> Result<Option<ShutdownSeen>, Error> {
     let properties = "--property=Id,ActiveState,Result,FailureAction,StartLimitAction";
     let failed_units = fatal_units(&systemctl(host, &["show", properties, "*"])?);
     Ok(Some(ShutdownSeen { kind, failed_units }))
+}
+
+/// Leave whatever is starting and go to what a person needs to help.
+pub(crate) fn enter_safe_mode(host: &dyn Host) -> Result<(), Error> {
+    const TARGET: &str = "golden-safe-mode.target";
+    let output = host.run(Path::new("systemctl"), &["--no-block", "isolate", TARGET]);
+    let output = output.map_err(Error::io("run", "systemctl"))?;
+    if output.success {
+        Ok(())
+    } else {
+        Err(Error::Program { program: "systemctl".to_owned(), stderr: output.stderr })
+    }
+}
+
+/// Units that keep a boot from its end: those that are still starting, then those that failed.
+pub(crate) fn unfinished(host: &dyn Host) -> Result<Vec<String>, Error> {
+    let jobs = systemctl(host, &["list-jobs", "--no-legend", "--plain"])?;
+    let mut units = running_jobs(&jobs);
+    units.extend(failed(host)?);
+    Ok(first(units))
+}
+
+/// Units that led to emergency mode: those that failed, then those that the boot needs and that never came.
+pub(crate) fn missing(host: &dyn Host) -> Result<Vec<String>, Error> {
+    let mut units = failed(host)?;
+    let targets = ["local-fs.target", "sysinit.target", "basic.target"];
+    for target in targets {
+        let required = systemctl(host, &["show", "--property=Requires", "--value", target])?;
+        let required: Vec<&str> =
+            required.split_whitespace().filter(|unit| !targets.contains(unit)).collect();
+        if !required.is_empty() {
+            let show = [&["show", "--property=Id,ActiveState"], &required[..]].concat();
+            units.extend(inactive(&systemctl(host, &show)?));
+        }
+    }
+    Ok(first(units))
+}
+
+/// Most units that a cause names.
+const MAX_UNITS: usize = 8;
+
+/// Each once, and none of ours.
+fn first(units: Vec<String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for unit in units {
+        if kept.len() < MAX_UNITS && !unit.starts_with("golden-") && !kept.contains(&unit) {
+            kept.push(unit);
+        }
+    }
+    kept
+}
+
+fn failed(host: &dyn Host) -> Result<Vec<String>, Error> {
+    let list = systemctl(host, &["list-units", "--state=failed", "--no-legend", "--plain"])?;
+    Ok(list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
+}
+
+/// `12 slow.service start running`; what only waits is not to blame.
+fn running_jobs(jobs: &str) -> Vec<String> {
+    let running = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        matches!(words[..], [_, _, "start", "running"]).then(|| words[1].to_owned())
+    };
+    jobs.lines().filter_map(running).collect()
+}
+
+fn inactive(show: &str) -> Vec<String> {
+    let unit = |block: &str| {
+        let property = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        matches!(property("ActiveState")?, "inactive" | "failed")
+            .then(|| property("Id").map(str::to_owned))?
+    };
+    show.split("\n\n").filter_map(unit).collect()
+}
+
+/// When userspace of this boot began, on the monotonic clock; `None` where systemd does not say. The time in the initrd
+/// comes before it. Source: `org.freedesktop.systemd1(5)`, "`UserspaceTimestampMonotonic`".
+pub(crate) fn userspace_began(host: &dyn Host) -> Result<Option<Duration>, Error> {
+    let text = systemctl(host, &["show", "--property=UserspaceTimestampMonotonic", "--value"])?;
+    let micros: Option<u64> = text.trim().parse().ok();
+    Ok(micros.filter(|&micros| micros > 0).map(Duration::from_micros))
 }
 
 fn systemctl(host: &dyn Host, arguments: &[&str]) -> Result<String, Error> {
@@ -75,6 +157,28 @@ mod tests {
         ]
         .join("\n");
         assert_eq!(fatal_units(&show), ["bad.service", "limited.service"]);
+    }
+
+    #[test]
+    fn what_is_still_starting_keeps_a_boot_from_its_end() {
+        let jobs =
+            "1 multi-user.target start waiting\n2 slow.service start running\n3 old.service stop running\n";
+        assert_eq!(running_jobs(jobs), ["slow.service"]);
+    }
+
+    #[test]
+    fn what_is_required_and_not_there_led_to_emergency_mode() {
+        let show = "Id=mnt.mount\nActiveState=inactive\n\nId=boot.mount\nActiveState=active\n\nId=var.mount\nActiveState=failed\n";
+        assert_eq!(inactive(show), ["mnt.mount", "var.mount"]);
+    }
+
+    #[test]
+    fn a_cause_names_few_units_each_once_and_none_of_ours() {
+        let units = (0..20).map(|number| format!("{}.service", number / 2));
+        let units = std::iter::once("golden-deadline.service".to_owned()).chain(units).collect();
+        let named = first(units);
+        assert_eq!(named.len(), MAX_UNITS);
+        assert_eq!(named[..2], ["0.service", "1.service"]);
     }
 
     #[test]

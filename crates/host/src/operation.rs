@@ -4,12 +4,14 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use golden_core::{Ledger, Moment, Policy, Refusal, Seen, Toplevel, decide, is_settled, landing};
+use golden_core::{
+    Cause, Evidence, Injection, Ledger, Moment, Policy, Refusal, Seen, Toplevel, decide, is_settled, landing,
+};
 
 use crate::config::load_options_of;
 use crate::execute::Session;
 use crate::loader::{self, BootLoader};
-use crate::{Error, Host, Reading, Store, Trouble, manager, profile, system};
+use crate::{Error, Host, Reading, Store, Trouble, evidence, manager, profile, system};
 
 /// Where the state directory is unless told otherwise.
 pub const STATE_DIR: &str = "/var/lib/golden-generation";
@@ -149,13 +151,140 @@ pub fn confirm(host: &dyn Host, options: &Options) -> Result<(), Error> {
 /// Not everything could be recorded.
 pub fn record_shutdown(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
-    if ledger.trial.as_ref().is_none_or(|trial| trial.open().is_none()) {
+    if !is_watched(host, &ledger)? {
         return Ok(());
     }
     match manager::shutdown(host)? {
         Some(shutdown) => act(host, options, &Moment::Shutdown(shutdown)),
         None => Ok(()),
     }
+}
+
+/// Whether this boot has to be confirmed and is not yet: it is an attempt of a trial, a landing or a rehearsal.
+fn is_watched(host: &dyn Host, ledger: &Ledger) -> Result<bool, Error> {
+    let boot = system::boot(host)?;
+    let trials = ledger.trial.iter().chain(ledger.drill.iter().map(|drill| &drill.trial));
+    let mut attempts =
+        trials.map(|trial| &trial.attempts).chain(ledger.landing.iter().map(|it| &it.attempts));
+    Ok(attempts.any(|attempts| attempts.is_open_in(&boot)))
+}
+
+/// Time until this boot must be confirmed; `None` where it need not be.
+///
+/// # Errors
+/// The ledger or systemd cannot be asked.
+pub fn time_left(host: &dyn Host, options: &Options) -> Result<Option<Duration>, Error> {
+    let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(None) };
+    if !is_watched(host, &ledger)? {
+        return Ok(None);
+    }
+    let now = host.monotonic();
+    let began = manager::userspace_began(host)?.unwrap_or(now);
+    Ok(Some((began + options.boot_deadline).saturating_sub(now)))
+}
+
+/// The deadline has passed: this boot has failed, unless it was confirmed.
+///
+/// # Errors
+/// Not everything could be done.
+pub fn pass_deadline(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    let units = manager::unfinished(host).unwrap_or_default();
+    act(host, options, &Moment::Fail(Cause::Deadline { secs: options.boot_deadline.as_secs(), units }))
+}
+
+/// What a boot that ends in emergency mode is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Emergency {
+    /// One that nobody watches: a person is needed, as without us.
+    Unwatched,
+    /// One that has to be confirmed: it has failed.
+    Watched,
+    /// The state cannot be reached, and the loader did not boot its default: golden, which is that, counts it.
+    WithoutState,
+}
+
+/// The boot has ended in `emergency.target` or `rescue.target`: what is it? The boot check may not have run.
+///
+/// # Errors
+/// The machine cannot be asked.
+pub fn emergency(host: &dyn Host, options: &Options) -> Result<Emergency, Error> {
+    if system::is_disabled(host) {
+        return Ok(Emergency::Unwatched);
+    }
+    let store = Store::new(host, &options.state_dir);
+    // A file system that is not mounted looks like a machine on which nothing has happened yet.
+    let Ok(Reading::Whole(_)) = store.read() else { return without_state(host, options) };
+    boot_check(host, options)?;
+    match store.read()? {
+        Reading::Whole(ledger) if is_watched(host, &ledger)? => Ok(Emergency::Watched),
+        _ => Ok(Emergency::Unwatched),
+    }
+}
+
+fn without_state(host: &dyn Host, options: &Options) -> Result<Emergency, Error> {
+    let seen = system::see(host, see_loader(host, options))?;
+    let boots_golden =
+        |loader: &golden_core::Loader| loader.default.is_some() && loader.default == seen.golden;
+    let is_other = seen.booted.is_some() && seen.booted != seen.golden;
+    let is_stray = is_other && seen.loader.as_ref().is_some_and(boots_golden);
+    Ok(if is_stray { Emergency::WithoutState } else { Emergency::Unwatched })
+}
+
+/// Close this boot as one that ended in emergency mode, and reboot.
+///
+/// # Errors
+/// Not everything could be done.
+pub fn leave_emergency(host: &dyn Host, options: &Options, emergency: Emergency) -> Result<(), Error> {
+    match emergency {
+        Emergency::Unwatched => Ok(()),
+        Emergency::Watched => {
+            let units = manager::missing(host).unwrap_or_default();
+            act(host, options, &Moment::Fail(Cause::Emergency { units }))
+        }
+        Emergency::WithoutState => host.reboot().map_err(Error::io("reboot", "/")),
+    }
+}
+
+/// The machine is about to be hibernated.
+///
+/// # Errors
+/// Not everything could be done; the machine may come back with another kernel.
+pub fn hibernate(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    act_for_trial(host, options, &Moment::Hibernate)
+}
+
+/// The machine runs again after a hibernation.
+///
+/// # Errors
+/// The trial that waited is not armed again; the next boot check does it.
+pub fn resume(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    act_for_trial(host, options, &Moment::Resume)
+}
+
+fn act_for_trial(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error> {
+    match Store::new(host, &options.state_dir).read()? {
+        Reading::Whole(ledger) if ledger.trial.is_some() => act(host, options, moment),
+        _ => Ok(()),
+    }
+}
+
+/// Boot what runs once more, with a failure on purpose.
+///
+/// # Errors
+/// It would not end on golden, something else is under way, or not everything could be done.
+pub fn drill(host: &dyn Host, options: &Options, injection: Injection) -> Result<(), Error> {
+    loader::detect(host, options)?.see()?;
+    act(host, options, &Moment::Drill(injection))
+}
+
+/// Make sure that golden could be landed on now: its boot entry and files, and its closure if `closure`.
+///
+/// # Errors
+/// It could not, and was not repaired.
+pub fn verify_golden(host: &dyn Host, options: &Options, closure: bool) -> Result<(), Error> {
+    let Some(golden) = profile::golden(host)? else { return Ok(()) };
+    loader::detect(host, options)?.check(&golden)?;
+    if closure { profile::verify_closure(host, &golden) } else { profile::check_closure(host, &golden) }
 }
 
 /// Pin what runs as golden.
@@ -184,11 +313,26 @@ pub fn roll_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
 fn act(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error> {
     let store = Store::new(host, &options.state_dir);
     let _lock = store.lock()?;
-    let ledger = store.open()?;
-    let seen = system::see(host, see_loader(host, options))?;
-    let plan = decide(&ledger, &seen, &options.policy, moment);
-    session(host, options, &ledger, &seen).execute(&plan)?;
-    plan.refusal.map_or(Ok(()), |refusal| Err(Error::Refused(refusal)))
+    let goes_on = matches!(moment, Moment::BootCheck | Moment::Fail(_) | Moment::Shutdown(_));
+    let evidence = if *moment == Moment::BootCheck { evidence::gather(host) } else { Evidence::default() };
+    let mut damaged = Vec::new();
+    loop {
+        let ledger = store.open()?;
+        let seen = system::see(host, see_loader(host, options))?;
+        let seen = Seen { evidence: evidence.clone(), damaged: damaged.clone(), ..seen };
+        let plan = decide(&ledger, &seen, &options.policy, moment);
+        match session(host, options, &ledger, &seen).execute(&plan) {
+            // What cannot be booted is no place to go to: it is decided anew, without it.
+            Err(Error::BootFiles { toplevel, why }) if goes_on && seen.damage_of(&toplevel).is_none() => {
+                host.complain(Trouble::Loader, &format!("{toplevel} cannot be booted: {why}"));
+                damaged.push((toplevel, why));
+            }
+            done => {
+                done?;
+                return plan.refusal.map_or(Ok(()), |refusal| Err(Error::Refused(refusal)));
+            }
+        }
+    }
 }
 
 fn session<'a>(host: &'a dyn Host, options: &'a Options, ledger: &Ledger, seen: &Seen) -> Session<'a> {

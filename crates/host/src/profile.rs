@@ -24,6 +24,27 @@ pub fn golden(host: &dyn Host) -> Result<Option<Toplevel>, Error> {
     target(host, Path::new(GOLDEN))
 }
 
+/// What the golden profile pointed at before, the newest first; each once.
+pub(crate) fn older_goldens(host: &dyn Host, golden: Option<&Toplevel>) -> Result<Vec<Toplevel>, Error> {
+    let profile = Path::new(GOLDEN);
+    let directory = profile.parent().unwrap_or(Path::new(PROFILES));
+    let names = match host.list(directory) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("list", directory)(error)),
+    };
+    let number = |name: &str| name.strip_prefix("golden-")?.strip_suffix("-link")?.parse::<u32>().ok();
+    let mut numbers: Vec<u32> = names.iter().filter_map(|name| number(name.to_str()?)).collect();
+    numbers.sort_unstable_by(|left, right| right.cmp(left));
+    let mut older = Vec::new();
+    for number in numbers {
+        let link = read_link(host, &directory.join(format!("golden-{number}-link")))?;
+        let toplevel: Option<Toplevel> = link.and_then(|path| path.to_str()?.parse().ok());
+        older.extend(toplevel.filter(|one| golden != Some(one) && !older.contains(one)));
+    }
+    Ok(older)
+}
+
 /// What the system profile points at.
 ///
 /// # Errors
@@ -88,6 +109,14 @@ pub(crate) fn check_closure(host: &dyn Host, toplevel: &Toplevel) -> Result<(), 
         Some(missing) => Err(Error::Closure { toplevel: toplevel.clone(), missing: missing.to_owned() }),
         None => Ok(()),
     }
+}
+
+/// The same, and every byte of it is what was built. Reads the whole closure.
+pub(crate) fn verify_closure(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
+    check_closure(host, toplevel)?;
+    let paths = run(host, "nix-store", &["--query", "--requisites", toplevel.as_str()])?;
+    let verify: Vec<&str> = std::iter::once("--verify-path").chain(paths.lines()).collect();
+    run(host, "nix-store", &verify).map(drop)
 }
 
 fn run(host: &dyn Host, program: &str, arguments: &[&str]) -> Result<String, Error> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use golden_core::{BootId, Loader, Seen, Toplevel};
+use golden_core::{BootId, Evidence, Loader, Seen, Toplevel};
 
 use crate::{Error, Host, profile};
 
@@ -19,7 +19,16 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// The boot ID or a profile cannot be read.
 pub fn see(host: &dyn Host, loader: Option<Loader>) -> Result<Seen, Error> {
     let (golden, profile) = (profile::golden(host)?, profile::system(host)?);
-    Ok(Seen { booted: booted(host)?, boot: boot(host)?, golden, profile, loader })
+    Ok(Seen {
+        booted: booted(host)?,
+        boot: boot(host)?,
+        older_goldens: profile::older_goldens(host, golden.as_ref())?,
+        golden,
+        profile,
+        loader,
+        evidence: Evidence::default(),
+        damaged: Vec::new(),
+    })
 }
 
 /// The toplevel this boot started; `None` where nothing says so.

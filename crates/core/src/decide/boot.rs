@@ -1,31 +1,45 @@
 //! Early in a boot: close what the last boot left open, then say what this one is.
 
 use super::{
-    First, commit_and_arm, is_known_good, is_settled, landing, reboot, rollback, was_consumed, with_trial,
+    First, commit_and_arm, drill, is_budget_spent, is_known_good, is_settled, ladder, landing, reboot,
+    rollback, was_consumed, with_trial,
 };
 use crate::{
-    Arming, Cause, End, Event, Ledger, Origin, Plan, Policy, RebootCause, Seen, Step, Toplevel, Trial,
+    Arming, Cause, End, Event, Evidence, Ledger, Origin, Plan, Policy, RebootCause, Seen, Step, Toplevel,
+    Trial,
 };
 
 pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
     if is_settled(ledger, seen.booted.as_ref(), seen.golden.as_ref()) {
         return Plan::nothing();
     }
-    match (&ledger.trial, &ledger.rollback) {
-        (Some(trial), _) => check_trial(ledger, seen, policy, trial),
-        (None, Some(rollback)) => rollback::resume(ledger, seen, policy, rollback),
-        (None, None) => match &seen.booted {
-            Some(booted) if ledger.is_quarantined(booted) => {
-                rollback::leave_quarantined(ledger, seen, policy, booted)
-            }
-            _ => infer(ledger, seen, policy),
-        },
+    let plan = what_this_boot_is(ledger, seen, policy);
+    let stays_safe = ladder::must_stay_safe(plan.ledger().unwrap_or(ledger), seen);
+    let goes_on = plan.steps.last() != Some(&Step::Reboot);
+    plan.then_if(stays_safe && goes_on, || Step::EnterSafeMode)
+}
+
+fn what_this_boot_is(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
+    if let Some(drill) = &ledger.drill {
+        return drill::check(ledger, seen, policy, drill);
+    }
+    if let Some(trial) = &ledger.trial {
+        return check_trial(ledger, seen, policy, trial);
+    }
+    let landed = ledger.landing.as_ref().filter(|landing| seen.booted.as_ref() == Some(&landing.toplevel));
+    match (landed, &ledger.rollback, &seen.booted) {
+        (Some(landing), ..) => ladder::check(ledger, seen, policy, landing),
+        (None, Some(rollback), _) => rollback::resume(ledger, seen, policy, rollback),
+        (None, None, Some(booted)) if ledger.is_quarantined(booted) => {
+            rollback::leave_quarantined(ledger, seen, policy, booted)
+        }
+        (None, None, _) => infer(ledger, seen, policy),
     }
 }
 
 fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Plan {
-    if trial.open().is_some_and(|attempt| attempt.boot.as_ref() == Some(&seen.boot)) {
-        return finish_arming(ledger, seen, policy, trial);
+    if trial.attempts.is_open_in(&seen.boot) {
+        return finish_arming(ledger, seen, policy, trial).then(Step::Watch);
     }
     if let Some(plan) = later_switch(ledger, seen, policy, trial) {
         return plan;
@@ -37,6 +51,9 @@ fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> 
         (true, _) => rollback::begin(ledger, seen, policy, trial, events),
         (false, true) => begin_attempt(First::Ledger, ledger, seen, policy, trial, events),
         (false, false) if is_gone(seen, &trial) => give_up(ledger, trial, events),
+        (false, false) if seen.damage_of(&trial.toplevel).is_some() => {
+            Plan::nothing().commit(&with_trial(ledger, &trial)).tell(events)
+        }
         (false, false) => next_attempt(ledger, seen, policy, trial, events),
     }
 }
@@ -87,23 +104,29 @@ fn finish_arming(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -
 /// loader, and yet the loader's default runs.
 fn close_earlier(trial: &mut Trial, seen: &Seen, policy: &Policy) -> Vec<Event> {
     let mut events = Vec::new();
-    if let Some(boot) = trial.open().map(|attempt| attempt.boot.clone()) {
-        trial.close(End::Failed { cause: Cause::Vanished });
+    if let Some(boot) = trial.attempts.open().map(|attempt| attempt.boot.clone()) {
+        trial.attempts.close(End::Failed { cause: Cause::Vanished }, &seen.evidence);
         events.push(failed(trial, policy, boot, Cause::Vanished));
     }
     let elsewhere = seen.booted.as_ref() != Some(&trial.toplevel);
     if elsewhere && seen.booted_by_default() && was_consumed(seen, trial) {
-        trial.add_unseen(Cause::NeverReachedBootCheck);
+        trial.attempts.add_unseen(Cause::NeverReachedBootCheck, &seen.evidence);
         events.push(failed(trial, policy, None, Cause::NeverReachedBootCheck));
+        trial.arming = Arming::Idle;
+    }
+    if let (Some(why), false) = (seen.damage_of(&trial.toplevel), trial.has_failed(policy)) {
+        let cause = Cause::NotBootable { why: why.to_owned() };
+        trial.attempts.add_unseen(cause.clone(), &Evidence::default());
+        events.push(failed(trial, policy, None, cause));
         trial.arming = Arming::Idle;
     }
     events
 }
 
-fn failed(trial: &Trial, policy: &Policy, boot: Option<crate::BootId>, cause: Cause) -> Event {
+pub(super) fn failed(trial: &Trial, policy: &Policy, boot: Option<crate::BootId>, cause: Cause) -> Event {
     let toplevel = trial.toplevel.clone();
     let max_failures = policy.max_failures.get();
-    Event::AttemptFailed { toplevel, failures: trial.failures(), max_failures, boot, cause }
+    Event::AttemptFailed { toplevel, failures: trial.attempts.failures(), max_failures, boot, cause }
 }
 
 /// The next attempt is armed now, while we can: if this one ends in a panic, nobody else will.
@@ -115,13 +138,14 @@ fn begin_attempt(
     mut trial: Trial,
     mut events: Vec<Event>,
 ) -> Plan {
-    trial.begin_attempt(&seen.boot);
+    trial.attempts.begin(&seen.boot);
     let attempt = u32::try_from(trial.attempts.len()).unwrap_or(u32::MAX);
     let toplevel = trial.toplevel.clone();
     events.push(Event::AttemptBegan { toplevel, attempt, boot: seen.boot.clone() });
-    let another_follows = trial.failures() + 1 < policy.max_failures.get();
+    let another_follows = trial.attempts.failures() + 1 < policy.max_failures.get();
     let is_safe = seen.loader.as_ref().is_none_or(|loader| loader.consumes_one_shot);
-    commit_and_arm(first, &with_trial(ledger, &trial), seen, policy, another_follows && is_safe, events)
+    let ledger = with_trial(ledger, &trial);
+    commit_and_arm(first, &ledger, seen, policy, another_follows && is_safe, events).then(Step::Watch)
 }
 
 /// Something else than the trial runs. If the loader came here by itself because an attempt died, the trial gets
@@ -132,7 +156,7 @@ fn next_attempt(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: Trial, eve
     if events.is_empty() && (in_place || seen.loader.is_none()) {
         return Plan::nothing();
     }
-    if died && ledger.automatic_reboots < policy.max_automatic_reboots {
+    if died && !is_budget_spent(ledger, policy) {
         let toplevel = trial.toplevel.clone();
         let automatic_reboots = ledger.automatic_reboots + 1;
         let ledger = Ledger { trial: Some(trial), automatic_reboots, ..ledger.clone() };
@@ -146,9 +170,9 @@ fn next_attempt(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: Trial, eve
 /// default is, this system may have been it.
 fn infer(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
     let landing_of = |booted: &Toplevel| landing(ledger, seen, policy, booted);
-    let Some(booted) = seen.booted.clone().filter(|booted| landing_of(booted).is_some()) else {
-        return Plan::nothing();
-    };
+    let is_unknown = |booted: &Toplevel| !is_known_good(ledger, seen, booted);
+    let can_be_tried = |booted: &Toplevel| is_unknown(booted) && landing_of(booted).is_some();
+    let Some(booted) = seen.booted.clone().filter(can_be_tried) else { return Plan::nothing() };
     if !seen.booted_by_default() && !seen.has_no_clear_default() {
         return Plan::nothing();
     }
@@ -159,8 +183,7 @@ fn infer(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
 
 /// What a rollback leaves for the boot it lands on.
 pub(super) fn land(plan: Plan, seen: &Seen, from: &Toplevel, to: &Toplevel) -> Plan {
-    let listed = seen.loader.as_ref().is_some_and(|loader| loader.listed.contains(to));
-    plan.then_if(listed && !seen.is_default(to), || Step::SetDefault(to.clone()))
+    plan.then_if(seen.is_bootable(to) && !seen.is_default(to), || Step::SetDefault(to.clone()))
         .then_if(seen.is_armed(from), || Step::Disarm)
         .then_if(seen.booted.as_ref() == Some(to), || Step::RequestRollback)
 }

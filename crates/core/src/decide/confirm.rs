@@ -1,10 +1,14 @@
 //! The boot is healthy: what that means for the trial, and for golden.
 
-use super::is_known_good;
-use crate::{End, Event, Golden, Kept, Ledger, Plan, Refusal, Seen, Step, Toplevel};
+use super::{drill, is_known_good};
+use crate::{End, Event, Golden, Kept, Ledger, Plan, Policy, Refusal, Seen, Step, Toplevel};
 
-pub(super) fn confirm(ledger: &Ledger, seen: &Seen) -> Plan {
+pub(super) fn confirm(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
     let Some(booted) = &seen.booted else { return Plan::nothing() };
+    if let Some(drill) = ledger.drill.as_ref().filter(|it| it.trial.attempts.is_open_in(&seen.boot)) {
+        // Nothing failed that should have.
+        return drill::end(ledger, seen, policy, drill.clone());
+    }
     match &ledger.trial {
         Some(trial) if trial.toplevel == *booted => {
             let this_boot = |attempt: &&crate::Attempt| attempt.boot.as_ref() == Some(&seen.boot);
@@ -27,6 +31,7 @@ fn pass(ledger: &Ledger, seen: &Seen, booted: &Toplevel) -> Plan {
         trial: None,
         rollback: None,
         rolled_back: None,
+        landing: None,
         safe_mode: None,
         automatic_reboots: 0,
         owed_default: Some(booted.clone()),

@@ -39,8 +39,10 @@ pub(super) fn unprotected(ledger: &Ledger, seen: &Seen, policy: &Policy, topleve
 
 /// The installer ran again for the trial (`boot`, then `switch`): the attempts stay, the loader is put right.
 fn mark_again(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Plan {
-    let running = u32::from(trial.open().is_some_and(|attempt| attempt.boot.as_ref() == Some(&seen.boot)));
-    let arm = trial.failures() + running < policy.max_failures.get();
+    let runs = trial.attempts.is_open_in(&seen.boot);
+    let another_follows = trial.attempts.failures() + u32::from(runs) < policy.max_failures.get();
+    let is_safe = !runs || seen.loader.as_ref().is_some_and(|loader| loader.consumes_one_shot);
+    let arm = another_follows && is_safe;
     commit_and_arm(First::Default, ledger, seen, policy, arm, Vec::new())
 }
 
@@ -67,6 +69,7 @@ fn end_trial(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel, mut events: Vec<
     // Phase two of a rollback installs golden's loader and so marks golden: that is no later switch.
     if ledger.rollback.as_ref().is_some_and(|rollback| rollback.to == *toplevel) {
         after.rollback.clone_from(&ledger.rollback);
+        after.landing.clone_from(&ledger.landing);
     }
     if let Some(trial) = &ledger.trial {
         events.insert(0, superseded(trial));
@@ -80,7 +83,15 @@ fn end_trial(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel, mut events: Vec<
 }
 
 fn without_earlier_switch(ledger: &Ledger) -> Ledger {
-    Ledger { trial: None, rollback: None, rolled_back: None, owed_default: None, ..ledger.clone() }
+    Ledger {
+        trial: None,
+        rollback: None,
+        landing: None,
+        drill: None,
+        rolled_back: None,
+        owed_default: None,
+        ..ledger.clone()
+    }
 }
 
 fn superseded(trial: &Trial) -> Event {

@@ -1,10 +1,10 @@
 //! The end of a trial that failed.
 
 use super::boot::land;
-use super::{is_known_good, landing, reboot};
+use super::{is_budget_spent, is_known_good, ladder, landing, reboot};
 use crate::{
-    Event, Kept, Ledger, Plan, Policy, RebootCause, Rollback, RolledBack, SafeMode, SafeModeReason, Seen,
-    Step, Toplevel, Trial,
+    Event, Kept, Landing, Ledger, Plan, Policy, RebootCause, Rollback, RolledBack, SafeMode, SafeModeReason,
+    Seen, Step, Toplevel, Trial,
 };
 
 /// Phase one: record the intent, make the landing the default, and get there.
@@ -19,22 +19,42 @@ pub(super) fn begin(
         return Plan::nothing();
     }
     let from = trial.toplevel.clone();
-    let Some(to) = landing(ledger, seen, policy, &from) else {
-        return safe_mode(ledger, SafeModeReason::NoLanding, trial, events);
-    };
     let runs = seen.booted.as_ref() == Some(&from) || is_stranded(ledger, seen);
-    if runs && ledger.automatic_reboots >= policy.max_automatic_reboots {
-        let rollback = Some(Rollback { from: from.clone(), to: to.clone(), unknown: Kept::new() });
-        let ledger = Ledger { rollback, ..ledger.clone() };
-        return land(safe_mode(&ledger, SafeModeReason::BudgetSpent, trial, events), seen, &from, &to);
-    }
     let mut after = Ledger { trial: None, owed_default: None, rolled_back: None, ..ledger.clone() };
     after.quarantine(trial);
-    after.automatic_reboots += u32::from(runs);
+    let Some(to) = landing(ledger, seen, policy, &from) else {
+        return ladder::safe_mode(after, SafeModeReason::NoLanding, events);
+    };
     after.rollback = Some(Rollback { from: from.clone(), to: to.clone(), unknown: Kept::new() });
+    after.landing = (!ledger.is_failed_landing(&to)).then(|| Landing::new(&from, &to));
+    if runs && is_budget_spent(ledger, policy) {
+        let plan = ladder::safe_mode(after, SafeModeReason::BudgetSpent, events);
+        return land(plan, seen, &from, &to);
+    }
+    if after.landing.is_none() {
+        // It did not work the last time: there the machine stays in safe mode.
+        let reason = SafeModeReason::LadderEnded;
+        after.safe_mode = Some(SafeMode { reason: reason.clone(), unknown: Kept::new() });
+        events.push(Event::SafeMode { reason });
+    }
+    after.automatic_reboots += u32::from(runs);
     events.push(Event::RollbackBegan { from: from.clone(), to: to.clone() });
-    let plan = land(Plan::nothing().commit(&after).tell(events), seen, &from, &to);
-    if runs { reboot(plan, &after, RebootCause::RollBack, &to) } else { plan }
+    if runs {
+        let plan = land(Plan::nothing().commit(&after).tell(events), seen, &from, &to);
+        return reboot(plan, &after, RebootCause::RollBack, &to);
+    }
+    arrive(after, seen, &from, &to, events)
+}
+
+/// The landing runs already: it has to prove itself from now on.
+fn arrive(mut after: Ledger, seen: &Seen, from: &Toplevel, to: &Toplevel, events: Vec<Event>) -> Plan {
+    let here = seen.booted.as_ref() == Some(to);
+    if let Some(landing) = after.landing.as_mut().filter(|_| here) {
+        landing.attempts.begin(&seen.boot);
+    }
+    let watched = here && after.landing.is_some();
+    let plan = land(Plan::nothing().commit(&after).tell(events), seen, from, to);
+    plan.then_if(watched, || Step::Watch)
 }
 
 /// The loader booted by itself what nobody knows to be good.
@@ -52,8 +72,13 @@ pub(super) fn leave_quarantined(ledger: &Ledger, seen: &Seen, policy: &Policy, f
         return Plan::nothing().then_if(seen.has_no_clear_default(), || Step::SetDefault(to));
     }
     let rollback = Rollback { from: from.clone(), to: to.clone(), unknown: Kept::new() };
-    let after =
-        Ledger { rollback: Some(rollback.clone()), rolled_back: None, owed_default: None, ..ledger.clone() };
+    let after = Ledger {
+        rollback: Some(rollback.clone()),
+        landing: (!ledger.is_failed_landing(&to)).then(|| Landing::new(from, &to)),
+        rolled_back: None,
+        owed_default: None,
+        ..ledger.clone()
+    };
     resume(&after, seen, policy, &rollback)
 }
 
@@ -68,16 +93,9 @@ pub(super) fn resume(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &R
         return land(plan, seen, &rollback.from, &rollback.to);
     }
     // The default that phase one set did not stick.
-    if ledger.automatic_reboots >= policy.max_automatic_reboots {
-        let reason = SafeModeReason::BudgetSpent;
-        let mode = SafeMode { reason: reason.clone(), unknown: Kept::new() };
-        let after = Ledger { safe_mode: Some(mode), ..ledger.clone() };
-        return land(
-            plan.commit(&after).tell([Event::SafeMode { reason }]),
-            seen,
-            &rollback.from,
-            &rollback.to,
-        );
+    if is_budget_spent(ledger, policy) {
+        let plan = ladder::safe_mode(ledger.clone(), SafeModeReason::BudgetSpent, Vec::new());
+        return land(plan, seen, &rollback.from, &rollback.to);
     }
     let after = Ledger { automatic_reboots: ledger.automatic_reboots + 1, ..ledger.clone() };
     let plan = land(plan.commit(&after), seen, &rollback.from, &rollback.to);
@@ -87,23 +105,20 @@ pub(super) fn resume(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &R
 /// Whether there is no way to boot the landing any more. Phase two makes one where the landing runs.
 fn has_lost_its_entry(seen: &Seen, rollback: &Rollback) -> bool {
     let runs = seen.booted.as_ref() == Some(&rollback.to);
-    seen.loader.as_ref().is_some_and(|loader| !runs && !loader.listed.contains(&rollback.to))
+    seen.loader.is_some() && !runs && !seen.is_bootable(&rollback.to)
 }
 
 /// The same rollback to what is the landing now.
 fn land_elsewhere(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &Rollback) -> Plan {
     let Some(to) = landing(ledger, seen, policy, &rollback.from) else {
-        let reason = SafeModeReason::NoLanding;
-        let mode = SafeMode { reason: reason.clone(), unknown: Kept::new() };
         return match ledger.safe_mode {
             Some(_) => Plan::nothing(),
-            None => Plan::nothing()
-                .commit(&Ledger { safe_mode: Some(mode), ..ledger.clone() })
-                .tell([Event::SafeMode { reason }]),
+            None => ladder::safe_mode(ledger.clone(), SafeModeReason::NoLanding, Vec::new()),
         };
     };
+    let landing = (!ledger.is_failed_landing(&to)).then(|| Landing::new(&rollback.from, &to));
     let rollback = Rollback { to, ..rollback.clone() };
-    let after = Ledger { rollback: Some(rollback.clone()), ..ledger.clone() };
+    let after = Ledger { rollback: Some(rollback.clone()), landing, ..ledger.clone() };
     let mut plan = Plan::nothing().commit(&after);
     plan.steps.extend(resume(&after, seen, policy, &rollback).steps);
     plan
@@ -116,7 +131,9 @@ pub(super) fn effects(ledger: &Ledger, seen: &Seen) -> Plan {
     if seen.booted.as_ref() != Some(to) {
         return Plan::nothing();
     }
-    let failed = |profile: &Toplevel| profile == from || ledger.is_quarantined(profile);
+    let failed = |profile: &Toplevel| {
+        profile == from || ledger.is_quarantined(profile) || ledger.is_failed_landing(profile)
+    };
     Plan::nothing()
         .then_if(seen.profile.as_ref().is_none_or(failed), || Step::SetProfile(to.clone()))
         .then(Step::InstallLoader(to.clone()))
@@ -136,13 +153,4 @@ pub(super) fn done(ledger: &Ledger, seen: &Seen) -> Plan {
         .then_if(seen.loader.is_some() && !seen.is_default(&to), || Step::SetDefault(to.clone()))
         .commit(&after)
         .tell([Event::RolledBack { from, to }])
-}
-
-/// The suite causes no further reboot. What failed stays quarantined.
-fn safe_mode(ledger: &Ledger, reason: SafeModeReason, trial: Trial, mut events: Vec<Event>) -> Plan {
-    let mode = SafeMode { reason: reason.clone(), unknown: Kept::new() };
-    let mut after = Ledger { trial: None, safe_mode: Some(mode), ..ledger.clone() };
-    after.quarantine(trial);
-    events.push(Event::SafeMode { reason });
-    Plan::nothing().commit(&after).tell(events)
 }

@@ -1,21 +1,29 @@
 //! The machine is going down: was that asked for?
 
-use super::{First, commit_and_arm, with_trial};
-use crate::{Arming, Cause, End, Event, Ledger, Plan, Policy, Seen, ShutdownSeen, Trial};
+use super::ladder::{self, Whither};
+use super::{First, commit_and_arm, drill, with_trial};
+use crate::{
+    Arming, Attempts, Cause, Drill, End, Event, Evidence, Landing, Ledger, Plan, Policy, Seen, ShutdownSeen,
+};
 
 pub(super) fn record(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &ShutdownSeen) -> Plan {
-    let this_boot =
-        |trial: &&Trial| trial.open().is_some_and(|attempt| attempt.boot.as_ref() == Some(&seen.boot));
-    let Some(mut trial) = ledger.trial.as_ref().filter(this_boot).cloned() else {
+    let is_this_boot = |attempts: &Attempts| attempts.is_open_in(&seen.boot);
+    if let Some(drill) = ledger.drill.as_ref().filter(|it| is_this_boot(&it.trial.attempts)) {
+        return record_drill(ledger, seen, policy, drill, shutdown);
+    }
+    if let Some(landing) = ledger.landing.as_ref().filter(|it| is_this_boot(&it.attempts)) {
+        return record_landing(ledger, seen, policy, landing, shutdown);
+    }
+    let Some(mut trial) = ledger.trial.as_ref().filter(|it| is_this_boot(&it.attempts)).cloned() else {
         return Plan::nothing();
     };
-    let end = end_of(&trial, policy, shutdown);
-    trial.close(end.clone());
+    let end = end_of(&trial.attempts, policy, shutdown);
+    trial.attempts.close(end.clone(), &Evidence::default());
     let toplevel = trial.toplevel.clone();
     let event = match end {
         End::Failed { cause } => Event::AttemptFailed {
             toplevel,
-            failures: trial.failures(),
+            failures: trial.attempts.failures(),
             max_failures: policy.max_failures.get(),
             boot: Some(seen.boot.clone()),
             cause,
@@ -32,8 +40,40 @@ pub(super) fn record(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &S
     commit_and_arm(First::Ledger, &ledger, seen, policy, !trial.has_failed(policy), vec![event])
 }
 
-fn end_of(trial: &Trial, policy: &Policy, shutdown: &ShutdownSeen) -> End {
-    let times = trial.interruptions_with_this();
+fn record_landing(
+    ledger: &Ledger,
+    seen: &Seen,
+    policy: &Policy,
+    landing: &Landing,
+    shutdown: &ShutdownSeen,
+) -> Plan {
+    match end_of(&landing.attempts, policy, shutdown) {
+        End::Failed { cause } => ladder::fail(ledger, seen, policy, landing, &cause, Whither::GoesDown),
+        end => {
+            let mut landing = landing.clone();
+            landing.attempts.close(end, &Evidence::default());
+            Plan::nothing().commit(&Ledger { landing: Some(landing), ..ledger.clone() })
+        }
+    }
+}
+
+/// Somebody who reboots during a rehearsal ends it.
+fn record_drill(
+    ledger: &Ledger,
+    seen: &Seen,
+    policy: &Policy,
+    drill: &Drill,
+    shutdown: &ShutdownSeen,
+) -> Plan {
+    if shutdown.failed_units.is_empty() {
+        return drill::end(ledger, seen, policy, drill.clone());
+    }
+    let cause = Cause::UnitFailed { units: shutdown.failed_units.clone() };
+    drill::fail(ledger, seen, policy, drill, &cause, Whither::GoesDown)
+}
+
+fn end_of(attempts: &Attempts, policy: &Policy, shutdown: &ShutdownSeen) -> End {
+    let times = attempts.interruptions_with_this();
     if !shutdown.failed_units.is_empty() {
         End::Failed { cause: Cause::UnitFailed { units: shutdown.failed_units.clone() } }
     } else if times >= policy.max_interruptions.get() {

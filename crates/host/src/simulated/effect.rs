@@ -43,6 +43,7 @@ pub enum Effect {
     RemoveVariable(String),
     SetProfile(PathBuf),
     Activate,
+    EnterSafeMode,
     Reboot,
 }
 

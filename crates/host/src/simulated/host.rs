@@ -393,6 +393,10 @@ impl Host for SimulatedHost {
         }
     }
 
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.clock_secs.get())
+    }
+
     fn now(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(self.clock_secs.get())
     }

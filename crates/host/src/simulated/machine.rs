@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use golden_core::{BootId, Toplevel};
+use golden_core::{BootId, Injection, Toplevel};
 
 use super::host::SimulatedHost;
 use super::installer::{collect_garbage, install_loader, set_profile};
@@ -21,6 +21,16 @@ pub enum Program {
     Confirm,
     /// `golden-record-shutdown`, on the way down.
     RecordShutdown,
+    /// `golden-deadline`, when the time is over.
+    Deadline,
+    /// `golden-emergency`, and nobody stops its countdown.
+    Emergency,
+    /// `golden-hibernate`, on the way to sleep.
+    Hibernate,
+    /// The same, when the machine is awake again.
+    Resume,
+    /// `golden drill`.
+    Drill(Injection),
     /// `pin-golden`, with or without `--force`.
     Pin {
         /// Whether a person vouches for what runs.
@@ -41,6 +51,11 @@ impl Program {
             Self::RollBack => "rollback",
             Self::Confirm => "confirm",
             Self::RecordShutdown => "shutdown",
+            Self::Deadline => "deadline",
+            Self::Emergency => "emergency",
+            Self::Hibernate => "hibernate",
+            Self::Resume => "resume",
+            Self::Drill(_) => "drill",
             Self::Pin { .. } => "pin",
             Self::Switch(_) | Self::SwitchUnmarked(_) => "switch",
         }
@@ -54,6 +69,14 @@ impl Program {
             Self::RollBack => Ok(operation::roll_back(host, options)?),
             Self::Confirm => Ok(operation::confirm(host, options)?),
             Self::RecordShutdown => Ok(operation::record_shutdown(host, options)?),
+            Self::Deadline => Ok(operation::pass_deadline(host, options)?),
+            Self::Emergency => {
+                let emergency = operation::emergency(host, options)?;
+                Ok(operation::leave_emergency(host, options, emergency)?)
+            }
+            Self::Hibernate => Ok(operation::hibernate(host, options)?),
+            Self::Resume => Ok(operation::resume(host, options)?),
+            Self::Drill(injection) => Ok(operation::drill(host, options, *injection)?),
             Self::Pin { force } => Ok(operation::pin(host, options, *force)?),
             Self::Switch(toplevel) => {
                 set_profile(host, &system_profile(), toplevel)?;

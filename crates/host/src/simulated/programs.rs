@@ -5,6 +5,7 @@ use std::path::Path;
 
 use golden_core::Toplevel;
 
+use super::effect::Effect;
 use super::host::SimulatedHost;
 use super::installer::{install_loader, set_profile};
 use super::world::World;
@@ -40,6 +41,13 @@ impl SimulatedHost {
             ("nix-store", ["--query", "--requisites", toplevel]) => {
                 let toplevel = toplevel.parse().map_err(io::Error::other)?;
                 Ok(success(&self.change(|world| world.requisites(&toplevel)).join("\n")))
+            }
+            ("systemctl", ["--no-block", "isolate", "golden-safe-mode.target"]) => {
+                let enter = |world: &mut World| {
+                    world.is_safe = true;
+                    Ok(success(""))
+                };
+                self.effect(|| Effect::EnterSafeMode, enter)
             }
             ("systemctl", arguments) => match self.change(|world| systemctl(world, arguments)) {
                 Some(answer) => Ok(success(&answer)),
@@ -86,7 +94,8 @@ fn systemctl(world: &World, arguments: &[&str]) -> Option<String> {
         }
         ["list-jobs", "--no-legend", "--plain"] => {
             let target = going_down.map(|down| format!("12 {} start waiting\n", down.target));
-            Some(target.unwrap_or_default())
+            let hanging = world.hanging_unit.iter().map(|unit| format!("13 {unit} start running\n"));
+            Some(target.into_iter().chain(hanging).collect())
         }
         ["show", properties, "*"]
             if properties.starts_with("--property=Id,ActiveState,Result,FailureAction") =>
@@ -99,6 +108,20 @@ fn systemctl(world: &World, arguments: &[&str]) -> Option<String> {
             };
             Some(units.iter().map(show).collect::<Vec<_>>().join("\n"))
         }
+        ["list-units", "--state=failed", ..] => {
+            let units = going_down.map(|down| down.failed_units.as_slice()).unwrap_or_default();
+            let show = |unit: &String| format!("{unit} loaded failed failed\n");
+            Some(units.iter().map(show).collect::<Vec<_>>().concat())
+        }
+        ["show", "--property=Requires", "--value", target] => {
+            let needed = world.hanging_unit.as_deref().filter(|_| *target == "local-fs.target");
+            Some(format!("{}\n", needed.unwrap_or_default()))
+        }
+        ["show", "--property=Id,ActiveState", units @ ..] => {
+            let show = |unit: &&str| format!("Id={unit}\nActiveState=inactive\n");
+            Some(units.iter().map(show).collect::<Vec<_>>().join("\n"))
+        }
+        ["show", "--property=UserspaceTimestampMonotonic", "--value"] => Some("1000000\n".to_owned()),
         _ => None,
     }
 }

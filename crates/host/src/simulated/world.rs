@@ -37,6 +37,10 @@ pub struct World {
     pub forgets: bool,
     /// Whether a program asked for a reboot in this boot.
     pub reboot_asked: bool,
+    /// Whether a program sent this boot to safe mode.
+    pub is_safe: bool,
+    /// The unit that keeps this boot from its end, if one does.
+    pub hanging_unit: Option<String>,
     /// How the machine goes down, once it does.
     pub going_down: Option<GoingDown>,
 }
@@ -66,6 +70,8 @@ impl Default for World {
             firmware_boots: Some(0),
             forgets: false,
             reboot_asked: false,
+            is_safe: false,
+            hanging_unit: None,
             going_down: None,
         }
     }
@@ -104,6 +110,8 @@ impl World {
             volatile: Arc::default(),
             told_by_loader: Arc::default(),
             reboot_asked: false,
+            is_safe: false,
+            hanging_unit: None,
             going_down: None,
             ..self.clone()
         }
@@ -185,6 +193,13 @@ impl World {
     #[must_use]
     pub fn phase_two_is_due(&self) -> bool {
         self.volatile.exists(Path::new("/run/golden-generation/phase-two"))
+    }
+
+    /// What the boot check wants to fail in this boot, by the name of its flag.
+    #[must_use]
+    pub fn injected(&self) -> Option<String> {
+        let names = self.volatile.list(Path::new("/run/golden-generation"))?;
+        names.iter().find_map(|name| name.to_str()?.strip_prefix("drill-").map(str::to_owned))
     }
 
     /// The system of this boot, as stage 1 and stage 2 of the boot left it.

@@ -96,8 +96,8 @@ pub fn quarantined_in_time(
 pub fn counted(explorer: &mut Explorer, before: &Before, after: &After, ghost: Option<&Counted>) {
     let trial = after.ledger.as_deref().and_then(|ledger| ledger.trial.as_ref());
     let (Some(counted), Some(trial)) = (ghost.filter(|counted| counted.unseen == 0), trial) else { return };
-    let found = trial.failures();
-    if trial.open().is_some() && found >= explorer.configuration.max_failures {
+    let found = trial.attempts.failures();
+    if trial.attempts.open().is_some() && found >= explorer.configuration.max_failures {
         explorer.violate(Property::EnoughFailures, before.id, "an attempt begins after the last one");
     }
     if found < counted.least || found > counted.most {
@@ -183,8 +183,9 @@ fn switched(explorer: &mut Explorer, before: &Before, toplevel: &Toplevel, after
         }
     } else if let Some(trial) = ledger.trial.as_ref().filter(|trial| trial.toplevel == *toplevel) {
         let good = default.is_some_and(|default| is_known_good(&after.world, Some(ledger), &default));
-        let exhausted = trial.failures() + 1 >= explorer.configuration.max_failures && trial.open().is_some()
-            || trial.failures() >= explorer.configuration.max_failures;
+        let exhausted = trial.attempts.failures() + 1 >= explorer.configuration.max_failures
+            && trial.attempts.open().is_some()
+            || trial.attempts.failures() >= explorer.configuration.max_failures;
         if !good || (once.as_ref() != Some(toplevel) && !exhausted) {
             explorer.violate(Property::SwitchesWork, before.id, &format!("the trial of {name} is not armed"));
         }

@@ -68,7 +68,8 @@ fn write_ledger(
 
 fn write_trial(key: &mut String, trial: &Trial, boot: Option<&BootId>) -> std::fmt::Result {
     let innocent = |attempt: &&Attempt| matches!(attempt.end, Some(End::Innocent { .. }));
-    let in_a_row = trial.attempts.iter().rev().skip(usize::from(trial.open().is_some())).take_while(innocent);
+    let in_a_row =
+        trial.attempts.iter().rev().skip(usize::from(trial.attempts.open().is_some())).take_while(innocent);
     let last = trial.attempts.last();
     let this_boot = last.is_some_and(|attempt| attempt.boot.is_some() && attempt.boot.as_ref() == boot);
     let end = match last.map(|attempt| &attempt.end) {
@@ -83,7 +84,7 @@ fn write_trial(key: &mut String, trial: &Trial, boot: Option<&BootId>) -> std::f
         trial.toplevel.short(),
         trial.origin,
         trial.arming,
-        trial.failures(),
+        trial.attempts.failures(),
         in_a_row.count(),
     )
 }

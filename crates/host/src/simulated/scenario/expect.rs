@@ -35,7 +35,7 @@ impl Machine<'_> {
                 same(system.as_ref(), trial.map(|trial| &trial.toplevel), "is the trial")
             }
             Expectation::Failures(number) => {
-                let failures = trial.map_or(0, golden_core::Trial::failures);
+                let failures = trial.map_or(0, |trial| trial.attempts.failures());
                 holds(failures == *number, &format!("{failures} attempts failed"))
             }
             Expectation::Confirmed(system) => holds(

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use golden_core::Injection;
+
 use super::statement::{Action, Behaviour, Damage, Expectation, Line, Setting, Statement, System, Trouble};
 
 /// Longest scenario that is read, in lines.
@@ -85,6 +87,7 @@ const STATEMENTS: &[&str] = &[
     "person",
     "power",
     "pin",
+    "drill",
     "collect",
     "crash",
     "fail",
@@ -98,8 +101,20 @@ const STATEMENTS: &[&str] = &[
     "max_interruptions",
     "max_automatic_reboots",
 ];
-const BEHAVIOURS: &[&str] = &["healthy", "panics", "vanishes", "fails", "reboots"];
-const PROGRAMS: &[&str] = &["boot-check", "rollback", "confirm", "shutdown", "pin", "switch"];
+const BEHAVIOURS: &[&str] = &["healthy", "panics", "vanishes", "fails", "hangs", "emergency", "reboots"];
+const PROGRAMS: &[&str] = &[
+    "boot-check",
+    "rollback",
+    "confirm",
+    "shutdown",
+    "deadline",
+    "emergency",
+    "hibernate",
+    "resume",
+    "drill",
+    "pin",
+    "switch",
+];
 const EXPECTATIONS: &[&str] = &[
     "running",
     "off",
@@ -135,6 +150,7 @@ impl<'a> Words<'a> {
             "person" => Statement::Person(self.action()?),
             "power" => self.then("cut", Statement::PowerCut)?,
             "pin" => Statement::Pin { force: self.optional("force") },
+            "drill" => Statement::Drill(self.injection()?),
             "collect" => self.then("garbage", Statement::CollectGarbage)?,
             "crash" => self.crash()?,
             "fail" => self.fail()?,
@@ -176,9 +192,18 @@ impl<'a> Words<'a> {
             "vanishes" => (Behaviour::Vanishes, comma),
             "fails" => {
                 self.one_of(&["unit"], "`unit` and its name")?;
-                let name = self.next("the name of a unit")?;
-                let plain = name.trim_end_matches(',');
-                (Behaviour::FailsUnit(plain.to_owned()), plain != name)
+                let (unit, comma) = self.unit()?;
+                (Behaviour::FailsUnit(unit), comma)
+            }
+            "hangs" => {
+                self.one_of(&["in"], "`in` and the name of a unit")?;
+                let (unit, comma) = self.unit()?;
+                (Behaviour::Hangs(unit), comma)
+            }
+            "emergency" => {
+                self.one_of(&["without"], "`without` and the name of a unit")?;
+                let (unit, comma) = self.unit()?;
+                (Behaviour::Emergency(unit), comma)
             }
             _ => (Behaviour::RebootsItself, self.item_of(&["itself"], "`itself`")?.1),
         };
@@ -186,9 +211,30 @@ impl<'a> Words<'a> {
         Ok(comma)
     }
 
+    /// The name of a unit; whether a comma follows it.
+    fn unit(&mut self) -> Result<(String, bool), ScenarioError> {
+        let name = self.next("the name of a unit")?;
+        let plain = name.trim_end_matches(',');
+        Ok((plain.to_owned(), plain != name))
+    }
+
+    fn injection(&mut self) -> Result<Injection, ScenarioError> {
+        Ok(match self.one_of(&["panic", "hang", "unit", "check", "power"], "what fails")? {
+            "panic" => Injection::Panic,
+            "hang" => Injection::Hang,
+            "unit" => Injection::Unit,
+            "check" => Injection::Check,
+            _ => Injection::Power,
+        })
+    }
+
     fn action(&mut self) -> Result<Action, ScenarioError> {
-        match self.one_of(&["reboots", "powers", "picks"], "what the person does")? {
+        const ACTIONS: &[&str] = &["reboots", "powers", "soft-reboots", "kexecs", "hibernates", "picks"];
+        match self.one_of(ACTIONS, "what the person does")? {
             "reboots" => Ok(Action::Reboots),
+            "soft-reboots" => Ok(Action::SoftReboots),
+            "kexecs" => Ok(Action::Kexecs),
+            "hibernates" => Ok(Action::Hibernates),
             "powers" => self.then("off", Action::PowersOff),
             _ => Ok(Action::Picks(self.system()?)),
         }

@@ -130,6 +130,15 @@ impl Runner {
                 self.must_be_up()?;
                 self.stoppable(&Program::Pin { force: *force })
             }
+            Statement::Drill(injection) => {
+                self.must_be_up()?;
+                self.stoppable(&Program::Drill(*injection))?;
+                if !self.host.world().reboot_asked {
+                    return Ok(());
+                }
+                self.reboot_through("reboot.target")?;
+                self.boot(None, true)
+            }
             Statement::CollectGarbage => {
                 self.must_be_up()?;
                 collect(&self.host);
@@ -192,22 +201,62 @@ impl Runner {
     }
 
     fn person(&mut self, action: &Action) -> Played {
-        let target = if *action == Action::PowersOff { "poweroff.target" } else { "reboot.target" };
         if matches!(action, Action::Picks(_)) && self.power == Power::Off {
             return self.pick(action);
         }
         self.must_be_up()?;
+        match action {
+            Action::PowersOff => self.reboot_through("poweroff.target"),
+            Action::Reboots | Action::Picks(_) => {
+                self.reboot_through("reboot.target")?;
+                self.pick(action)
+            }
+            Action::SoftReboots => self.past_the_loader("soft-reboot.target", 0),
+            Action::Kexecs => self.past_the_loader("kexec.target", 1),
+            Action::Hibernates => self.hibernate(),
+        }
+    }
+
+    fn reboot_through(&mut self, target: &'static str) -> Played {
         match self.shut_down(target, Vec::new()) {
             Err(PowerIsGone) => self.power_is_gone(),
-            Ok(()) => self.pick(action),
+            Ok(()) => Ok(()),
         }
+    }
+
+    /// The same system again, without firmware and loader; a boot of userspace alone keeps the boot's ID.
+    fn past_the_loader(&mut self, target: &'static str, boots: u32) -> Played {
+        let Power::Up(toplevel) = self.power.clone() else { return Err("the machine is off".to_owned()) };
+        self.reboot_through(target)?;
+        self.boots += boots;
+        self.say(1, &format!("boot {}: {} again, past the loader", self.boots, toplevel.short()));
+        match self.run_boot(&toplevel, true) {
+            Err(PowerIsGone) => self.power_is_gone(),
+            Ok(true) => Ok(()),
+            Ok(false) => self.boot(None, true),
+        }
+    }
+
+    /// Off and on through the loader: memory comes back if it starts the kernel that wrote it.
+    fn hibernate(&mut self) -> Played {
+        let Power::Up(toplevel) = self.power.clone() else { return Err("the machine is off".to_owned()) };
+        self.stoppable(&Program::Hibernate)?;
+        let asleep = self.host.world();
+        let started = self.start(None);
+        let Start::Booted(choice) = started else { return Err(format!("it does not wake up: {started:?}")) };
+        if choice.toplevel != toplevel {
+            return Err(format!("it wakes up with the kernel of {}", choice.toplevel.short()));
+        }
+        // Memory is as it was; what the firmware and the loader did stays done.
+        self.host.change(|world| world.volatile = asleep.volatile.clone());
+        self.say(2, "it goes on where it was");
+        self.stoppable(&Program::Resume)
     }
 
     fn pick(&mut self, action: &Action) -> Played {
         match action {
-            Action::PowersOff => Ok(()),
-            Action::Reboots => self.boot(None, true),
             Action::Picks(system) => self.boot(Some(&system.toplevel()), true),
+            _ => self.boot(None, true),
         }
     }
 
@@ -272,6 +321,17 @@ impl Runner {
         if self.host.world().reboot_asked {
             return self.shut_down("reboot.target", Vec::new()).map(|()| false);
         }
+        if self.host.world().is_safe {
+            self.say(2, "safe mode: the network and sshd are up, and nothing else");
+            return Ok(true);
+        }
+        let behaviour = match self.host.world().injected().as_deref() {
+            None => behaviour,
+            Some("unit") => Behaviour::FailsUnit("golden-drill-unit.service".to_owned()),
+            Some("hang") => Behaviour::Hangs("golden-drill-hang.service".to_owned()),
+            Some("check") => Behaviour::Hangs("boot-complete.target".to_owned()),
+            Some(_) => Behaviour::Vanishes,
+        };
         if behaviour == Behaviour::Vanishes {
             return Ok(self.vanish("it hangs and is reset"));
         }
@@ -283,6 +343,14 @@ impl Runner {
                 self.say(2, &format!("{unit} fails, and that reboots the machine"));
                 self.shut_down("reboot.target", vec![unit]).map(|()| false)
             }
+            Behaviour::Hangs(unit) => {
+                self.say(2, &format!("{unit} never finishes"));
+                self.wait_for(&Program::Deadline, unit)
+            }
+            Behaviour::Emergency(unit) => {
+                self.say(2, &format!("{unit} never comes: emergency mode"));
+                self.wait_for(&Program::Emergency, unit)
+            }
             Behaviour::RebootsItself => {
                 self.say(2, "it reboots itself");
                 self.shut_down("reboot.target", Vec::new()).map(|()| false)
@@ -291,6 +359,19 @@ impl Runner {
             _ if confirm => self.run(&Program::Confirm).map(|()| true),
             _ => Ok(true),
         }
+    }
+
+    /// The boot never gets to its end, until `program` ends it; whether the machine stays up.
+    fn wait_for(&mut self, program: &Program, unit: String) -> Result<bool, PowerIsGone> {
+        self.host.change(|world| world.hanging_unit = Some(unit));
+        self.run(program)?;
+        let world = self.host.world();
+        if world.reboot_asked {
+            return self.shut_down("reboot.target", Vec::new()).map(|()| false);
+        }
+        let text = if world.is_safe { "safe mode" } else { "there it stays" };
+        self.say(2, text);
+        Ok(true)
     }
 
     fn next_behaviour(&mut self, toplevel: &Toplevel) -> Behaviour {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use golden_core::Toplevel;
+use golden_core::{Injection, Toplevel};
 
 /// A line that says something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub enum Statement {
         /// With `--force`.
         force: bool,
     },
+    /// `golden drill`.
+    Drill(Injection),
     /// `nix-collect-garbage -d`.
     CollectGarbage,
     /// Something goes wrong in the middle of the next statement.
@@ -119,6 +121,10 @@ pub enum Behaviour {
     VanishesLate,
     /// A unit fails whose `FailureAction=` reboots.
     FailsUnit(String),
+    /// A unit never finishes to start; the deadline passes.
+    Hangs(String),
+    /// A unit that it needs never comes: it ends in `emergency.target`.
+    Emergency(String),
     /// It reboots itself in an orderly way.
     RebootsItself,
 }
@@ -130,6 +136,12 @@ pub enum Action {
     Reboots,
     /// An orderly end; the machine stays off.
     PowersOff,
+    /// A reboot of userspace alone.
+    SoftReboots,
+    /// A reboot into the running system's kernel, past firmware and loader.
+    Kexecs,
+    /// To disk, off, and on again.
+    Hibernates,
     /// An orderly reboot, and this entry in the loader's menu.
     Picks(System),
 }

@@ -1,6 +1,6 @@
 //! What a machine looks like in one line.
 
-use golden_core::{Arming, Attempt, Cause, End, Ledger, SafeModeReason, Shutdown, Toplevel, Trial};
+use golden_core::{Arming, Attempt, Cause, End, Landing, Ledger, SafeModeReason, Shutdown, Toplevel, Trial};
 
 use crate::describe;
 use crate::simulated::{Said, World, foresee, golden_profile, system_profile};
@@ -27,11 +27,15 @@ pub(super) fn ledger(ledger: &Ledger) -> String {
         |toplevels: Vec<&Toplevel>| toplevels.into_iter().map(Toplevel::short).collect::<Vec<_>>().join(" ");
     let confirmed = list(ledger.confirmed.iter().map(|one| &one.toplevel).collect());
     let quarantined = list(ledger.quarantine.iter().map(|one| &one.toplevel).collect());
+    let failed = list(ledger.failed_landings.iter().map(|one| &one.toplevel).collect());
     let parts = [
         (!confirmed.is_empty()).then(|| format!("confirmed {confirmed}")),
         ledger.golden.as_ref().map(|golden| format!("golden {}", golden.toplevel.short())),
         ledger.trial.as_ref().map(trial),
         ledger.rollback.as_ref().map(|one| format!("rollback {} to {}", one.from.short(), one.to.short())),
+        ledger.landing.as_ref().map(landing),
+        (!failed.is_empty()).then(|| format!("failed landings {failed}")),
+        ledger.drill.as_ref().map(|drill| format!("drill of {}", trial(&drill.trial))),
         ledger.owed_default.as_ref().map(|owed| format!("owes default {}", owed.short())),
         (!quarantined.is_empty()).then(|| format!("quarantined {quarantined}")),
         (ledger.automatic_reboots > 0).then(|| format!("automatic reboots {}", ledger.automatic_reboots)),
@@ -52,6 +56,12 @@ fn trial(trial: &Trial) -> String {
     format!("trial {} ({arming}: {attempts})", trial.toplevel.short())
 }
 
+fn landing(landing: &Landing) -> String {
+    let attempts: Vec<String> = landing.attempts.iter().map(attempt).collect();
+    let attempts = if attempts.is_empty() { "no attempt yet".to_owned() } else { attempts.join("; ") };
+    format!("landing {} ({attempts})", landing.toplevel.short())
+}
+
 fn attempt(attempt: &Attempt) -> String {
     match &attempt.end {
         None => "running".to_owned(),
@@ -67,6 +77,9 @@ fn cause(cause: &Cause) -> String {
         Cause::Vanished => "vanished".to_owned(),
         Cause::UnitFailed { units } => format!("{} failed", units.join(" ")),
         Cause::Interrupted { times } => format!("interrupted {times} times in a row"),
+        Cause::Deadline { units, .. } => format!("not confirmed in time ({})", units.join(" ")),
+        Cause::Emergency { units } => format!("emergency mode ({})", units.join(" ")),
+        Cause::NotBootable { .. } => "could not be started".to_owned(),
         Cause::Unknown(_) => "unknown cause".to_owned(),
     }
 }
@@ -86,6 +99,7 @@ fn safe_mode(reason: &SafeModeReason) -> &'static str {
     match reason {
         SafeModeReason::BudgetSpent => "the budget of automatic reboots is spent",
         SafeModeReason::NoLanding => "nothing known to be good has a boot entry",
+        SafeModeReason::LadderEnded => "every landing failed",
         SafeModeReason::Unknown(_) => "unknown reason",
     }
 }
