@@ -8,6 +8,8 @@ use golden_core::Toplevel;
 use golden_host::command::{Common, answer, parse};
 use golden_host::{Exit, operation};
 
+use crate::drill::Kind;
+
 /// Ask golden-generation what it knows
 #[derive(Parser)]
 #[command(name = "golden", version, after_help = Exit::HELP)]
@@ -46,6 +48,22 @@ enum Question {
         #[arg(long)]
         json: bool,
     },
+    /// Rehearse a failure on this machine: boot what runs once more, let it fail, and see golden take over
+    ///
+    /// Asks first, and is refused without a golden. Without FAILURE it tells how the last rehearsal went.
+    Drill {
+        /// What is made to fail
+        failure: Option<Kind>,
+        /// Do not ask
+        #[arg(long, requires = "failure")]
+        yes: bool,
+    },
+    /// Fail as a rehearsal wants it: run by its units
+    #[command(hide = true)]
+    Inject,
+    /// Say that the machine is in safe mode: run by golden-safe-mode.service
+    #[command(hide = true)]
+    Announce,
     /// Run a scenario on a simulated machine and print what happens
     Simulate {
         /// The scenario; - for standard input
@@ -68,6 +86,12 @@ pub fn main() -> ExitCode {
             let host = common.host();
             operation::check(&host, &common.options(&host), &toplevel).map(|()| String::new())
         }
+        Question::Drill { failure, yes } => crate::drill::run(&common, failure, yes),
+        Question::Inject => match crate::drill::inject(&common) {
+            Ok(true) => return Exit::Refused.into(),
+            done => done.map(|_| String::new()),
+        },
+        Question::Announce => crate::announce::run(&common),
         Question::History { json } => crate::history::run(&common, json),
     };
     match answered {

@@ -2,6 +2,9 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic where nobody listens")]
 
+mod announce;
+mod coverage;
+mod drill;
 pub mod golden;
 mod history;
 pub mod pin_golden;

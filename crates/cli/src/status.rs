@@ -5,9 +5,11 @@ use std::fmt::Write;
 use golden_core::{Ledger, Toplevel, Trial};
 use golden_host::command::Common;
 use golden_host::loader;
-use golden_host::operation::Options;
-use golden_host::{Error, Host, LinuxHost, Reading, Store};
+use golden_host::operation::{self, Options};
+use golden_host::{Error, Host, LinuxHost, Reading, Store, describe_reason};
 use serde::Serialize;
+
+use crate::coverage::{Coverage, Machine, coverage};
 
 /// Version of the JSON answer.
 const SCHEMA: u32 = 1;
@@ -30,19 +32,17 @@ struct Status {
     /// Why the ledger cannot be read; nothing is known of trials then.
     unreadable: Option<String>,
     golden: Option<Toplevel>,
+    /// Why golden could not be landed on.
+    damage: Option<String>,
     running: Option<Toplevel>,
     default: Option<Toplevel>,
     trial: Option<Trial>,
+    /// Why the suite causes no further reboot.
+    safe_mode: Option<String>,
+    /// What a rollback came back to and did not work, and was not confirmed since.
+    failed_landings: Vec<Toplevel>,
     quarantine: Vec<Toplevel>,
     coverage: Vec<Coverage>,
-}
-
-/// Whether the machine comes back by itself from one kind of failure.
-#[derive(Serialize)]
-struct Coverage {
-    failure: &'static str,
-    covered: bool,
-    by: String,
 }
 
 pub(crate) fn run(common: &Common, json: bool) -> Result<String, Error> {
@@ -69,53 +69,43 @@ fn status(
         let known = |toplevel: &Toplevel| golden.as_ref() == Some(toplevel) || ledger.is_confirmed(toplevel);
         loader.listed.iter().any(known)
     };
+    let damage = operation::glance_at_golden(host, options).err().map(|error| error.chain());
     let state = if ledger.safe_mode.is_some() {
         State::SafeMode
     } else if ledger.trial.is_some() {
         State::Trial
     } else if ledger.rollback.is_some() || ledger.rolled_back.is_some() {
         State::RolledBack
-    } else if unreadable.is_some() || golden.is_none() || !loader.as_ref().is_ok_and(landing_exists) {
+    } else if unreadable.is_some()
+        || golden.is_none()
+        || damage.is_some()
+        || !loader.as_ref().is_ok_and(landing_exists)
+    {
         State::Unprotected
     } else {
         State::Ok
     };
-    let one_shot = host.efi_read("LoaderEntryOneShot").map(drop).map_err(|error| error.to_string());
     Ok(Status {
         schema: SCHEMA,
         state,
         unreadable,
         running: running.and_then(|path| path.to_str()?.parse().ok()),
         default: loader.as_ref().ok().and_then(|loader| loader.default.clone()),
-        coverage: coverage(loader.as_ref().map(landing_exists).map_err(Error::chain), &one_shot),
+        coverage: coverage(&Machine {
+            landing: loader.as_ref().map(landing_exists).map_err(Error::chain),
+            one_shot: loader::detect(host, options)
+                .map_err(|error| error.chain())
+                .and_then(|it| it.has_one_shot()),
+            net: operation::safety_net(host).map_err(|error| error.chain()),
+            deadline: options.boot_deadline,
+        }),
+        damage,
         golden,
         trial: ledger.trial,
+        safe_mode: ledger.safe_mode.map(|mode| describe_reason(&mode.reason).to_owned()),
+        failed_landings: ledger.failed_landings.into_iter().map(|landing| landing.toplevel).collect(),
         quarantine: ledger.quarantine.into_iter().map(|quarantined| quarantined.toplevel).collect(),
     })
-}
-
-fn coverage(landing: Result<bool, String>, one_shot: &Result<(), String>) -> Vec<Coverage> {
-    let (landing, why_not) = match landing {
-        Ok(true) => (true, String::new()),
-        Ok(false) => (false, "there is nothing to come back to: run pin-golden".to_owned()),
-        Err(error) => (false, error),
-    };
-    let by_one_shot = match (one_shot, landing) {
-        (Ok(()), true) => (true, "the one-shot: the loader's default stays known-good".to_owned()),
-        (Err(error), true) => (false, format!("no one-shot without EFI variables: {error}")),
-        (_, false) => (false, why_not.clone()),
-    };
-    let by_count = if landing { "counting failed boots".to_owned() } else { why_not };
-    vec![
-        Coverage { failure: "a kernel panic", covered: by_one_shot.0, by: by_one_shot.1.clone() },
-        Coverage { failure: "a dead initrd that reboots", covered: by_one_shot.0, by: by_one_shot.1 },
-        Coverage { failure: "a failed unit with FailureAction=reboot", covered: landing, by: by_count },
-        Coverage {
-            failure: "a hang that nothing resets",
-            covered: false,
-            by: "no deadline yet: set RuntimeWatchdogSec= and have a hardware watchdog".to_owned(),
-        },
-    ]
 }
 
 fn in_words(status: &Status) -> String {
@@ -128,11 +118,20 @@ fn in_words(status: &Status) -> String {
     }
     let name = |toplevel: &Option<Toplevel>| toplevel.as_ref().map_or("none".to_owned(), Toplevel::to_string);
     let _ = writeln!(text, "golden:   {}", name(&status.golden));
+    if let Some(damage) = &status.damage {
+        let _ = writeln!(text, "          DAMAGED: {damage}");
+    }
     let _ = writeln!(text, "running:  {}", name(&status.running));
     let _ = writeln!(text, "default:  {}", name(&status.default));
     if let Some(trial) = &status.trial {
         let (tried, failed) = (trial.attempts.len(), trial.attempts.failures());
         let _ = writeln!(text, "trial:    {} ({tried} attempts, {failed} failed)", trial.toplevel);
+    }
+    if let Some(reason) = &status.safe_mode {
+        let _ = writeln!(text, "safe mode: {reason}");
+    }
+    for toplevel in &status.failed_landings {
+        let _ = writeln!(text, "failed:   {toplevel} (the machine came back to it, and it did not work)");
     }
     for toplevel in &status.quarantine {
         let _ = writeln!(text, "failed:   {toplevel} (quarantined)");

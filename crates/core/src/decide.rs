@@ -24,6 +24,7 @@ pub fn decide(ledger: &Ledger, seen: &Seen, policy: &Policy, moment: &Moment) ->
         Moment::BootCheck => boot::check(ledger, seen, policy),
         Moment::Confirm => confirm::confirm(ledger, seen, policy),
         Moment::Fail(cause) => fail::fail(ledger, seen, policy, cause),
+        Moment::Close(cause) => fail::stay(ledger, seen, policy, cause),
         Moment::Hibernate => sleep::hibernate(ledger, seen),
         Moment::Resume => sleep::resume(ledger, seen, policy),
         Moment::Drill(injection) => drill::begin(ledger, seen, *injection),

@@ -68,6 +68,8 @@ pub enum Moment {
     Shutdown(ShutdownSeen),
     /// This boot will not be confirmed: that is known before it ends.
     Fail(Cause),
+    /// The same, and a person does not want it to be rebooted.
+    Close(Cause),
     /// The machine is about to be hibernated.
     Hibernate,
     /// It runs again after that. No boot.

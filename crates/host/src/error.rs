@@ -33,6 +33,8 @@ pub enum Error {
     Program { program: String, stderr: String },
     #[error("the closure of {toplevel} is incomplete: {missing} is missing")]
     Closure { toplevel: Toplevel, missing: String },
+    #[error("{0} is golden and could not be landed on")]
+    GoldenDamaged(Toplevel, #[source] Box<Error>),
     #[error("refused: {0}")]
     Refused(Refusal),
     #[error("cannot write {}", path.display())]
@@ -65,6 +67,7 @@ impl Error {
             Self::LedgerTooNew { .. } => Trouble::LedgerTooNew,
             Self::Config { .. } => Trouble::Configuration,
             Self::Refused(_) => Trouble::Refused,
+            Self::GoldenDamaged(..) => Trouble::GoldenDamaged,
             Self::Io { source, .. } | Self::EfiVariable { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::NoSpace,
                 io::ErrorKind::ReadOnlyFilesystem => Trouble::ReadOnly,
@@ -92,6 +95,9 @@ impl Error {
                 "deploy a changed system; `golden why` tells what failed; the system profile still names the refused one",
             ),
             Self::Refused(Refusal::NoDrill(_)) => Some("`golden status` says how the machine stands"),
+            Self::GoldenDamaged(..) => Some(
+                "pin a system that works (pin-golden), or repair this one: `nix-store --repair-path`, then `nixos-rebuild boot`",
+            ),
             Self::NoEntry(_) => Some("run `nixos-rebuild boot`, which writes the boot entries anew"),
             Self::BootFiles { .. } => Some("run `nixos-rebuild boot`, which copies kernel and initrd anew"),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {

@@ -26,11 +26,12 @@ pub enum Trouble {
     Configuration,
     Refused,
     NotMarked,
+    GoldenDamaged,
 }
 
 impl Trouble {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LedgerCorrupt,
         Self::LedgerTooNew,
         Self::LockHeld,
@@ -41,6 +42,7 @@ impl Trouble {
         Self::Configuration,
         Self::Refused,
         Self::NotMarked,
+        Self::GoldenDamaged,
     ];
 
     /// The `MESSAGE_ID` of this kind.
@@ -57,6 +59,7 @@ impl Trouble {
             Self::Configuration => "7f083eb4bf2d40499c682188bd9d4a3a",
             Self::Refused => "7261c45cd19b4421833206b2843c9c7d",
             Self::NotMarked => "d14b1c3f0b8e4f7f9b0f6f1a2c5e7d90",
+            Self::GoldenDamaged => "e7a3f5b92c0d4b7f9d8e6a1c4f2b0857",
         }
     }
 }

@@ -34,6 +34,7 @@ pub use journal::{
     message_id, priority,
 };
 pub use linux::LinuxHost;
+pub use manager::SafetyNet;
 pub use profile::{NO_MARK, golden, system};
 pub use store::{Reading, Store};
 pub use system::see;

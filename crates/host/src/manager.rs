@@ -7,6 +7,8 @@ use golden_core::{Shutdown, ShutdownSeen};
 
 use crate::{Error, Host};
 
+/// Source: the kernel's documentation, "sysfs-class-watchdog".
+const WATCHDOGS: &str = "/sys/class/watchdog";
 /// Values of `FailureAction=` and `StartLimitAction=` that leave the machine running.
 const HARMLESS: [&str; 2] = ["", "none"];
 
@@ -19,6 +21,50 @@ pub(crate) fn shutdown(host: &dyn Host) -> Result<Option<ShutdownSeen>, Error> {
     let properties = "--property=Id,ActiveState,Result,FailureAction,StartLimitAction";
     let failed_units = fatal_units(&systemctl(host, &["show", properties, "*"])?);
     Ok(Some(ShutdownSeen { kind, failed_units }))
+}
+
+/// What is in force on the running machine against failures that need help from outside of userspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub struct SafetyNet {
+    /// Whether a panic reboots the machine, and does not wait for a person.
+    pub panic_reboots: bool,
+    /// Whether a dead initrd panics, or reboots.
+    pub initrd_panics: bool,
+    /// Name of the hardware watchdog; `None` where there is none but the kernel's own.
+    pub watchdog: Option<String>,
+    /// Whether systemd feeds it, so that a wedged kernel or manager is reset.
+    pub watchdog_is_fed: bool,
+    /// Whether it guards a shutdown as well.
+    pub guards_shutdown: bool,
+}
+
+/// Source: `systemd-system.conf(5)`, the kernel's documentation, and NixOS's `stage-1-init.sh`.
+pub(crate) fn safety_net(host: &dyn Host) -> Result<SafetyNet, Error> {
+    let text = |path: &str| {
+        let bytes = host.read(Path::new(path)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).trim().to_owned()
+    };
+    let cmdline = text("/proc/cmdline");
+    let words: Vec<&str> = cmdline.split_ascii_whitespace().collect();
+    let show = systemctl(host, &["show", "--property=RuntimeWatchdogUSec,RebootWatchdogUSec"])?;
+    let is_set = |name: &str| {
+        let value = show.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        value.is_some_and(|value| !matches!(value, "0" | "" | "infinity" | "[not set]"))
+    };
+    let watchdogs = host.list(Path::new(WATCHDOGS)).unwrap_or_default();
+    let identity =
+        |name: &std::ffi::OsString| text(&format!("{WATCHDOGS}/{}/identity", name.to_string_lossy()));
+    let watchdog = watchdogs.iter().map(identity).find(|name| name != "Software Watchdog");
+    Ok(SafetyNet {
+        panic_reboots: !matches!(text("/proc/sys/kernel/panic").as_str(), "" | "0"),
+        initrd_panics: ["boot.panic_on_fail", "stage1panic", "stage1panic=1"]
+            .iter()
+            .any(|word| words.contains(word)),
+        watchdog_is_fed: watchdog.is_some() && is_set("RuntimeWatchdogUSec"),
+        guards_shutdown: watchdog.is_some() && is_set("RebootWatchdogUSec"),
+        watchdog,
+    })
 }
 
 /// Leave whatever is starting and go to what a person needs to help.

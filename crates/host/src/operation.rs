@@ -142,7 +142,12 @@ pub fn confirm(host: &dyn Host, options: &Options) -> Result<(), Error> {
     if !system::runs_as_booted(host) {
         return Ok(());
     }
-    act(host, options, &Moment::Confirm)
+    act(host, options, &Moment::Confirm)?;
+    // Found before it is needed; the boot is healthy all the same.
+    if let Err(error) = glance_at_golden(host, options) {
+        host.complain(error.trouble(), &error.chain());
+    }
+    Ok(())
 }
 
 /// The machine may be going down: record how, if a trial runs.
@@ -230,6 +235,18 @@ fn without_state(host: &dyn Host, options: &Options) -> Result<Emergency, Error>
     Ok(if is_stray { Emergency::WithoutState } else { Emergency::Unwatched })
 }
 
+/// A person wants to look at it: it has failed all the same, and nobody reboots.
+///
+/// # Errors
+/// It could not be recorded.
+pub fn stay_in_emergency(host: &dyn Host, options: &Options, emergency: Emergency) -> Result<(), Error> {
+    if emergency != Emergency::Watched {
+        return Ok(());
+    }
+    let units = manager::missing(host).unwrap_or_default();
+    act(host, options, &Moment::Close(Cause::Emergency { units }))
+}
+
 /// Close this boot as one that ended in emergency mode, and reboot.
 ///
 /// # Errors
@@ -277,14 +294,52 @@ pub fn drill(host: &dyn Host, options: &Options, injection: Injection) -> Result
     act(host, options, &Moment::Drill(injection))
 }
 
-/// Make sure that golden could be landed on now: its boot entry and files, and its closure if `closure`.
+/// What a rehearsal wants to fail in this boot; `None` where none is under way.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub fn injected(host: &dyn Host, options: &Options) -> Result<Option<Injection>, Error> {
+    let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(None) };
+    let boot = system::boot(host)?;
+    let drill = ledger.drill.filter(|drill| drill.trial.attempts.is_open_in(&boot));
+    Ok(drill.map(|drill| drill.injection))
+}
+
+/// What the settings of the running machine say about failures that no ledger sees.
+///
+/// # Errors
+/// systemd cannot be asked.
+pub fn safety_net(host: &dyn Host) -> Result<manager::SafetyNet, Error> {
+    manager::safety_net(host)
+}
+
+/// Make sure that golden could be landed on now: its boot entry and files, and its whole closure.
 ///
 /// # Errors
 /// It could not, and was not repaired.
-pub fn verify_golden(host: &dyn Host, options: &Options, closure: bool) -> Result<(), Error> {
+pub fn verify_golden(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let Some(golden) = profile::golden(host)? else { return Ok(()) };
-    loader::detect(host, options)?.check(&golden)?;
-    if closure { profile::verify_closure(host, &golden) } else { profile::check_closure(host, &golden) }
+    let verified = loader::detect(host, options)
+        .and_then(|loader| loader.check(&golden))
+        .and_then(|()| profile::verify_closure(host, &golden));
+    verified.map_err(|error| Error::GoldenDamaged(golden, Box::new(error)))
+}
+
+/// The same by what costs nothing: it has a boot entry, and is in the store.
+///
+/// # Errors
+/// It could not be landed on.
+pub fn glance_at_golden(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    let Some(golden) = profile::golden(host)? else { return Ok(()) };
+    let loader = loader::detect(host, options)?.see()?;
+    let error = match host.read_link(&std::path::Path::new(golden.as_str()).join("kernel")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Error::Closure { toplevel: golden.clone(), missing: golden.to_string() }
+        }
+        _ if !loader.listed.contains(&golden) => Error::NoEntry(golden.clone()),
+        _ => return Ok(()),
+    };
+    Err(Error::GoldenDamaged(golden, Box::new(error)))
 }
 
 /// Pin what runs as golden.
@@ -313,7 +368,8 @@ pub fn roll_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
 fn act(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error> {
     let store = Store::new(host, &options.state_dir);
     let _lock = store.lock()?;
-    let goes_on = matches!(moment, Moment::BootCheck | Moment::Fail(_) | Moment::Shutdown(_));
+    let goes_on =
+        matches!(moment, Moment::BootCheck | Moment::Fail(_) | Moment::Close(_) | Moment::Shutdown(_));
     let evidence = if *moment == Moment::BootCheck { evidence::gather(host) } else { Evidence::default() };
     let mut damaged = Vec::new();
     loop {

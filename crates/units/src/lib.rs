@@ -4,9 +4,13 @@
 
 pub mod boot_check;
 pub mod confirm;
+pub mod deadline;
+pub mod emergency;
+pub mod hibernate;
 pub mod mark_pending;
 pub mod record_shutdown;
 pub mod rollback;
+pub mod verify;
 
 use clap::{Command, CommandFactory};
 
@@ -19,5 +23,9 @@ pub fn commands() -> Vec<Command> {
         confirm::Arguments::command(),
         record_shutdown::Arguments::command(),
         rollback::Arguments::command(),
+        deadline::Arguments::command(),
+        emergency::Arguments::command(),
+        hibernate::Arguments::command(),
+        verify::Arguments::command(),
     ]
 }

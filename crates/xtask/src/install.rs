@@ -36,10 +36,12 @@ pub(crate) fn run(install: &Install) -> Result<bool> {
     };
     programs(&install.programs, &below("bin")?)?;
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../units");
-    for unit in listed(&units, "service")? {
-        let text =
-            fs::read_to_string(&unit)?.replace("/usr/bin/", &format!("{}/bin/", install.prefix.display()));
-        fs::write(below("lib/systemd/system")?.join(name_of(&unit)), text)?;
+    for kind in ["service", "target", "timer"] {
+        for unit in listed(&units, kind)? {
+            let program = format!("{}/bin/", install.prefix.display());
+            let text = fs::read_to_string(&unit)?.replace("/usr/bin/", &program);
+            fs::write(below("lib/systemd/system")?.join(name_of(&unit)), text)?;
+        }
     }
     fs::copy(
         units.join("golden-generation.catalog"),
@@ -80,7 +82,7 @@ fn programs(from: &Path, to: &Path) -> Result<()> {
 fn manual(mut command: Command, to: &Path) -> Result<()> {
     command.build();
     let name = command.get_name().to_owned();
-    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+    for subcommand in command.get_subcommands().filter(|it| it.get_name() != "help" && !it.is_hide_set()) {
         let page = format!("{name}-{}", subcommand.get_name());
         write_page(subcommand.clone().display_name(page.clone()), to, &page)?;
     }

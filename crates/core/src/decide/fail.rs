@@ -28,6 +28,24 @@ fn close(ledger: &Ledger, seen: &Seen, policy: &Policy, cause: &Cause) -> Plan {
     }
 }
 
+/// The attempt is closed and nothing else: who is there reboots the machine, and the next boot check goes on.
+pub(super) fn stay(ledger: &Ledger, seen: &Seen, policy: &Policy, cause: &Cause) -> Plan {
+    let end = || End::Failed { cause: cause.clone() };
+    let mut after = ledger.clone();
+    let mut events = Vec::new();
+    let drill = after.drill.as_mut().map(|drill| &mut drill.trial.attempts);
+    for attempts in drill.into_iter().chain(after.landing.as_mut().map(|landing| &mut landing.attempts)) {
+        if attempts.is_open_in(&seen.boot) {
+            attempts.close(end(), &Evidence::default());
+        }
+    }
+    if let Some(trial) = after.trial.as_mut().filter(|trial| trial.attempts.is_open_in(&seen.boot)) {
+        trial.attempts.close(end(), &Evidence::default());
+        events.push(failed(trial, policy, Some(seen.boot.clone()), cause.clone()));
+    }
+    if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after).tell(events) }
+}
+
 fn fail_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, mut trial: Trial, cause: &Cause) -> Plan {
     trial.attempts.close(End::Failed { cause: cause.clone() }, &Evidence::default());
     let events = vec![failed(&trial, policy, Some(seen.boot.clone()), cause.clone())];

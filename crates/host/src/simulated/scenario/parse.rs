@@ -426,7 +426,7 @@ mod tests {
         );
         assert_eq!(
             error("b healthy, panix"),
-            "line 1: expected a behaviour (healthy, panics, vanishes, fails, reboots), found `panix`; \
+            "line 1: expected a behaviour (healthy, panics, vanishes, fails, hangs, emergency, reboots), found `panix`; \
              did you mean `panics`?"
         );
         assert_eq!(
