@@ -15,10 +15,10 @@ pub(super) fn power_cut(setting: &Setting, name: &str) -> Result<Story> {
     for cut in CUTS_MILLIS {
         boots += power_cut_after(setting, name, Duration::from_millis(cut))
             .with_context(|| format!("the power was cut {cut} ms after the mark began"))?
-            .boots;
+            .boots()?;
     }
     let mut story = setting.story(name)?;
-    story.boots += boots;
+    story.earlier_boots = boots;
     Ok(story)
 }
 
@@ -71,5 +71,27 @@ pub(super) fn damaged_ledger(setting: &Setting, name: &str) -> Result<Story> {
     ensure!(said != "0", "the journal does not say that the ledger is too new");
     let pinned = story.run("readlink -f /nix/var/nix/profiles/system-profiles/golden")?;
     ensure!(pinned == golden, "golden was lost");
+    Ok(story)
+}
+
+pub(super) fn kernel_missing(setting: &Setting, name: &str) -> Result<Story> {
+    missing(setting, name, "kernel")
+}
+
+pub(super) fn initrd_missing(setting: &Setting, name: &str) -> Result<Story> {
+    missing(setting, name, "initrd")
+}
+
+/// A boot file is lost after the trial was armed; the store still has it.
+fn missing(setting: &Setting, name: &str, file: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    let trial = story.toplevel("own-files")?;
+    story.deploy("own-files")?;
+    story.run(&format!("rm /boot/EFI/nixos/*-{file}-own-*; sync"))?;
+    story.reboot()?;
+    story.expect(&["boot good-a", "boot own-files", "up own-files"])?;
+    ensure!(story.default()? == trial, "the default is not what was confirmed");
+    story.run(&format!("cmp {trial}/{file} /boot/EFI/nixos/*-{file}-own-*"))?;
+    story.epilogue()?;
     Ok(story)
 }
