@@ -36,6 +36,12 @@ enum Task {
     Nix(nix::Nix),
     /// Measure what a boot without a trial pays
     Bench,
+    /// What can go wrong, and what proves that the machine comes back: the table of the README
+    Matrix {
+        /// Write it there
+        #[arg(long)]
+        bless: bool,
+    },
     /// Claims that only a boot can prove
     Vm {
         #[command(subcommand)]
@@ -65,6 +71,7 @@ fn main() -> ExitCode {
         Task::Nix(nix) => nix::run(&nix),
         Task::Bench => bench::run(),
         Task::Demo => golden_vm_tests::demo::run(),
+        Task::Matrix { bless } => check::matrix(bless),
         Task::Vm { task: Vm::List } => {
             claims::list();
             Ok(true)

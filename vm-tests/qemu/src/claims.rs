@@ -4,6 +4,7 @@ mod boot;
 mod damage;
 mod faults;
 mod golden;
+mod ladder;
 mod list;
 mod wiring;
 
@@ -11,10 +12,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::image::{Image, prepare};
 use crate::machine::Options;
+use crate::matrix::Boots;
 use crate::shell::cache;
 use crate::story::{Story, WITH_SUITE, pinned};
 
@@ -33,6 +35,8 @@ struct Claim {
     name: &'static str,
     says: &'static str,
     loader: Loader,
+    /// Boots from the last reboot that the test asked for to the end of the story.
+    boots: Option<Boots>,
     /// Whether `cargo xtask test` runs it too: CI has an hour.
     in_ci: bool,
     run: Run,
@@ -161,15 +165,7 @@ fn seconds(time: Duration) -> f64 {
 /// The number of boots it took. What a failed test leaves is kept.
 fn prove(image: &Image, setting: Option<&Setting>, claim: &Claim) -> Result<usize> {
     let directory = cache().join("run").join(claim.name);
-    let boots = match (claim.run, setting) {
-        (Run::Vm(run), Some(setting)) => run(setting, claim.name).and_then(|mut story| story.boots()),
-        (Run::Fault(fault), Some(setting)) => {
-            faults::prove(setting, claim.name, fault).and_then(|mut story| story.boots())
-        }
-        (Run::Vm(_) | Run::Fault(_), None) => bail!("no machine was prepared"),
-        (Run::Container(run), _) => run(image, claim.name),
-    };
-    match boots {
+    match count(image, setting, claim) {
         Ok(boots) => {
             fs::remove_dir_all(directory)?;
             Ok(boots)
@@ -185,4 +181,26 @@ fn prove(image: &Image, setting: Option<&Setting>, claim: &Claim) -> Result<usiz
             Err(error.context(format!("log and ledger are kept in {}", kept.display())))
         }
     }
+}
+
+fn count(image: &Image, setting: Option<&Setting>, claim: &Claim) -> Result<usize> {
+    let mut story = match (claim.run, setting) {
+        (Run::Container(run), _) => return run(image, claim.name),
+        (_, None) => bail!("no machine was prepared"),
+        (Run::Vm(run), Some(setting)) => run(setting, claim.name)?,
+        (Run::Fault(fault), Some(setting)) => {
+            let boots = claim.boots.context("a fault has no number of boots")?;
+            faults::prove(setting, claim.name, fault, boots)?
+        }
+    };
+    if let Some(boots) = claim.boots {
+        let seen = story.boots_since_reboot()?;
+        ensure!(seen == boots.total(), "the machine was up after {seen} boots, not {}", boots.total());
+    }
+    story.boots()
+}
+
+/// The boots that a claim proves; `None` where there is no such claim.
+pub(crate) fn boots_of(name: &str) -> Option<Option<Boots>> {
+    CLAIMS.iter().find(|claim| claim.name == name).map(|claim| claim.boots)
 }

@@ -160,7 +160,13 @@ impl Image {
     /// The same disk with an older systemd-boot.
     pub fn with_older_loader(&self) -> Result<Self> {
         let disk = self.disk.with_extension("older");
-        self.made("the disk with systemd-boot 252", &disk, REPLACE_LOADER, &[&self.disk], &[&roots::older_loader()?])?;
+        self.made(
+            "the disk with systemd-boot 252",
+            &disk,
+            REPLACE_LOADER,
+            &[&self.disk],
+            &[&roots::older_loader()?],
+        )?;
         Ok(Self { disk, ..self.clone() })
     }
 
@@ -171,7 +177,8 @@ impl Image {
         }
         progress(&format!("making {what}"));
         let partial = self.disk.with_extension("partial");
-        let words: Vec<&Path> = before.iter().copied().chain([partial.as_path()]).chain(after.iter().copied()).collect();
+        let words: Vec<&Path> =
+            before.iter().copied().chain([partial.as_path()]).chain(after.iter().copied()).collect();
         script(text, &words)?;
         fs::rename(&partial, disk).context("cannot put the disk in place")
     }

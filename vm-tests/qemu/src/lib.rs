@@ -8,6 +8,7 @@ mod guest;
 mod image;
 mod loaders;
 mod machine;
+pub mod matrix;
 mod qmp;
 mod roots;
 mod shell;

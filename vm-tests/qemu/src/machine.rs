@@ -126,7 +126,10 @@ impl Machine {
         qemu.args("-device virtio-rng-pci -device i6300esb -action watchdog=reset".split(' '));
         if self.image.firmware == Firmware::Efi {
             let code = self.image.tools.join("usr/share/OVMF/OVMF_CODE_4M.fd");
-            qemu.args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={}", code.display())]);
+            qemu.args([
+                "-drive",
+                &format!("if=pflash,unit=0,format=raw,readonly=on,file={}", code.display()),
+            ]);
             qemu.args(["-drive", &format!("if=pflash,unit=1,format=raw,file={}", at("vars.fd"))]);
         }
         qemu.args(["-drive", &format!("if=virtio,format=qcow2,cache=unsafe,file={}", at("disk.qcow2"))]);

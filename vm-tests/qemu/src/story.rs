@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::guest::Guest;
@@ -61,6 +61,19 @@ impl Story {
         self.machine.next_line(ONE_BOOT)
     }
 
+    /// Wait until the console says this, within the time of one boot.
+    pub fn wait_for(&mut self, words: &str) -> Result<()> {
+        self.machine.next_after(words, ONE_BOOT).map(drop)
+    }
+
+    /// The console says nothing of ours for that long.
+    pub fn stays_quiet(&mut self, time: Duration) -> Result<()> {
+        match self.machine.next_line(time) {
+            Ok(line) => bail!("the console said `{line}` where nothing was expected"),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Run a command that must succeed in the system that runs.
     pub fn run(&mut self, command: &str) -> Result<String> {
         self.guest()?.run(command)
@@ -83,8 +96,13 @@ impl Story {
 
     /// A person reboots in an orderly way.
     pub fn reboot(&mut self) -> Result<()> {
+        self.rebooted_by("systemctl --no-block reboot")
+    }
+
+    /// Run a command that reboots the machine.
+    pub fn rebooted_by(&mut self, command: &str) -> Result<()> {
         self.looked_from = self.machine.boots()?;
-        self.run("systemctl --no-block reboot").map(drop)
+        self.run(command).map(drop)
     }
 
     /// Switch off in an orderly way.

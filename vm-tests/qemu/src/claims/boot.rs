@@ -70,3 +70,21 @@ pub(super) fn person_reboots(setting: &Setting, name: &str) -> Result<Story> {
     story.epilogue()?;
     Ok(story)
 }
+
+/// As many as `max_interruptions`: the last one counts as one failure, and one is not enough.
+pub(super) fn five_reboots(setting: &Setting, name: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    let slow = story.toplevel("slow")?;
+    story.deploy("slow")?;
+    for _ in 0..5 {
+        story.reboot()?;
+        story.expect(&["boot slow", "waits"])?;
+    }
+    story.reboot()?;
+    story.expect(&["boot slow", "waits"])?;
+    story.run("touch /run/go-on")?;
+    story.expect(&["up slow"])?;
+    ensure!(story.default()? == slow, "the default is not what was confirmed");
+    story.epilogue()?;
+    Ok(story)
+}
