@@ -13,8 +13,8 @@ let
   initrdOf = name: build name { init = ./initrd-init; } ''
     cd "$(mktemp -d)"; mkdir -p bin lib proc sys dev root; cp /bin/busybox bin/; install -m 755 $init init
     release=$(basename /lib/modules/*)
-    # The watchdog too: until its driver is there nobody resets a machine that hangs.
-    for module in virtio_pci virtio_blk ext4 i6300esb; do /sbin/modprobe -S "$release" --show-depends $module; done |
+    # The watchdog, for until its driver is there nobody resets a machine that hangs; and where a panic is kept.
+    for module in virtio_pci virtio_blk ext4 i6300esb efi_pstore; do /sbin/modprobe -S "$release" --show-depends $module; done |
       while read -r insmod file options; do
         [ "$insmod" = insmod ] || continue
         grep -qxF "$(basename "''${file%.xz}")" modules 2>/dev/null && continue

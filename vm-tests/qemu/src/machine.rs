@@ -266,6 +266,8 @@ cd "$1"
 loader=("$2/lib64/ld-linux-x86-64.so.2" --library-path "$2/usr/lib/x86_64-linux-gnu:$2/usr/lib")
 "${loader[@]}" "$2/usr/bin/qemu-img" convert -O raw disk.qcow2 disk.raw
 dd if=disk.raw of=root.raw bs=1M skip=129 conv=sparse status=none
+# What was written last is still in its journal.
+e2fsck -p root.raw >/dev/null 2>&1 || true
 for file in ledger.json history.jsonl; do
   debugfs -R "dump /var/lib/golden-generation/$file $file" root.raw 2>/dev/null || true
 done

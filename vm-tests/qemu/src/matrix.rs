@@ -34,10 +34,8 @@ impl Boots {
 pub(crate) const SEEN: Boots = Boots { failed: 2, through_golden: 0, landing: 1, without_reset: 0 };
 /// Golden arms the second attempt.
 pub(crate) const UNSEEN: Boots = Boots { through_golden: 1, ..SEEN };
-/// The same, and golden boots without a reset because the loader cannot start the attempt.
-pub(crate) const PASSED_OVER: Boots = Boots { without_reset: 2, ..UNSEEN };
-/// Golden repairs what the loader could not start, and the second attempt is confirmed.
-pub(crate) const REPAIRED: Boots = Boots { failed: 1, through_golden: 1, landing: 1, without_reset: 1 };
+/// The loader cannot start the attempt, and goes on to golden without a reset.
+pub(crate) const PASSED_OVER: Boots = Boots { failed: 1, without_reset: 1, ..SEEN };
 /// Golden fails once, and what was confirmed last takes over.
 pub(crate) const SECOND_RUNG: Boots = Boots { failed: 3, ..SEEN };
 /// Golden fails once, what was confirmed last twice; the last of these boots goes to safe mode.

@@ -39,22 +39,6 @@ pub(super) const PANIC: Fault = Fault {
     ..NOTHING
 };
 
-pub(super) const KERNEL_LOST: Fault = Fault {
-    system: "own-files",
-    then: "rm /boot/EFI/nixos/*-kernel-own-*; rm $(readlink -f /nix/var/nix/gcroots/vm-own-files/kernel); sync",
-    console: &["boot good-a", "boot good-a", "up good-a"],
-    cause: "died before the boot check",
-    ..NOTHING
-};
-
-pub(super) const INITRD_LOST: Fault = Fault {
-    system: "own-files",
-    then: "rm /boot/EFI/nixos/*-initrd-own-*; rm $(readlink -f /nix/var/nix/gcroots/vm-own-files/initrd); sync",
-    console: &["boot good-a", "boot good-a", "up good-a"],
-    cause: "died before the boot check",
-    ..NOTHING
-};
-
 pub(super) const INITRD_GARBAGE: Fault = Fault {
     system: "initrd-garbage",
     console: &["boot good-a", "boot good-a", "up good-a"],

@@ -2,7 +2,7 @@
 
 use super::Loader::{Grub, OlderSystemdBoot, SystemdBoot};
 use super::{Claim, Run, boot, damage, faults, golden, ladder, wiring};
-use crate::matrix::{LADDER_ENDED, PASSED_OVER, REPAIRED, SECOND_RUNG, SEEN, UNSEEN};
+use crate::matrix::{LADDER_ENDED, PASSED_OVER, SECOND_RUNG, SEEN, UNSEEN};
 
 pub(super) const CLAIMS: &[Claim] = &[
     Claim {
@@ -103,9 +103,9 @@ pub(super) const CLAIMS: &[Claim] = &[
     },
     Claim {
         name: "kernel-missing",
-        says: "the kernel is gone from the boot partition: the loader passes over the entry, golden repairs it",
+        says: "the kernel is gone from the boot partition: the loader passes over the entry; golden repairs it, and it is tried",
         loader: SystemdBoot,
-        boots: Some(REPAIRED),
+        boots: Some(PASSED_OVER),
         in_ci: false,
         run: Run::Vm(damage::kernel_missing),
     },
@@ -115,13 +115,13 @@ pub(super) const CLAIMS: &[Claim] = &[
         loader: SystemdBoot,
         boots: Some(PASSED_OVER),
         in_ci: false,
-        run: Run::Fault(&faults::KERNEL_LOST),
+        run: Run::Vm(damage::kernel_lost),
     },
     Claim {
         name: "initrd-missing",
-        says: "the initrd is gone from the boot partition: the firmware moves on, golden repairs it",
+        says: "the initrd is gone from the boot partition: the firmware moves on; golden repairs it, and it is tried",
         loader: SystemdBoot,
-        boots: Some(REPAIRED),
+        boots: Some(PASSED_OVER),
         in_ci: true,
         run: Run::Vm(damage::initrd_missing),
     },
@@ -131,7 +131,7 @@ pub(super) const CLAIMS: &[Claim] = &[
         loader: SystemdBoot,
         boots: Some(PASSED_OVER),
         in_ci: false,
-        run: Run::Fault(&faults::INITRD_LOST),
+        run: Run::Vm(damage::initrd_lost),
     },
     Claim {
         name: "initrd-garbage",
