@@ -26,7 +26,7 @@ pub(crate) struct Install {
     pub root: PathBuf,
 }
 
-/// Install programs, units, journal catalog, tmpfiles, manual pages and completions.
+/// Install programs, units, journal catalog, tmpfiles, settings of systemd, manual pages and completions.
 pub(crate) fn run(install: &Install) -> Result<bool> {
     let below = |part: &str| -> Result<PathBuf> {
         let prefix = install.prefix.strip_prefix("/").context("the prefix is not absolute")?;
@@ -43,14 +43,13 @@ pub(crate) fn run(install: &Install) -> Result<bool> {
             fs::write(below("lib/systemd/system")?.join(name_of(&unit)), text)?;
         }
     }
-    fs::copy(
-        units.join("golden-generation.catalog"),
-        below("lib/systemd/catalog")?.join("golden-generation.catalog"),
-    )?;
-    fs::copy(
-        units.join("golden-generation.tmpfiles.conf"),
-        below("lib/tmpfiles.d")?.join("golden-generation.conf"),
-    )?;
+    for (from, directory, to) in [
+        ("golden-generation.catalog", "lib/systemd/catalog", "golden-generation.catalog"),
+        ("golden-generation.tmpfiles.conf", "lib/tmpfiles.d", "golden-generation.conf"),
+        ("golden-generation-system.conf", "lib/systemd/system.conf.d", "50-golden-generation.conf"),
+    ] {
+        fs::copy(units.join(from), below(directory)?.join(to))?;
+    }
     for command in golden_units::commands().into_iter().chain(golden_cli::commands()) {
         manual(command, &below("share/man/man8")?)?;
     }
@@ -175,6 +174,7 @@ mod tests {
             "share/fish/vendor_completions.d/golden.fish",
             "lib/systemd/catalog/golden-generation.catalog",
             "lib/tmpfiles.d/golden-generation.conf",
+            "lib/systemd/system.conf.d/50-golden-generation.conf",
         ] {
             assert!(prefix.join(file).is_file(), "{file}");
         }

@@ -10,7 +10,7 @@ mod units;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use golden_vm_tests::claims;
+use golden_vm_tests::claims::{self, Chosen};
 
 /// Test and demonstrate golden-generation
 #[derive(Parser)]
@@ -36,6 +36,12 @@ enum Task {
     Nix(nix::Nix),
     /// Measure what a boot without a trial pays
     Bench,
+    /// What can go wrong, and what proves that the machine comes back: the table of the README
+    Matrix {
+        /// Write it there
+        #[arg(long)]
+        bless: bool,
+    },
     /// Claims that only a boot can prove
     Vm {
         #[command(subcommand)]
@@ -47,13 +53,13 @@ enum Task {
 enum Vm {
     /// List them
     List,
-    /// Run one, or all with --all
+    /// Run some, or all with --all
     Run {
-        /// As `list` names it
-        #[arg(required_unless_present = "all")]
-        name: Option<String>,
+        /// As `list` names them
+        #[arg(value_name = "NAME", required_unless_present = "all")]
+        names: Vec<String>,
         /// Run all of them
-        #[arg(long, conflicts_with = "name")]
+        #[arg(long, conflicts_with = "names")]
         all: bool,
     },
 }
@@ -65,14 +71,17 @@ fn main() -> ExitCode {
         Task::Nix(nix) => nix::run(&nix),
         Task::Bench => bench::run(),
         Task::Demo => golden_vm_tests::demo::run(),
+        Task::Matrix { bless } => check::matrix(bless),
         Task::Vm { task: Vm::List } => {
             claims::list();
             Ok(true)
         }
-        Task::Vm { task: Vm::Run { name, .. } } => claims::run(name.as_deref()).map(|counts| {
-            println!("{} passed, {} failed", counts.passed, counts.failed);
-            counts.failed == 0
-        }),
+        Task::Vm { task: Vm::Run { names, all } } => {
+            claims::run(&if all { Chosen::All } else { Chosen::Named(names) }).map(|counts| {
+                println!("{} passed, {} failed", counts.passed, counts.failed);
+                counts.failed == 0
+            })
+        }
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

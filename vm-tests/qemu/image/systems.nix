@@ -9,11 +9,12 @@ let
       builder = "/bin/bash";
       args = [ "-euc" ("export PATH=/usr/bin:/bin; mkdir $out; ${script}\nexit 0") ];
     });
-  kernel = build "kernel" { } "cp /boot/vmlinuz-* $out/bzImage";
-  initrd = build "initrd" { init = ./initrd-init; } ''
+  kernelOf = name: build name { } "cp /boot/vmlinuz-* $out/bzImage";
+  initrdOf = name: build name { init = ./initrd-init; } ''
     cd "$(mktemp -d)"; mkdir -p bin lib proc sys dev root; cp /bin/busybox bin/; install -m 755 $init init
     release=$(basename /lib/modules/*)
-    for module in virtio_pci virtio_blk ext4; do /sbin/modprobe -S "$release" --show-depends $module; done |
+    # The watchdog, for until its driver is there nobody resets a machine that hangs; and where a panic is kept.
+    for module in virtio_pci virtio_blk ext4 i6300esb efi_pstore; do /sbin/modprobe -S "$release" --show-depends $module; done |
       while read -r insmod file options; do
         [ "$insmod" = insmod ] || continue
         grep -qxF "$(basename "''${file%.xz}")" modules 2>/dev/null && continue
@@ -22,29 +23,54 @@ let
       done
     find . | cpio -o -H newc --quiet | gzip -1 > $out/initrd
   '';
+  # Not what it should be, but a file.
+  noise = name: file: build name { } "head -c 200000 /dev/urandom > $out/${file}";
+  # A service that does this before the boot check, which comes as early as it can, or right after it.
+  does = order: script: ''
+    [Unit]
+    Description=What goes wrong early in userspace
+    DefaultDependencies=no
+    ${order}=golden-boot-check.service
+    Before=sysinit.target
+    [Service]
+    Type=oneshot
+    ExecStart=/bin/bash -c '${script}'
+  '';
+  panics = "echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger";
+  # Nobody pats the watchdog then.
+  freezes = "echo 1 > /sys/fs/cgroup/init.scope/cgroup.freeze";
   base = "console=ttyS0 8250.nr_uarts=2 mitigations=off audit=0 apparmor=0 loglevel=4 panic=1 systemd.show_status=0 systemd.log_target=journal";
-  system = name: { params ? "", units ? { } }: build "nixos-system-${name}"
+  # `fault` is what goes wrong in stage 2 before systemd; `units` are wanted by multi-user.target, `early` by sysinit.target.
+  system = name:
+    { params ? "", units ? { }, early ? { }, fault ? "", fstab ? "", kernel ? kernelOf "kernel", initrd ? initrdOf "initrd" }:
+    build "nixos-system-${name}"
     {
-      inherit kernel initrd;
+      inherit kernel initrd fault fstab;
       init = ./init;
       switch = ./switch-to-configuration;
       install = ./install-loader;
+      grub = ./install-grub;
       agent = ./agent;
-      units = builtins.toJSON units;
-      unitFiles = map (unit: builtins.toFile unit units.${unit}) (builtins.attrNames units);
-      unitNames = builtins.attrNames units;
+      unitFiles = map (unit: builtins.toFile unit (units // early).${unit}) (builtins.attrNames (units // early));
+      unitNames = builtins.attrNames (units // early);
+      earlyNames = builtins.attrNames early;
       common = ./units;
     } ''
     mkdir -p $out/bin $out/etc/systemd/system
-    for part in init; do sed "s|@out@|$out|g; s|@name@|${name}|g" ''${!part} > $out/$part; done
+    sed "s|@out@|$out|g; s|@name@|${name}|g; s|@fault@|$fault|g" $init > $out/init
     sed "s|@out@|$out|g" $switch > $out/bin/switch-to-configuration
     sed "s|@out@|$out|g" $install > $out/bin/install-loader
+    sed "s|@out@|$out|g" $grub > $out/bin/install-grub
     cp $agent $out/bin/agent
     chmod +x $out/init $out/bin/*
+    echo "$fstab" > $out/etc/fstab
     cp -r $common/. $out/etc/systemd/system/; chmod -R u+w $out/etc
-    files=($unitFiles); names=($unitNames); wants=$out/etc/systemd/system/multi-user.target.wants
+    files=($unitFiles); names=($unitNames)
     for i in "''${!files[@]}"; do
-      cp "''${files[$i]}" "$out/etc/systemd/system/''${names[$i]}"; ln -s "../''${names[$i]}" $wants/
+      wants=multi-user.target.wants
+      case " $earlyNames " in *" ''${names[$i]} "*) wants=sysinit.target.wants ;; esac
+      cp "''${files[$i]}" "$out/etc/systemd/system/''${names[$i]}"
+      ln -s "../''${names[$i]}" "$out/etc/systemd/system/$wants/"
     done
     sed -i "s|@out@|$out|g; s|@name@|${name}|g" $out/etc/systemd/system/*.service
     ln -s $kernel/bzImage $out/kernel; ln -s $initrd/initrd $out/initrd
@@ -52,32 +78,57 @@ let
     echo -n "25.11-test" > $out/nixos-version
     echo "{\"org.nixos.bootspec.v1\":{\"init\":\"$out/init\",\"kernel\":\"$out/kernel\",\"initrd\":\"$out/initrd\",\"label\":\"NixOS ${name}\",\"system\":\"x86_64-linux\",\"toplevel\":\"$out\"}}" > $out/boot.json
   '';
+  systems = {
+    good-a = system "good-a" { };
+    good-b = system "good-b" { };
+    panic = system "panic" { params = "golden.vm-panic"; };
+    broken-unit = system "broken-unit" {
+      units."required.service" = ''
+        [Unit]
+        Description=What this system is for, and it does not work
+        FailureAction=reboot
+        Before=multi-user.target
+        [Service]
+        Type=oneshot
+        ExecStart=/bin/false
+      '';
+    };
+    # Reaches multi-user.target when a test says so.
+    slow = system "slow" {
+      units."slow.service" = ''
+        [Unit]
+        Description=Waits until the test is done with it
+        Before=multi-user.target
+        [Service]
+        Type=oneshot
+        ExecStart=/bin/bash -c 'echo "golden-vm: waits" > /dev/ttyS0; until [ -e /run/go-on ]; do sleep 0.1; done'
+      '';
+    };
+    # Never reaches it.
+    hangs = system "hangs" {
+      units."hangs.service" = ''
+        [Unit]
+        Description=Waits for what never comes
+        Before=multi-user.target
+        [Service]
+        Type=oneshot
+        ExecStart=/bin/sleep infinity
+      '';
+    };
+    # Boot files that no other system has: what happens to them happens to nobody else.
+    own-files = system "own-files" { kernel = kernelOf "kernel-own"; initrd = initrdOf "initrd-own"; };
+    kernel-garbage = system "kernel-garbage" { kernel = noise "kernel-garbage" "bzImage"; };
+    initrd-garbage = system "initrd-garbage" { initrd = noise "initrd-garbage" "initrd"; };
+    init-crashes = system "init-crashes" { fault = "exit 1"; };
+    panic-early = system "panic-early" { early."early.service" = does "Before" panics; };
+    panic-later = system "panic-later" { early."early.service" = does "After" panics; };
+    hang-early = system "hang-early" { early."early.service" = does "Before" freezes; };
+    # A disk that was taken out.
+    mount-never = system "mount-never" { fstab = "LABEL=gone /srv ext4 x-systemd.device-timeout=5s 0 0"; };
+    disabled = system "disabled" { params = "golden.disable=1"; };
+  };
 in
 {
-  good-a = system "good-a" { };
-  good-b = system "good-b" { };
-  panic = system "panic" { params = "golden.vm-panic"; };
-  broken-unit = system "broken-unit" {
-    units."required.service" = ''
-      [Unit]
-      Description=What this system is for, and it does not work
-      FailureAction=reboot
-      Before=multi-user.target
-      [Service]
-      Type=oneshot
-      ExecStart=/bin/false
-    '';
-  };
-  # Reaches multi-user.target when a test says so.
-  slow = system "slow" {
-    units."slow.service" = ''
-      [Unit]
-      Description=Waits until the test is done with it
-      Before=multi-user.target
-      [Service]
-      Type=oneshot
-      ExecStart=/bin/bash -c 'echo "golden-vm: waits" > /dev/ttyS0; until [ -e /run/go-on ]; do sleep 0.1; done'
-    '';
-  };
-  disabled = system "disabled" { params = "golden.disable=1"; };
+  inherit systems;
+  names = builtins.attrNames systems;
 }

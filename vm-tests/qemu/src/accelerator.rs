@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::image::Image;
-use crate::machine::Machine;
+use crate::machine::{Machine, Options};
 use crate::shell::{cache, progress};
 
 /// Longest that the probe may take until its init says so; typical with KVM is three seconds.
@@ -55,7 +55,7 @@ fn has_kvm(image: &Image) -> bool {
 }
 
 fn probe(image: &Image) -> Result<()> {
-    let mut machine = Machine::new(image, cache().join("run/kvm"), None, false)?;
+    let mut machine = Machine::new(image, cache().join("run/kvm"), None, Options::default())?;
     machine.start_with(Accelerator::Kvm)?;
     machine.next_line(LONGEST).map(drop)
 }

@@ -2,18 +2,26 @@
 
 mod boot;
 mod damage;
+mod faults;
 mod golden;
+mod ladder;
+mod list;
 mod wiring;
 
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::image::{Image, prepare};
+use crate::machine::Options;
+use crate::matrix::Boots;
 use crate::shell::cache;
-use crate::story::{Story, pinned};
+use crate::story::{Story, WITH_SUITE, pinned};
+
+use faults::Fault;
+use list::CLAIMS;
 
 /// Tests that passed and failed.
 #[derive(Debug, Default, Clone, Copy)]
@@ -26,14 +34,32 @@ pub struct Counts {
 struct Claim {
     name: &'static str,
     says: &'static str,
+    loader: Loader,
+    /// Boots from the last reboot that the test asked for to the end of the story.
+    boots: Option<Boots>,
+    /// Whether `cargo xtask test` runs it too: CI has an hour.
+    in_ci: bool,
     run: Run,
 }
 
-/// Where a claim is proved.
+/// What boots the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loader {
+    /// Version 257.
+    SystemdBoot,
+    /// Version 252.
+    OlderSystemdBoot,
+    /// Version 2.12, in BIOS mode.
+    Grub,
+}
+
+/// Where and how a claim is proved.
 #[derive(Clone, Copy)]
 enum Run {
     /// In a virtual machine, with a loader and a kernel.
     Vm(fn(&Setting, &str) -> Result<Story>),
+    /// The same, for a system that fails until golden is up.
+    Fault(&'static Fault),
     /// In a container, with systemd alone; gives the number of boots.
     Container(fn(&Image, &str) -> Result<usize>),
 }
@@ -45,110 +71,80 @@ struct Setting {
 }
 
 impl Setting {
+    fn new(image: &Image, loader: Loader) -> Result<Self> {
+        let (image, name) = match loader {
+            Loader::SystemdBoot => (image.clone(), "pinned"),
+            Loader::OlderSystemdBoot => (image.with_older_loader()?, "pinned-older"),
+            Loader::Grub => (image.with_grub()?, "pinned-grub"),
+        };
+        Ok(Self { pinned: pinned(&image, name)?, image })
+    }
+
     /// A machine that runs `good-a`, confirmed and pinned.
     fn story(&self, name: &str) -> Result<Story> {
-        let mut story = Story::begin(&self.image, name, Some(&self.pinned), true)?;
+        self.story_with(name, WITH_SUITE)
+    }
+
+    fn story_with(&self, name: &str, options: Options) -> Result<Story> {
+        let mut story = Story::begin(&self.image, name, Some(&self.pinned), options)?;
         story.expect(&["boot good-a", "up good-a"])?;
         Ok(story)
     }
 }
 
-const CLAIMS: &[Claim] = &[
-    Claim {
-        name: "wiring",
-        says: "the units come in their order, once a boot, without a cycle; a switch confirms and counts nothing",
-        run: Run::Container(wiring::once_a_boot),
-    },
-    Claim {
-        name: "unit-failure",
-        says: "a unit that takes the machine down twice is found out at each shutdown, and the landing takes over",
-        run: Run::Container(wiring::failure_action),
-    },
-    Claim {
-        name: "good-switch",
-        says: "a good switch is marked, booted once, confirmed, only then the default; ten reboots rewrite nothing",
-        run: Run::Vm(boot::good_switch),
-    },
-    Claim {
-        name: "broken-unit",
-        says: "a required unit that fails twice ends on golden, after exactly two attempts: T1, T2, G",
-        run: Run::Vm(boot::broken_unit),
-    },
-    Claim {
-        name: "panic",
-        says: "a kernel that panics twice ends on golden; the loader's default was golden all the time",
-        run: Run::Vm(boot::panic),
-    },
-    Claim {
-        name: "person-reboots",
-        says: "a person reboots during a trial before it is confirmed: nothing counts, the trial goes on",
-        run: Run::Vm(boot::person_reboots),
-    },
-    Claim {
-        name: "power-cut",
-        says: "power is cut while a switch writes ledger and loader.conf: the next boot is one of the two legal ones",
-        run: Run::Vm(damage::power_cut),
-    },
-    Claim {
-        name: "damaged-ledger",
-        says: "a corrupt, an empty and a too-new ledger: the machine boots, says so, loses nothing",
-        run: Run::Vm(damage::damaged_ledger),
-    },
-    Claim {
-        name: "after-rollback",
-        says: "after the rollback the profile is golden's, the failed closure is kept and quarantined, history knows",
-        run: Run::Vm(golden::after_rollback),
-    },
-    Claim {
-        name: "pin",
-        says: "pin-golden refuses what was never confirmed; garbage collection spares what was pinned",
-        run: Run::Vm(golden::pin),
-    },
-    Claim {
-        name: "disabled",
-        says: "golden.disable=1: nothing of ours runs",
-        run: Run::Vm(golden::disabled),
-    },
-    Claim {
-        name: "without-us",
-        says: "with no ledger and no suite the machine boots as if we were not there",
-        run: Run::Vm(golden::without_us),
-    },
-];
+/// Which claims are run.
+#[derive(Debug, Clone)]
+pub enum Chosen {
+    /// Those that CI runs.
+    Ci,
+    /// All of them.
+    All,
+    /// Those of these names.
+    Named(Vec<String>),
+}
 
-/// How many there are.
+/// How many CI runs.
 #[must_use]
-pub fn count() -> usize {
-    CLAIMS.len()
+pub fn ci_count() -> usize {
+    CLAIMS.iter().filter(|claim| claim.in_ci).count()
 }
 
 /// Print them.
 pub fn list() {
     for claim in CLAIMS {
-        let tier = if matches!(claim.run, Run::Vm(_)) { "vm" } else { "container" };
-        println!("{:<16} {tier:<10} {}", claim.name, claim.says);
+        let tier = if matches!(claim.run, Run::Container(_)) { "container" } else { "vm" };
+        let ci = if claim.in_ci { "ci" } else { "" };
+        println!("{:<24} {tier:<10} {ci:<3} {}", claim.name, claim.says);
     }
 }
 
-/// Run one, or all.
+/// Run some.
 ///
 /// # Errors
 /// There is none of that name, or the machines cannot be made.
-pub fn run(name: Option<&str>) -> Result<Counts> {
-    let chosen: Vec<&Claim> =
-        CLAIMS.iter().filter(|claim| name.is_none_or(|name| name == claim.name)).collect();
-    if chosen.is_empty() {
-        bail!("there is no claim {}; `cargo xtask vm list` lists them", name.unwrap_or_default());
-    }
-    let image = prepare()?;
-    let mut setting = None;
-    let mut counts = Counts::default();
-    for claim in chosen {
-        if setting.is_none() && matches!(claim.run, Run::Vm(_)) {
-            setting = Some(Setting { pinned: pinned(&image)?, image: image.clone() });
+pub fn run(chosen: &Chosen) -> Result<Counts> {
+    if let Chosen::Named(names) = chosen {
+        let unknown = names.iter().find(|name| !CLAIMS.iter().any(|claim| claim.name == **name));
+        if let Some(name) = unknown {
+            bail!("there is no claim {name}; `cargo xtask vm list` lists them");
         }
+    }
+    let is_chosen = |claim: &&Claim| match chosen {
+        Chosen::Ci => claim.in_ci,
+        Chosen::All => true,
+        Chosen::Named(names) => names.iter().any(|name| name == claim.name),
+    };
+    let image = prepare()?;
+    let mut settings: Vec<(Loader, Setting)> = Vec::new();
+    let mut counts = Counts::default();
+    for claim in CLAIMS.iter().filter(is_chosen) {
+        let is_vm = !matches!(claim.run, Run::Container(_));
+        if is_vm && !settings.iter().any(|(loader, _)| *loader == claim.loader) {
+            settings.push((claim.loader, Setting::new(&image, claim.loader)?));
+        }
+        let setting = settings.iter().find(|(loader, _)| *loader == claim.loader).map(|(_, setting)| setting);
         let before = Instant::now();
-        match prove(&image, setting.as_ref(), claim) {
+        match prove(&image, setting, claim) {
             Ok(boots) => {
                 counts.passed += 1;
                 println!("ok {} {:.1} s, {boots} boots", claim.name, seconds(before.elapsed()));
@@ -169,12 +165,7 @@ fn seconds(time: Duration) -> f64 {
 /// The number of boots it took. What a failed test leaves is kept.
 fn prove(image: &Image, setting: Option<&Setting>, claim: &Claim) -> Result<usize> {
     let directory = cache().join("run").join(claim.name);
-    let boots = match (claim.run, setting) {
-        (Run::Vm(run), Some(setting)) => run(setting, claim.name).map(|story| story.boots),
-        (Run::Vm(_), None) => bail!("no machine was prepared"),
-        (Run::Container(run), _) => run(image, claim.name),
-    };
-    match boots {
+    match count(image, setting, claim) {
         Ok(boots) => {
             fs::remove_dir_all(directory)?;
             Ok(boots)
@@ -184,10 +175,32 @@ fn prove(image: &Image, setting: Option<&Setting>, claim: &Claim) -> Result<usiz
             let _ = fs::remove_dir_all(&kept);
             fs::create_dir_all(cache().join("failed"))?;
             let _ = fs::rename(&directory, &kept);
-            if matches!(claim.run, Run::Vm(_)) {
-                let _ = crate::machine::salvage(image, &kept);
+            if let Some(setting) = setting.filter(|_| !matches!(claim.run, Run::Container(_))) {
+                let _ = crate::machine::salvage(&setting.image, &kept);
             }
             Err(error.context(format!("log and ledger are kept in {}", kept.display())))
         }
     }
+}
+
+fn count(image: &Image, setting: Option<&Setting>, claim: &Claim) -> Result<usize> {
+    let mut story = match (claim.run, setting) {
+        (Run::Container(run), _) => return run(image, claim.name),
+        (_, None) => bail!("no machine was prepared"),
+        (Run::Vm(run), Some(setting)) => run(setting, claim.name)?,
+        (Run::Fault(fault), Some(setting)) => {
+            let boots = claim.boots.context("a fault has no number of boots")?;
+            faults::prove(setting, claim.name, fault, boots)?
+        }
+    };
+    if let Some(boots) = claim.boots {
+        let seen = story.boots_since_reboot()?;
+        ensure!(seen == boots.total(), "the machine was up after {seen} boots, not {}", boots.total());
+    }
+    story.boots()
+}
+
+/// The boots that a claim proves; `None` where there is no such claim.
+pub(crate) fn boots_of(name: &str) -> Option<Option<Boots>> {
+    CLAIMS.iter().find(|claim| claim.name == name).map(|claim| claim.boots)
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 
 use crate::image::prepare;
-use crate::story::{Story, pinned};
+use crate::story::{Story, WITH_SUITE, pinned};
 
 /// Tell the story. `Ok(true)` if it ended as it should.
 ///
@@ -14,10 +14,10 @@ use crate::story::{Story, pinned};
 /// The machine did not come back.
 pub fn run() -> Result<bool> {
     let image = prepare()?;
-    let pinned = pinned(&image)?;
+    let pinned = pinned(&image, "pinned")?;
     let teller = Teller::new();
     teller.say("power on: a machine whose golden generation is pinned");
-    let mut story = Story::begin(&image, "demo", Some(&pinned), true)?;
+    let mut story = Story::begin(&image, "demo", Some(&pinned), WITH_SUITE)?;
     story.expect(&["boot good-a", "up good-a"])?;
     teller.good("good-a is up, confirmed and golden");
     teller.say("somebody deploys broken-unit: its main service fails and takes the machine down");

@@ -33,7 +33,7 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.
   e2scrub_reap.service getty@tty1.service serial-getty@ttyS0.service getty.target systemd-logind.service dbus.service \
   dbus.socket systemd-hwdb-update.service ldconfig.service systemd-binfmt.service systemd-update-utmp.service \
   systemd-journal-catalog-update.service systemd-random-seed.service systemd-pcrphase.service nix-daemon.socket \
-  nix-daemon.service systemd-networkd.service systemd-resolved.service systemd-timesyncd.service dev-hugepages.mount \
+  nix-daemon.service systemd-resolved.service systemd-timesyncd.service dev-hugepages.mount \
   dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-fs-fuse-connections.mount \
   systemd-boot-update.service systemd-boot-random-seed.service systemd-sysctl.service systemd-userdbd.socket \
   modprobe@configfs.service modprobe@drm.service modprobe@fuse.service modprobe@dm_mod.service modprobe@loop.service \
@@ -43,19 +43,28 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.
   ln -sf /dev/null "$2/etc/systemd/system/$unit"
 done
 # The image mounts its boot partition itself; nothing is to be guessed from the partition table.
-ln -sf /dev/null "$2/etc/systemd/system-generators/systemd-gpt-auto-generator" 2>/dev/null ||
-  { mkdir -p "$2/etc/systemd/system-generators"; ln -sf /dev/null "$2/etc/systemd/system-generators/systemd-gpt-auto-generator"; }
+mkdir -p "$2/etc/systemd/system-generators"
+for generator in gpt-auto ssh; do ln -sf /dev/null "$2/etc/systemd/system-generators/systemd-$generator-generator"; done
 in_tree "$2" bash -euc '
-  for name in good-a good-b panic broken-unit slow disabled; do
-    nix-build --quiet /golden-vm/systems.nix -A $name --out-link /nix/var/nix/gcroots/vm-$name
+  for name in $(nix-instantiate --eval --json /golden-vm/systems.nix -A names | tr -d "[]\"" | tr , " "); do
+    nix-build --quiet /golden-vm/systems.nix -A systems.$name --out-link /nix/var/nix/gcroots/vm-$name
   done
   nix-env --quiet --profile /nix/var/nix/profiles/system --set "$(readlink -f /nix/var/nix/gcroots/vm-good-a)"
   mv /boot /boot.debian; mkdir /boot
   /nix/var/nix/profiles/system/bin/switch-to-configuration boot
   rm -rf /boot.debian /var/cache/apt /var/lib/apt/lists /usr/share/doc /usr/share/locale
 '
+# Nothing needs the network, but safe mode starts it.
+rm -f "$2"/etc/systemd/system/multi-user.target.wants/{ssh,systemd-networkd}.service \
+  "$2"/etc/systemd/system/sockets.target.wants/{ssh.socket,systemd-networkd*.socket} "$2"/etc/systemd/system/*/systemd-networkd*
+mkdir -p "$2/etc/systemd/network"
+printf '%s\n' '[Match]' 'Type=ether' '[Network]' 'Address=10.0.2.15/24' > "$2/etc/systemd/network/vm.network"
 mkdir -p "$2/boot/EFI/BOOT" "$2/boot/EFI/other"
-cp "$2/usr/lib/systemd/boot/efi/systemd-bootx64.efi" "$2/boot/EFI/BOOT/BOOTX64.EFI"
+# As `bootctl install`: the second one is what the firmware tries when the first one gave up.
+mkdir -p "$2/boot/EFI/systemd"
+for file in systemd/systemd-bootx64.efi BOOT/BOOTX64.EFI; do
+  cp "$2/usr/lib/systemd/boot/efi/systemd-bootx64.efi" "$2/boot/EFI/$file"
+done
 printf '%s\n' 'title Another OS' 'efi /EFI/other/other.efi' > "$2/boot/loader/entries/other.conf"
 echo 'not ours' > "$2/boot/EFI/other/other.efi"
 "#;
@@ -76,6 +85,56 @@ rm -rf --one-file-system "$esp" "$root" "$1/boot"
 mv "$2.boot" "$1/boot"
 "#;
 
+/// Make the disk `$2` with GRUB from the furnished tree `$1`, with the tools `$3`. There is no `grub-install` without the
+/// disk's device: the blocks of the core image are written into the boot sector by hand.
+const PARTITION_GRUB: &str = r#"
+uuid=6f6c6465-6e2d-4765-8e65-726174696f6e disk=$2; root=$2.root; tools=$3; work=$(mktemp -d)
+grub() {
+  local program=$1; shift
+  "$tools/lib64/ld-linux-x86-64.so.2" --library-path "$tools/usr/lib/x86_64-linux-gnu:$tools/usr/lib" "$tools/usr/bin/$program" "$@"
+}
+rm -f "$disk" "$root"
+grub grub-editenv "$work/grubenv" create
+grub grub-mkimage --directory="$tools/usr/lib/grub/i386-pc" --format=i386-pc --output="$work/core.img" \
+  --prefix='(,gpt2)/boot/grub' biosdisk part_gpt ext2
+unshare --mount --fork bash -euc '
+  grubenv=$(cat "$2/grubenv"); mount -t tmpfs tmpfs "$2"; mkdir "$2/upper" "$2/work" "$2/root"
+  mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
+  rm -rf "$2/root/boot"; mkdir -p "$2/root/boot/grub/i386-pc"; echo "$4" > "$2/root/etc/root-uuid"
+  printf "%s" "$grubenv" > "$2/root/boot/grub/grubenv"
+  cp "$3"/usr/lib/grub/i386-pc/*.{mod,lst} "$2/root/boot/grub/i386-pc/"
+  chroot "$2/root" /nix/var/nix/profiles/system/bin/switch-to-configuration boot
+  truncate -s 1300M "$5"; mke2fs -q -t ext4 -U "$4" -d "$2/root" "$5"' grub "$1" "$work" "$tools" "$uuid" "$root"
+truncate -s 1304M "$disk"
+printf '%s\n' 'label: gpt' 'start=2048, size=2048, type=21686148-6449-6E6F-744E-656564454649' \
+  'start=4096, size=2662400, type=L' | sfdisk -q "$disk"
+# Where the core image begins, in the boot sector; where its second sector is, in its first.
+cp "$tools/usr/lib/grub/i386-pc/boot.img" "$work/boot.img"
+number() { printf "$(printf '\\x%02x' $(($1 & 255)) $(($1 >> 8 & 255)) 0 0 0 0 0 0)"; }
+number 2048 | dd of="$work/boot.img" bs=1 seek=$((0x5c)) conv=notrunc status=none
+number 2049 | dd of="$work/core.img" bs=1 seek=$((0x1f4)) conv=notrunc status=none
+# What the disk's own table says begins at 0x1b8.
+dd if="$work/boot.img" of="$disk" bs=1 count=$((0x1b8)) conv=notrunc status=none
+dd if="$work/core.img" of="$disk" bs=512 seek=2048 conv=notrunc status=none
+dd if="$root" of="$disk" bs=1M seek=2 conv=notrunc,sparse status=none
+rm -rf "$root" "$work"
+"#;
+
+/// Make the disk `$2` from the disk `$1`, with the loader `$3`.
+const REPLACE_LOADER: &str = r#"
+cp --sparse=always "$1" "$2"
+for file in BOOT/BOOTX64.EFI systemd/systemd-bootx64.efi; do mcopy -o -i "$2@@1M" "$3" "::/EFI/$file"; done
+"#;
+
+/// What starts the loader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Firmware {
+    /// EDK II.
+    Efi,
+    /// SeaBIOS.
+    Bios,
+}
+
 /// What a machine is started from.
 #[derive(Clone)]
 pub(crate) struct Image {
@@ -87,6 +146,42 @@ pub(crate) struct Image {
     pub tree: PathBuf,
     /// The disk with our programs and units.
     pub suite: PathBuf,
+    pub firmware: Firmware,
+}
+
+impl Image {
+    /// The same systems with GRUB, in BIOS mode.
+    pub fn with_grub(&self) -> Result<Self> {
+        let disk = self.disk.with_extension("grub");
+        self.made("the disk with GRUB", &disk, PARTITION_GRUB, &[&self.tree], &[&self.tools])?;
+        Ok(Self { disk, firmware: Firmware::Bios, ..self.clone() })
+    }
+
+    /// The same disk with an older systemd-boot.
+    pub fn with_older_loader(&self) -> Result<Self> {
+        let disk = self.disk.with_extension("older");
+        self.made(
+            "the disk with systemd-boot 252",
+            &disk,
+            REPLACE_LOADER,
+            &[&self.disk],
+            &[&roots::older_loader()?],
+        )?;
+        Ok(Self { disk, ..self.clone() })
+    }
+
+    /// `before`, the disk and `after` are the words of the script. An interrupted disk is never taken for a whole one.
+    fn made(&self, what: &str, disk: &Path, text: &str, before: &[&Path], after: &[&Path]) -> Result<()> {
+        if disk.exists() {
+            return Ok(());
+        }
+        progress(&format!("making {what}"));
+        let partial = self.disk.with_extension("partial");
+        let words: Vec<&Path> =
+            before.iter().copied().chain([partial.as_path()]).chain(after.iter().copied()).collect();
+        script(text, &words)?;
+        fs::rename(&partial, disk).context("cannot put the disk in place")
+    }
 }
 
 /// Make whatever is not there yet.
@@ -95,7 +190,9 @@ pub(crate) fn prepare() -> Result<Image> {
     let tools = roots::tools()?;
     let guest = roots::guest()?;
     let recipes = checkout().join("vm-tests/qemu/image");
-    let mut parts = vec![guest.to_string_lossy().into_owned().into_bytes(), FURNISH.into(), PARTITION.into()];
+    let scripts = [FURNISH, PARTITION, PARTITION_GRUB, REPLACE_LOADER];
+    let mut parts: Vec<Vec<u8>> = vec![guest.to_string_lossy().into_owned().into_bytes()];
+    parts.extend(scripts.map(Vec::from));
     contents(&recipes, &mut parts)?;
     let key = fingerprint(&parts);
     let (disk, furnished) =
@@ -109,7 +206,7 @@ pub(crate) fn prepare() -> Result<Image> {
         fs::rename(&tree, &furnished).context("cannot put the tree in place")?;
         fs::rename(&partial, &disk).context("cannot put the disk in place")?;
     }
-    Ok(Image { tools, disk, tree: furnished, suite: suite::disk()? })
+    Ok(Image { tools, disk, tree: furnished, suite: suite::disk()?, firmware: Firmware::Efi })
 }
 
 /// Every file below a directory, in the order of their names.

@@ -1,5 +1,5 @@
-//! Two Debian 13 trees: the tools of the host (QEMU, its firmware) and the root file system of the guest. The same on
-//! every distribution.
+//! Two Debian 13 trees: the tools of the host (QEMU, its firmware, GRUB) and the root file system of the guest, and the
+//! loader of Debian 12. The same on every distribution.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,12 +21,15 @@ const HOST_PACKAGES: [&str; 7] = [
 ];
 /// What they bring, to see whether they are there.
 const HOST_PROGRAMS: [&str; 6] = ["mkfs.vfat", "mke2fs", "sfdisk", "mmdebstrap", "mcopy", "systemd-nspawn"];
-const TOOLS: &str = "qemu-system-x86,qemu-utils,ovmf,python3-minimal";
+const TOOLS: &str = "qemu-system-x86,qemu-utils,ovmf,python3-minimal,grub-common,grub-pc-bin";
 const GUEST: &str = "systemd,systemd-sysv,systemd-boot,systemd-boot-efi,udev,dbus,nix-bin,linux-image-cloud-amd64,busybox-static,kmod,\
-                     cpio,xz-utils,sqlite3";
+                     cpio,xz-utils,sqlite3,openssh-server";
+/// The oldest systemd-boot that is supported, as a file: its own distribution is not needed for it.
+const OLDER_LOADER: &str = "systemd-boot-efi";
 /// Where the guest's packages come from if the host's are not Debian's.
 const MIRROR: &str = "http://deb.debian.org/debian";
 const SUITE: &str = "trixie";
+const OLDER_SUITE: &str = "bookworm";
 
 /// Make sure that the host has what building needs.
 ///
@@ -51,29 +54,35 @@ pub(crate) fn set_up_host() -> Result<()> {
 
 /// The tree with QEMU in it.
 pub(crate) fn tools() -> Result<PathBuf> {
-    tree("tools", TOOLS)
+    tree("tools", TOOLS, SUITE, "minbase")
 }
 
 /// The tree with the guest's root in it.
 pub(crate) fn guest() -> Result<PathBuf> {
-    tree("guest", GUEST)
+    tree("guest", GUEST, SUITE, "minbase")
+}
+
+/// systemd-boot of the distribution before: version 252.
+pub(crate) fn older_loader() -> Result<PathBuf> {
+    let tree = tree("older-loader", OLDER_LOADER, OLDER_SUITE, "extract")?;
+    Ok(tree.join("usr/lib/systemd/boot/efi/systemd-bootx64.efi"))
 }
 
 /// Built under another name first: an interrupted one is never taken for a whole one.
-fn tree(name: &str, packages: &str) -> Result<PathBuf> {
-    let key = fingerprint(&[packages.into(), SUITE.into()]);
+fn tree(name: &str, packages: &str, suite: &str, variant: &str) -> Result<PathBuf> {
+    let key = fingerprint(&[packages.into(), suite.into()]);
     let tree = cache().join(format!("{name}-{key}"));
     if tree.exists() {
         return Ok(tree);
     }
-    progress(&format!("making the {name} tree from Debian {SUITE} packages, about half a minute"));
+    progress(&format!("making the {name} tree from Debian {suite} packages, about half a minute"));
     fs::create_dir_all(cache())?;
     let partial = cache().join(format!("{name}.partial"));
     script("rm -rf --one-file-system \"$1\"", &[&partial])?;
     let mut command = Command::new("mmdebstrap");
-    command.args(["--quiet", "--mode=root", "--variant=minbase", "--format=directory"]);
+    command.args(["--quiet", "--mode=root", "--format=directory", &format!("--variant={variant}")]);
     command.args(["--aptopt=Apt::Install-Recommends \"false\"", &format!("--include={packages}")]);
-    run(command.arg(SUITE).arg(&partial).arg(mirror()))?;
+    run(command.arg(suite).arg(&partial).arg(mirror()))?;
     fs::rename(&partial, &tree).context("cannot put the tree in place")?;
     Ok(tree)
 }

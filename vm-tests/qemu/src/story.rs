@@ -1,34 +1,49 @@
 //! What a test does with a machine, in its own words.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::guest::Guest;
-use crate::image::Image;
-use crate::machine::Machine;
+use crate::image::{Firmware, Image};
+use crate::loaders;
+use crate::machine::{Machine, Options};
 use crate::shell::{cache, progress};
 
 /// Longest from one line of the console to the next: at least four times what a boot takes, on a slow day.
 const ONE_BOOT: Duration = Duration::from_secs(180);
+/// A machine with us, and nothing else.
+pub(crate) const WITH_SUITE: Options = Options { suite: true, ssh_port: None };
 const STATE: &str = "/var/lib/golden-generation";
 
 /// A machine whose console is listened to.
 pub(crate) struct Story {
     pub machine: Machine,
-    /// Boots so far.
-    pub boots: usize,
+    /// Boots of this test on machines before this one.
+    pub earlier_boots: usize,
+    /// Boots before the one that is looked at.
+    looked_from: usize,
 }
 
 impl Story {
     /// A machine that `from` left behind, or a new one.
-    pub fn begin(image: &Image, name: &str, from: Option<&Path>, with_suite: bool) -> Result<Self> {
+    pub fn begin(image: &Image, name: &str, from: Option<&Path>, options: Options) -> Result<Self> {
         let directory = cache().join("run").join(name);
-        let mut story = Self { machine: Machine::new(image, directory, from, with_suite)?, boots: 0 };
-        story.machine.start()?;
-        Ok(story)
+        let mut machine = Machine::new(image, directory, from, options)?;
+        machine.start()?;
+        Ok(Self { machine, earlier_boots: 0, looked_from: 0 })
+    }
+
+    /// All boots so far.
+    pub fn boots(&mut self) -> Result<usize> {
+        Ok(self.earlier_boots + self.machine.boots()?)
+    }
+
+    /// Boots since the last orderly reboot that the test asked for, that one included.
+    pub fn boots_since_reboot(&mut self) -> Result<usize> {
+        Ok(self.machine.boots()? - self.looked_from)
     }
 
     /// The next lines of ours on the console are exactly these. `boot SYSTEM` when stage 2 starts, `up SYSTEM` after
@@ -43,9 +58,20 @@ impl Story {
 
     /// The next line of ours on the console.
     pub fn next(&mut self) -> Result<String> {
-        let line = self.machine.next_line(ONE_BOOT)?;
-        self.boots += usize::from(line.starts_with("boot ") || line == "panic");
-        Ok(line)
+        self.machine.next_line(ONE_BOOT)
+    }
+
+    /// Wait until the console says this, within the time of one boot.
+    pub fn wait_for(&mut self, words: &str) -> Result<()> {
+        self.machine.next_after(words, ONE_BOOT).map(drop)
+    }
+
+    /// The console says nothing of ours for that long.
+    pub fn stays_quiet(&mut self, time: Duration) -> Result<()> {
+        match self.machine.next_line(time) {
+            Ok(line) => bail!("the console said `{line}` where nothing was expected"),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Run a command that must succeed in the system that runs.
@@ -62,9 +88,21 @@ impl Story {
         self.run(&format!("set -e; {}", deploy(name))).map(drop)
     }
 
+    /// Put lines into the owner's settings.
+    pub fn configure(&mut self, lines: &str) -> Result<()> {
+        let file = "/etc/golden-generation/config.toml";
+        self.run(&format!("mkdir -p /etc/golden-generation; printf '%s\\n' '{lines}' >> {file}")).map(drop)
+    }
+
     /// A person reboots in an orderly way.
     pub fn reboot(&mut self) -> Result<()> {
-        self.run("systemctl --no-block reboot").map(drop)
+        self.rebooted_by("systemctl --no-block reboot")
+    }
+
+    /// Run a command that reboots the machine.
+    pub fn rebooted_by(&mut self, command: &str) -> Result<()> {
+        self.looked_from = self.machine.boots()?;
+        self.run(command).map(drop)
     }
 
     /// Switch off in an orderly way.
@@ -101,18 +139,18 @@ impl Story {
 
     /// The system that the loader boots when nobody asks for another one.
     pub fn default(&mut self) -> Result<String> {
-        self.run(
-            "entry=$(sed -n 's/^default //p' /boot/loader/loader.conf | tail -n1); \
-             sed -n 's|.*init=\\([^ ]*\\)/init.*|\\1|p' \"/boot/loader/entries/$entry\"",
-        )
+        self.run(match self.machine.firmware() {
+            Firmware::Efi => loaders::SYSTEMD_BOOT_DEFAULT,
+            Firmware::Bios => loaders::GRUB_DEFAULT,
+        })
     }
 
-    /// The entry that is armed for the next boot; empty if none is.
+    /// The system that is armed for the next boot; empty if none is.
     pub fn one_shot(&mut self) -> Result<String> {
-        self.run(
-            "file=/sys/firmware/efi/efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f; \
-             if [ -e $file ]; then cat $file | tail -c +5 | tr -d '\\0'; fi",
-        )
+        self.run(match self.machine.firmware() {
+            Firmware::Efi => loaders::SYSTEMD_BOOT_ONE_SHOT,
+            Firmware::Bios => loaders::GRUB_ONE_SHOT,
+        })
     }
 
     /// What holds after every boot of every test.
@@ -125,6 +163,8 @@ impl Story {
     }
 }
 
+const FIRMWARE_ENTRY: &str = "bootctl --esp-path=/boot install; bootctl --no-pager status";
+
 /// Shell words that deploy a system.
 pub(crate) fn deploy(name: &str) -> String {
     format!(
@@ -134,10 +174,14 @@ pub(crate) fn deploy(name: &str) -> String {
 }
 
 /// A machine that runs `good-a`, confirmed and pinned, switched off: most tests start from it.
-pub(crate) fn pinned(image: &Image) -> Result<std::path::PathBuf> {
+pub(crate) fn pinned(image: &Image, name: &str) -> Result<PathBuf> {
     progress("booting the first generation and pinning it");
-    let mut story = Story::begin(image, "pinned", None, true)?;
+    let mut story = Story::begin(image, name, None, WITH_SUITE)?;
     story.expect(&["boot good-a", "up good-a"])?;
+    if image.firmware == Firmware::Efi {
+        // As `bootctl install`: two entries for the firmware, so that it has another one when the loader gives up.
+        story.run(FIRMWARE_ENTRY)?;
+    }
     story.run("pin-golden")?;
     story.power_off()?;
     Ok(story.machine.directory().to_owned())

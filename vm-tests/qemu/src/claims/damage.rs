@@ -15,10 +15,10 @@ pub(super) fn power_cut(setting: &Setting, name: &str) -> Result<Story> {
     for cut in CUTS_MILLIS {
         boots += power_cut_after(setting, name, Duration::from_millis(cut))
             .with_context(|| format!("the power was cut {cut} ms after the mark began"))?
-            .boots;
+            .boots()?;
     }
     let mut story = setting.story(name)?;
-    story.boots += boots;
+    story.earlier_boots = boots;
     Ok(story)
 }
 
@@ -71,5 +71,60 @@ pub(super) fn damaged_ledger(setting: &Setting, name: &str) -> Result<Story> {
     ensure!(said != "0", "the journal does not say that the ledger is too new");
     let pinned = story.run("readlink -f /nix/var/nix/profiles/system-profiles/golden")?;
     ensure!(pinned == golden, "golden was lost");
+    Ok(story)
+}
+
+pub(super) fn kernel_missing(setting: &Setting, name: &str) -> Result<Story> {
+    missing(setting, name, "kernel")
+}
+
+pub(super) fn initrd_missing(setting: &Setting, name: &str) -> Result<Story> {
+    missing(setting, name, "initrd")
+}
+
+/// A boot file is lost after the trial was armed; the store still has it. Nobody can tell that from a person who picks golden
+/// in the menu, so golden stays up, repairs the entry, and the trial waits for the next boot.
+fn missing(setting: &Setting, name: &str, file: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    let trial = story.toplevel("own-files")?;
+    story.deploy("own-files")?;
+    story.run(&format!("rm /boot/EFI/nixos/*-{file}-own-*; sync"))?;
+    story.reboot()?;
+    story.expect(&["boot good-a", "up good-a"])?;
+    ensure!(story.boots_since_reboot()? == 1, "the firmware did not move on by itself");
+    story.run(&format!("cmp {trial}/{file} /boot/EFI/nixos/*-{file}-own-*"))?;
+    ensure!(story.one_shot()? == trial, "the trial is not armed again");
+    story.reboot()?;
+    story.expect(&["boot own-files", "up own-files"])?;
+    ensure!(story.default()? == trial, "the default is not what was confirmed");
+    story.epilogue()?;
+    Ok(story)
+}
+
+pub(super) fn kernel_lost(setting: &Setting, name: &str) -> Result<Story> {
+    lost(setting, name, "kernel")
+}
+
+pub(super) fn initrd_lost(setting: &Setting, name: &str) -> Result<Story> {
+    lost(setting, name, "initrd")
+}
+
+/// The store has lost it too: what cannot be repaired is never armed, and each boot of golden counts that as an attempt.
+fn lost(setting: &Setting, name: &str, file: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    let trial = story.toplevel("own-files")?;
+    story.deploy("own-files")?;
+    story.run(&format!("rm /boot/EFI/nixos/*-{file}-own-*; rm $(readlink -f {trial}/{file}); sync"))?;
+    for failures in 1..=2 {
+        story.reboot()?;
+        story.expect(&["boot good-a", "up good-a"])?;
+        ensure!(story.one_shot()?.is_empty(), "what cannot boot was armed");
+        let why = story.run("golden why")?;
+        let named = why.matches("could not be started").count();
+        ensure!(named == failures, "golden why does not name the causes:\n{why}");
+    }
+    let ledger = story.ledger()?;
+    ensure!(ledger["quarantine"][0]["toplevel"] == trial, "it is not quarantined: {ledger}");
+    story.epilogue()?;
     Ok(story)
 }

@@ -3,7 +3,8 @@
 use anyhow::{Result, ensure};
 
 use super::Setting;
-use crate::story::Story;
+use crate::machine::Options;
+use crate::story::{Story, WITH_SUITE};
 
 pub(super) fn after_rollback(setting: &Setting, name: &str) -> Result<Story> {
     let mut story = setting.story(name)?;
@@ -78,7 +79,7 @@ pub(super) fn disabled(setting: &Setting, name: &str) -> Result<Story> {
 }
 
 pub(super) fn without_us(setting: &Setting, name: &str) -> Result<Story> {
-    let mut story = Story::begin(&setting.image, name, None, false)?;
+    let mut story = Story::begin(&setting.image, name, None, Options::default())?;
     story.expect(&["boot good-a", "up good-a"])?;
     story.deploy("good-b")?;
     let b = story.toplevel("good-b")?;
@@ -87,7 +88,7 @@ pub(super) fn without_us(setting: &Setting, name: &str) -> Result<Story> {
     story.power_off()?;
     drop(story);
     // The same with the suite and no ledger: the switch and the boot leave the loader exactly as it was without.
-    let mut story = Story::begin(&setting.image, name, None, true)?;
+    let mut story = Story::begin(&setting.image, name, None, WITH_SUITE)?;
     story.expect(&["boot good-a"])?;
     story.expect(&["up good-a"])?;
     story.run("rm -r /var/lib/golden-generation")?;

@@ -1,0 +1,202 @@
+//! What can go wrong, where, with which loader, and what proves that the machine comes back. The README has it as a table.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::claims;
+
+mod rows;
+
+pub(crate) use rows::ROWS;
+
+/// Boots from the first failure until the machine is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Boots {
+    /// Attempts that fail.
+    pub failed: usize,
+    /// Boots of golden that only arm the next attempt: nothing of the suite ran in the one before.
+    pub through_golden: usize,
+    /// The boot that is up in the end.
+    pub landing: usize,
+    /// Of these, the ones that begin without a reset: the loader or the firmware moves on by itself.
+    pub without_reset: usize,
+}
+
+impl Boots {
+    /// How often the firmware starts: what the machine is down for.
+    pub const fn total(self) -> usize {
+        self.failed + self.through_golden + self.landing - self.without_reset
+    }
+}
+
+/// The boot check of each attempt arms the next.
+pub(crate) const SEEN: Boots = Boots { failed: 2, through_golden: 0, landing: 1, without_reset: 0 };
+/// Golden arms the second attempt.
+pub(crate) const UNSEEN: Boots = Boots { through_golden: 1, ..SEEN };
+/// The loader cannot start the attempt, and goes on to golden without a reset.
+pub(crate) const PASSED_OVER: Boots = Boots { failed: 1, without_reset: 1, ..SEEN };
+/// Golden fails once, and what was confirmed last takes over.
+pub(crate) const SECOND_RUNG: Boots = Boots { failed: 3, ..SEEN };
+/// Golden fails once, what was confirmed last twice; the last of these boots goes to safe mode.
+pub(crate) const LADDER_ENDED: Boots = Boots { failed: 4, ..SEEN };
+/// Nothing is booted at all.
+pub(crate) const REFUSED: Boots = Boots { failed: 0, through_golden: 0, landing: 0, without_reset: 0 };
+
+/// One thing that can go wrong.
+pub(crate) struct Row {
+    /// When.
+    pub stage: &'static str,
+    /// What.
+    pub fault: &'static str,
+    pub systemd_boot: Proof,
+    pub grub: Proof,
+    pub extlinux: Proof,
+    /// With systemd-boot and GRUB.
+    pub boots: Boots,
+}
+
+/// Why it is believed that the machine comes back.
+pub(crate) enum Proof {
+    /// Claims of this rig.
+    Vm(&'static [&'static str]),
+    /// A test of the crates, on the simulated machine.
+    Test(&'static str),
+    /// A scenario of `golden simulate`.
+    Scenario(&'static str),
+    /// It does not, for this reason.
+    NotCovered(&'static str),
+}
+
+/// Where the README has the table.
+const BEGIN: &str = "<!-- made by `cargo xtask matrix --bless` -->\n";
+const END: &str = "<!-- end of what is made -->";
+
+/// The table, as Markdown.
+#[must_use]
+pub fn table() -> String {
+    let mut table = String::from(
+        "| stage | what goes wrong | systemd-boot | GRUB | extlinux | boots until it is up again |\n|---|---|---|---|---|---|\n",
+    );
+    let mut stage = "";
+    for row in ROWS {
+        let shown = if row.stage == stage { "" } else { row.stage };
+        stage = row.stage;
+        let _ = writeln!(
+            table,
+            "| {shown} | {} | {} | {} | {} | {} |",
+            row.fault,
+            row.systemd_boot.in_words(),
+            row.grub.in_words(),
+            row.extlinux.in_words(),
+            row.boots.in_words()
+        );
+    }
+    table
+}
+
+impl Proof {
+    fn in_words(&self) -> String {
+        match self {
+            Self::Vm(names) => {
+                format!("VM: {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+            }
+            Self::Test(name) => format!("simulated: `{name}`"),
+            Self::Scenario(name) => format!("simulated: [{name}](crates/cli/scenarios/{name}.scenario)"),
+            Self::NotCovered(why) => format!("**not covered**: {why}"),
+        }
+    }
+
+    /// Why this proves nothing; empty if it does.
+    fn complaint(&self, boots: Boots, checkout: &Path) -> String {
+        match self {
+            Self::NotCovered(_) => String::new(),
+            Self::Vm(names) => names.iter().map(|name| claim_complaint(name, boots)).collect(),
+            Self::Scenario(name) => {
+                let file = checkout.join(format!("crates/cli/scenarios/{name}.scenario"));
+                if file.is_file() { String::new() } else { format!("there is no scenario {name}\n") }
+            }
+            Self::Test(name) => {
+                let mut files = Vec::new();
+                sources(&checkout.join("crates"), &mut files);
+                let function = format!("fn {name}()");
+                let has =
+                    |file: &PathBuf| fs::read_to_string(file).is_ok_and(|text| text.contains(&function));
+                if files.iter().any(has) { String::new() } else { format!("there is no test {name}\n") }
+            }
+        }
+    }
+}
+
+fn claim_complaint(name: &str, boots: Boots) -> String {
+    match claims::boots_of(name) {
+        None => format!("there is no claim {name}\n"),
+        Some(proved) if proved != Some(boots) => {
+            format!("the claim {name} proves {proved:?}, not {boots:?}\n")
+        }
+        Some(_) => String::new(),
+    }
+}
+
+impl Boots {
+    fn in_words(self) -> String {
+        if self == REFUSED {
+            return "none: it is not armed".to_owned();
+        }
+        let parts = [
+            (self.failed, "failed"),
+            (self.through_golden, "through golden, which arms the next attempt"),
+            (self.landing, "landing"),
+        ];
+        let said = parts.iter().filter(|(number, _)| *number > 0);
+        let sum = said.map(|(number, what)| format!("{number} {what}")).collect::<Vec<_>>().join(" + ");
+        let down = match self.without_reset {
+            0 => format!("{} boots down", self.total()),
+            some => format!("{some} of them without a reset: {} boots down", self.total()),
+        };
+        format!("{sum}; {down}")
+    }
+
+    /// Two failed attempts and a landing are enough, but where only golden can arm the next attempt.
+    const fn is_bounded(self) -> bool {
+        self.failed <= 2 && self.landing <= 1 && self.through_golden < 2
+    }
+}
+
+/// What is wrong with the table and with the README's copy of it; empty if nothing is.
+#[must_use]
+pub fn complaints(checkout: &Path) -> String {
+    let mut complaints = String::new();
+    for row in ROWS {
+        for proof in [&row.systemd_boot, &row.grub, &row.extlinux] {
+            complaints.push_str(&proof.complaint(row.boots, checkout));
+        }
+        if !row.boots.is_bounded() {
+            let _ = writeln!(complaints, "{}: {:?} are too many", row.fault, row.boots);
+        }
+    }
+    let readme = fs::read_to_string(checkout.join("README.md")).unwrap_or_default();
+    if with_table(&readme).as_ref() != Some(&readme) {
+        complaints.push_str("the README has another table: cargo xtask matrix --bless\n");
+    }
+    complaints
+}
+
+/// The README with the table as it is now; `None` where it has no place for it.
+#[must_use]
+pub fn with_table(readme: &str) -> Option<String> {
+    let (before, rest) = readme.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{}{END}{after}", table()))
+}
+
+fn sources(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, files);
+        } else if path.extension().is_some_and(|suffix| suffix == "rs") {
+            files.push(path);
+        }
+    }
+}
