@@ -194,6 +194,16 @@ impl Host for SimulatedHost {
         Ok(self.bytes(path)?.to_vec())
     }
 
+    fn read_part(&self, path: &Path, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let all = self.bytes(path)?;
+        let rest = usize::try_from(offset).ok().and_then(|offset| all.get(offset..)).unwrap_or_default();
+        Ok(rest[..rest.len().min(bytes)].to_vec())
+    }
+
+    fn size(&self, path: &Path) -> io::Result<u64> {
+        Ok(self.bytes(path)?.len() as u64)
+    }
+
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
         self.powered()?;
         let world = self.world.borrow();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use golden_core::{BootId, Toplevel};
 
 use super::disk::{Disk, Rules, combinations};
+use super::kernel::kernel_image;
 use super::tree::Tree;
 
 /// Where the simulated machine mounts its EFI system partition.
@@ -125,7 +126,8 @@ impl World {
         for (name, part, file) in [("kernel", "linux", "bzImage"), ("initrd", "initrd", "initrd")] {
             let target =
                 PathBuf::from(format!("/nix/store/{}-{part}-{}/{file}", hash_of(toplevel), toplevel.short()));
-            nix.write(&target, format!("{part} of {}", toplevel.short()).as_bytes());
+            let text = format!("{part} of {}", toplevel.short());
+            nix.write(&target, &if name == "kernel" { kernel_image(&text) } else { text.into_bytes() });
             nix.link(top.join(name), target);
         }
     }
