@@ -346,6 +346,7 @@ impl Host for SimulatedHost {
     fn efi_read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         self.powered()?;
         let world = self.world.borrow();
+        world.with_variables()?;
         Ok(world.told_by_loader.get(name).or_else(|| world.variables.get(name)).cloned())
     }
 
@@ -353,6 +354,7 @@ impl Host for SimulatedHost {
         self.effect(
             || Effect::SetVariable(name.to_owned()),
             |world| {
+                world.with_variables()?;
                 if !world.forgets {
                     Arc::make_mut(&mut world.variables).insert(name.to_owned(), value.to_vec());
                 }
@@ -365,6 +367,7 @@ impl Host for SimulatedHost {
         self.effect(
             || Effect::RemoveVariable(name.to_owned()),
             |world| {
+                world.with_variables()?;
                 Arc::make_mut(&mut world.variables).remove(name);
                 Ok(())
             },
@@ -405,6 +408,12 @@ impl Host for SimulatedHost {
 
     fn now(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(self.clock_secs.get())
+    }
+}
+
+impl World {
+    fn with_variables(&self) -> io::Result<()> {
+        if self.has_variables { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
     }
 }
 

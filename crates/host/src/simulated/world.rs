@@ -34,6 +34,8 @@ pub struct World {
     pub told_by_loader: Arc<BTreeMap<String, Vec<u8>>>,
     /// How often the firmware has started the machine; `None` where it does not count.
     pub firmware_boots: Option<u32>,
+    /// Whether a running system can read and write the firmware's variables at all.
+    pub has_variables: bool,
     /// Whether firmware and Nix say that something is set and forget it at once.
     pub forgets: bool,
     /// Whether a program asked for a reboot in this boot.
@@ -65,6 +67,7 @@ impl Default for World {
             variables: Arc::default(),
             told_by_loader: Arc::default(),
             firmware_boots: Some(0),
+            has_variables: true,
             forgets: false,
             reboot_asked: false,
             going_down: None,
@@ -114,6 +117,12 @@ impl World {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.var.is_settled() && self.esp.is_settled()
+    }
+
+    /// From here on no running system can use the firmware's variables, one of which is the counter of boots.
+    pub fn without_variables(&mut self) {
+        (self.has_variables, self.firmware_boots) = (false, None);
+        self.variables = Arc::default();
     }
 
     /// Put a system into the store: what NixOS has in every toplevel, with a kernel and an initrd of its own.
