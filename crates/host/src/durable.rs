@@ -70,6 +70,18 @@ pub(crate) fn rename(host: &dyn Host, from: &Path, to: &Path) -> Result<(), Erro
     host.sync_file(to).map_err(Error::io("sync", to))
 }
 
+/// Remove durably. No error if it is not there.
+pub(crate) fn remove(host: &dyn Host, path: &Path) -> Result<(), Error> {
+    match host.remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io("remove", path)(error)),
+        Ok(()) => {
+            let directory = path.parent().unwrap_or(Path::new("/"));
+            host.sync_directory(directory).map_err(Error::io("sync", directory))
+        }
+    }
+}
+
 fn put_in_place(host: &dyn Host, temporary: &Path, path: &Path) -> Result<(), Error> {
     host.sync_file(temporary).map_err(Error::io("sync", temporary))?;
     rename(host, temporary, path)

@@ -16,6 +16,10 @@ use crate::Trouble;
 pub trait Host {
     /// The bytes of a regular file of a few megabytes at most; symbolic links are followed inside the machine.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Up to `bytes` of a regular file from `offset` on, a few megabytes at most; fewer at its end.
+    fn read_part(&self, path: &Path, offset: u64, bytes: usize) -> io::Result<Vec<u8>>;
+    /// The size of a regular file, in bytes.
+    fn size(&self, path: &Path) -> io::Result<u64>;
     /// The target of a symbolic link, as it is written.
     fn read_link(&self, path: &Path) -> io::Result<PathBuf>;
     /// The names in a directory, in no particular order.

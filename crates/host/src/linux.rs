@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt as _, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
@@ -194,6 +194,18 @@ impl LockGuard for FileLock {}
 impl Host for LinuxHost {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         read_file(&self.resolve(path)?)
+    }
+
+    fn read_part(&self, path: &Path, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut file = open_to_read(&self.resolve(path)?)?;
+        file.seek(SeekFrom::Start(offset))?;
+        let mut part = Vec::new();
+        file.take(MAX_BYTES.min(bytes as u64)).read_to_end(&mut part)?;
+        Ok(part)
+    }
+
+    fn size(&self, path: &Path) -> io::Result<u64> {
+        Ok(open_to_read(&self.resolve(path)?)?.metadata()?.len())
     }
 
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {

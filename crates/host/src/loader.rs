@@ -1,8 +1,13 @@
 //! Boot loaders: one trait, one file each.
 
+pub mod authenticode;
 pub mod entry;
+pub mod kernel_image;
 pub mod loader_conf;
+mod mounts;
+pub mod pe;
 mod systemd_boot;
+pub mod uki;
 mod without_one_shot;
 
 use golden_core::Toplevel;

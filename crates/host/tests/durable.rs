@@ -91,7 +91,9 @@ fn a_trial_is_armed_only_with_boot_files_that_a_crash_leaves_whole() {
             let (file, bytes) = esp
                 .files()
                 .find(|(path, bytes)| {
-                    path.to_string_lossy().contains("bbbb") && bytes.starts_with(name.as_bytes())
+                    path.to_string_lossy().contains("bbbb")
+                        && bytes.ends_with(format!("{name} of b").as_bytes())
+                        && path.extension().is_none_or(|suffix| suffix != "conf")
                 })
                 .map(|(path, bytes)| (path, bytes.clone()))
                 .unwrap();

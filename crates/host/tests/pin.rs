@@ -9,7 +9,7 @@ use std::sync::Arc;
 use golden_core::{Event, Toplevel};
 use golden_host::operation::Options;
 use golden_host::simulated::{
-    Effect, Fate, Program, Said, SimulatedHost, World, boot_id, golden_profile, install, start,
+    Effect, Fate, Program, Said, SimulatedHost, World, boot_id, golden_profile, install, kernel_image, start,
 };
 
 const STATE_DIR: &str = "/var/lib/golden-generation";
@@ -55,7 +55,7 @@ fn a_pin_repairs_what_is_damaged_on_the_boot_partition() {
     let kernel = Path::new("/boot/EFI/nixos/aaaa-linux-a-bzImage.efi");
     host.change(|world| Arc::make_mut(&mut world.esp).write(kernel, b"damaged").unwrap());
     PIN.run(&host).unwrap();
-    assert_eq!(&*host.world().esp.read(kernel).unwrap(), b"linux of a");
+    assert_eq!(host.world().esp.read(kernel).unwrap().to_vec(), kernel_image("linux of a"));
 }
 
 #[test]

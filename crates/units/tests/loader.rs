@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[path = "../../host/tests/machine/mod.rs"]
 mod machine;
 
-use machine::{Machine, status, toplevel};
+use machine::{Machine, kernel, status, toplevel};
 
 const BOOT_CHECK: &str = env!("CARGO_BIN_EXE_golden-boot-check");
 const CONFIRM: &str = env!("CARGO_BIN_EXE_golden-confirm");
@@ -109,7 +109,7 @@ fn a_damaged_kernel_is_repaired_and_another_image_is_not() {
     assert!(said.contains("extra.img") && one_shot(&machine).is_none(), "{said}");
     machine.put("/boot/EFI/extra.img", b"the owner's image");
     assert_eq!(mark(&machine).0, 0);
-    assert_eq!(machine.text("/boot/EFI/nixos/b-kernel.efi"), "kernel of b");
+    assert_eq!(fs::read(machine.at("/boot/EFI/nixos/b-kernel.efi")).unwrap(), kernel("b"));
     assert_eq!(machine.text("/boot/EFI/extra.img"), "the owner's image");
 }
 
@@ -118,7 +118,7 @@ fn a_landing_whose_kernel_is_missing_is_repaired_before_it_becomes_the_default()
     let machine = deployed();
     fs::remove_file(machine.at("/boot/EFI/nixos/a-kernel.efi")).unwrap();
     assert_eq!(mark(&machine).0, 0);
-    assert_eq!(machine.text("/boot/EFI/nixos/a-kernel.efi"), "kernel of a");
+    assert_eq!(fs::read(machine.at("/boot/EFI/nixos/a-kernel.efi")).unwrap(), kernel("a"));
     assert!(machine.text("/boot/loader/loader.conf").contains("\ndefault nixos-a.conf\n"));
 }
 
@@ -163,7 +163,7 @@ fn a_default_that_the_loader_would_take_for_another_system_is_found_out() {
     // The same name on both partitions: the loader takes the one of the ESP, whose file is another system's.
     let b = machine.text("/boot/loader/entries/nixos-b.conf");
     machine.put("/efi/loader/entries/nixos-a.conf", b.as_bytes());
-    machine.put("/efi/EFI/nixos/b-kernel.efi", b"kernel of b");
+    machine.put("/efi/EFI/nixos/b-kernel.efi", &kernel("b"));
     machine.put("/efi/loader/loader.conf", b"default nixos-b.conf\n");
     let (code, said) = mark(&machine);
     assert_eq!(code, 74, "{said}");
@@ -205,7 +205,8 @@ fn a_directory_on_another_file_system_is_no_boot_partition() {
     machine.put(
         "/proc/self/mountinfo",
         b"30 1 253:0 / / rw shared:1 - ext4 /dev/vda2 rw\n41 30 253:1 / /boot rw shared:2 - vfat /dev/vda1 rw\n\
-          42 30 253:0 /efi /efi rw shared:3 - ext4 /dev/vda2 rw\n",
+          42 30 253:0 /efi /efi rw shared:3 - ext4 /dev/vda2 rw\n\
+          25 24 0:22 / /sys/firmware/efi/efivars rw shared:9 - efivarfs efivarfs rw\n",
     );
     assert_eq!(mark(&machine).0, 0);
     assert!(machine.text("/boot/loader/loader.conf").contains("\ndefault nixos-a.conf\n"));

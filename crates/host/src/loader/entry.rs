@@ -1,6 +1,9 @@
-//! Boot loader specification entries. Source: UAPI group, "Boot Loader Specification", type 1.
+//! Boot loader specification entries. Source: UAPI group, "Boot Loader Specification": type 1 is a text that names files,
+//! type 2 a unified kernel image.
 
 use golden_core::Toplevel;
+
+use super::uki::Image;
 
 /// What of an entry concerns us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,12 +12,24 @@ pub struct Entry {
     pub file: String,
     /// The toplevel its `init=` names. Never taken from the name of the file.
     pub toplevel: Toplevel,
-    /// Kernel, as a path on the boot partition.
-    pub linux: Option<String>,
-    /// Initrds, as paths on the boot partition.
-    pub initrds: Vec<String>,
     /// The kernel's command line, word by word.
     pub options: Vec<String>,
+    /// What it boots.
+    pub payload: Payload,
+}
+
+/// What an entry boots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// Type 1: paths on the boot partition.
+    Files {
+        /// Kernel; `None` for an entry that starts something else.
+        linux: Option<String>,
+        /// Initrds, in their order.
+        initrds: Vec<String>,
+    },
+    /// Type 2: the entry itself.
+    Image(Box<Image>),
 }
 
 impl Entry {
@@ -24,14 +39,22 @@ impl Entry {
         let text = String::from_utf8_lossy(bytes);
         let values = |key: &'static str| lines(&text).filter(move |line| line.0 == key).map(|line| line.1);
         let options: Vec<String> = values("options").flat_map(words).map(str::to_owned).collect();
+        let linux = values("linux").last().map(str::to_owned);
+        let initrds = values("initrd").map(str::to_owned).collect();
+        Self::new(file, options, Payload::Files { linux, initrds })
+    }
+
+    /// The entry that this image is, if it boots a system of ours.
+    #[must_use]
+    pub fn of_image(file: &str, image: Image) -> Option<Self> {
+        let options = words(&image.command_line).map(str::to_owned).collect();
+        Self::new(file, options, Payload::Image(Box::new(image)))
+    }
+
+    fn new(file: &str, options: Vec<String>, payload: Payload) -> Option<Self> {
         let init = options.iter().filter_map(|word| word.strip_prefix("init=")).next_back()?;
-        Some(Self {
-            file: file.to_owned(),
-            toplevel: Toplevel::from_init(init)?,
-            options,
-            linux: values("linux").last().map(str::to_owned),
-            initrds: values("initrd").map(str::to_owned).collect(),
-        })
+        let toplevel = Toplevel::from_init(init)?;
+        Some(Self { file: file.to_owned(), toplevel, options, payload })
     }
 
     /// Whether the kernel's command line is the system's own: its `init=` and `parameters`, and nothing else.
@@ -68,9 +91,10 @@ impl Entry {
     /// Whether the loader means this entry by `id`, which may carry counters or lack its suffix.
     #[must_use]
     pub fn is_called(&self, id: &str) -> bool {
-        let id =
-            if id.to_ascii_lowercase().ends_with(".conf") { id.to_owned() } else { format!("{id}.conf") };
-        without_counters(&id).eq_ignore_ascii_case(&self.id())
+        let has_suffix = [".conf", ".efi"].iter().any(|suffix| id.to_ascii_lowercase().ends_with(suffix));
+        let suffix = self.file.rsplit_once('.').map_or("conf", |(_, suffix)| suffix);
+        let id = if has_suffix { id.to_owned() } else { format!("{id}.{suffix}") };
+        [id.clone(), without_counters(&id)].iter().any(|id| id.eq_ignore_ascii_case(&self.id()))
     }
 }
 
@@ -79,7 +103,7 @@ impl Entry {
 pub fn is_managed(path: &str) -> bool {
     let path = path.replace('\\', "/").to_ascii_lowercase();
     let name = path.trim_start_matches('/').strip_prefix("efi/nixos/");
-    name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
+    name.is_some_and(|name| !["", ".", ".."].contains(&name) && !name.contains('/'))
 }
 
 /// `key value` lines; comments, empty lines and carriage returns are dropped.
@@ -94,7 +118,8 @@ fn words(options: &str) -> impl Iterator<Item = &str> {
     options.split_ascii_whitespace().map(|word| word.trim_matches('"'))
 }
 
-/// `name+LEFT.conf` and `name+LEFT-DONE.conf` without the counters. Source: `systemd-boot(7)`, "Boot counting".
+/// `name+LEFT.conf` and `name+LEFT-DONE.conf` without the counters; `.efi` likewise. Source: `systemd-boot(7)`, "Boot
+/// counting".
 #[must_use]
 pub fn without_counters(file: &str) -> String {
     let Some((stem, suffix)) = file.rsplit_once('.') else { return file.to_owned() };
@@ -153,7 +178,9 @@ mod tests {
             );
         }
         assert!(is_managed("/EFI/nixos/a-kernel.efi") && is_managed("\\EFI\\nixos\\a-kernel.efi"));
-        for other in ["/vmlinuz", "/EFI/nixos/", "/EFI/nixos/../../vmlinuz", "/EFI/Linux/a.efi"] {
+        for other in
+            ["/vmlinuz", "/EFI/nixos/", "/EFI/nixos/..", "/EFI/nixos/../../vmlinuz", "/EFI/Linux/a.efi"]
+        {
             assert!(!is_managed(other), "{other}");
         }
     }
@@ -171,6 +198,20 @@ mod tests {
         ] {
             assert_eq!(without_counters(file), id);
         }
+    }
+
+    #[test]
+    fn an_entry_is_called_by_its_name_with_or_without_counters_and_suffix() {
+        let entry = |file: &str| Entry::parse(file, b"options init=/nix/store/aaa-a/init\n").unwrap();
+        for file in ["x.conf", "x+3.conf", "x+2-1.conf", "X+0-3.CONF"] {
+            for name in ["x.conf", "x", "x+3.conf", "x+2-1.conf", "X.conf"] {
+                assert!(entry(file).is_called(name), "{file} {name}");
+            }
+            for name in ["x.efi", "y.conf", "x+.conf", "", ".conf"] {
+                assert!(!entry(file).is_called(name), "{file} {name}");
+            }
+        }
+        assert!(entry("x+1+2.conf").is_called("x+1.conf"), "only the last counter is one");
     }
 
     #[test]

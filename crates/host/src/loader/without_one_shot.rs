@@ -63,13 +63,9 @@ impl<'a> WithoutOneShot<'a> {
         durable::replace(self.host, &path, &bytes)
     }
 
+    /// Durably: a file that came back would take a default for a trial.
     fn forget(&self) -> Result<(), Error> {
-        match self.host.remove(&self.path()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io("remove", self.path())(error))
-            }
-            _ => Ok(()),
-        }
+        durable::remove(self.host, &self.path())
     }
 }
 
@@ -100,14 +96,21 @@ impl BootLoader for WithoutOneShot<'_> {
         })
     }
 
+    /// The default first: a crash in between leaves a file that arms nothing, or what is armed already as it was.
     fn set_default(&self, toplevel: &Toplevel) -> Result<(), Error> {
         self.inner.set_default(toplevel)?;
         self.forget()
     }
 
-    /// What is written first says what to go back to: a crash in between leaves a file that arms nothing.
+    /// What is written first says what to go back to: a crash in between leaves a file that arms nothing. So does one that
+    /// arms something else, which is why that is taken back before.
     fn arm(&self, toplevel: &Toplevel) -> Result<(), Error> {
-        let default = self.see()?.default;
+        match self.see()?.one_shot {
+            OneShot::Armed(armed) if armed == *toplevel => return self.inner.check(toplevel),
+            _ => self.inner.check(toplevel)?,
+        }
+        self.disarm()?;
+        let default = self.inner.see()?.default;
         self.write(&Armed { armed: toplevel.clone(), default })?;
         self.inner.set_default(toplevel)
     }

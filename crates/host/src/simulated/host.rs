@@ -194,6 +194,16 @@ impl Host for SimulatedHost {
         Ok(self.bytes(path)?.to_vec())
     }
 
+    fn read_part(&self, path: &Path, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let all = self.bytes(path)?;
+        let rest = usize::try_from(offset).ok().and_then(|offset| all.get(offset..)).unwrap_or_default();
+        Ok(rest[..rest.len().min(bytes)].to_vec())
+    }
+
+    fn size(&self, path: &Path) -> io::Result<u64> {
+        Ok(self.bytes(path)?.len() as u64)
+    }
+
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
         self.powered()?;
         let world = self.world.borrow();
@@ -336,6 +346,7 @@ impl Host for SimulatedHost {
     fn efi_read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         self.powered()?;
         let world = self.world.borrow();
+        world.with_variables()?;
         Ok(world.told_by_loader.get(name).or_else(|| world.variables.get(name)).cloned())
     }
 
@@ -343,6 +354,7 @@ impl Host for SimulatedHost {
         self.effect(
             || Effect::SetVariable(name.to_owned()),
             |world| {
+                world.with_variables()?;
                 if !world.forgets {
                     Arc::make_mut(&mut world.variables).insert(name.to_owned(), value.to_vec());
                 }
@@ -355,6 +367,7 @@ impl Host for SimulatedHost {
         self.effect(
             || Effect::RemoveVariable(name.to_owned()),
             |world| {
+                world.with_variables()?;
                 Arc::make_mut(&mut world.variables).remove(name);
                 Ok(())
             },
@@ -399,6 +412,12 @@ impl Host for SimulatedHost {
 
     fn now(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(self.clock_secs.get())
+    }
+}
+
+impl World {
+    fn with_variables(&self) -> io::Result<()> {
+        if self.has_variables { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
     }
 }
 

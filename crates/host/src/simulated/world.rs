@@ -7,6 +7,7 @@ use std::sync::Arc;
 use golden_core::{BootId, Toplevel};
 
 use super::disk::{Disk, Rules, combinations};
+use super::kernel::kernel_image;
 use super::tree::Tree;
 
 /// Where the simulated machine mounts its EFI system partition.
@@ -33,6 +34,8 @@ pub struct World {
     pub told_by_loader: Arc<BTreeMap<String, Vec<u8>>>,
     /// How often the firmware has started the machine; `None` where it does not count.
     pub firmware_boots: Option<u32>,
+    /// Whether a running system can read and write the firmware's variables at all.
+    pub has_variables: bool,
     /// Whether firmware and Nix say that something is set and forget it at once.
     pub forgets: bool,
     /// Whether a program asked for a reboot in this boot.
@@ -68,6 +71,7 @@ impl Default for World {
             variables: Arc::default(),
             told_by_loader: Arc::default(),
             firmware_boots: Some(0),
+            has_variables: true,
             forgets: false,
             reboot_asked: false,
             is_safe: false,
@@ -123,6 +127,12 @@ impl World {
         self.var.is_settled() && self.esp.is_settled()
     }
 
+    /// From here on no running system can use the firmware's variables, one of which is the counter of boots.
+    pub fn without_variables(&mut self) {
+        (self.has_variables, self.firmware_boots) = (false, None);
+        self.variables = Arc::default();
+    }
+
     /// Put a system into the store: what NixOS has in every toplevel, with a kernel and an initrd of its own.
     pub fn build(&mut self, toplevel: &Toplevel) {
         let nix = Arc::make_mut(&mut self.nix);
@@ -133,7 +143,8 @@ impl World {
         for (name, part, file) in [("kernel", "linux", "bzImage"), ("initrd", "initrd", "initrd")] {
             let target =
                 PathBuf::from(format!("/nix/store/{}-{part}-{}/{file}", hash_of(toplevel), toplevel.short()));
-            nix.write(&target, format!("{part} of {}", toplevel.short()).as_bytes());
+            let text = format!("{part} of {}", toplevel.short());
+            nix.write(&target, &if name == "kernel" { kernel_image(&text) } else { text.into_bytes() });
             nix.link(top.join(name), target);
         }
     }

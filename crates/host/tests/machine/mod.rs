@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use golden_host::simulated::kernel_image;
 use tempfile::TempDir;
 
 /// Directory of EFI variables.
@@ -30,17 +31,12 @@ impl Machine {
         let machine = Self::empty();
         for (number, system) in ["a", "b"].into_iter().enumerate() {
             let top = toplevel(system);
-            for file in ["init", "kernel", "initrd"] {
-                machine.put(&format!("{top}/{file}"), format!("{file} of {system}").as_bytes());
+            let initrd = format!("initrd of {system}");
+            machine.put(&format!("{top}/init"), b"");
+            for (file, bytes) in [("kernel", kernel(system)), ("initrd", initrd.into_bytes())] {
+                machine.put(&format!("{top}/{file}"), &bytes);
+                machine.put(&format!("/boot/EFI/nixos/{system}-{file}.efi"), &bytes);
             }
-            machine.put(
-                &format!("/boot/EFI/nixos/{system}-kernel.efi"),
-                format!("kernel of {system}").as_bytes(),
-            );
-            machine.put(
-                &format!("/boot/EFI/nixos/{system}-initrd.efi"),
-                format!("initrd of {system}").as_bytes(),
-            );
             let entry = format!(
                 "title NixOS\nversion Generation {number}\nlinux /EFI/nixos/{system}-kernel.efi\n\
                  initrd /EFI/nixos/{system}-initrd.efi\noptions init={top}/init quiet\n"
@@ -105,6 +101,11 @@ impl Machine {
         command.arg("--root").arg(self.root()).args(arguments).stdin(Stdio::null());
         command.output().unwrap()
     }
+}
+
+/// The kernel of a system.
+pub fn kernel(system: &str) -> Vec<u8> {
+    kernel_image(&format!("kernel of {system}"))
 }
 
 pub fn toplevel(system: &str) -> String {

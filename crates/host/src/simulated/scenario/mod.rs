@@ -34,6 +34,7 @@
 //! | `ledger lost` | also `empty`, `corrupt`, `too new` |
 //! | `lose loader.conf` | it is empty, as a crash on FAT can leave it |
 //! | `firmware without counter` | from here on the firmware does not say how often it started the machine |
+//! | `firmware without variables` | from here on no running system can use its variables: the loader boots nothing once |
 //! | `disable`, `enable` | `golden.disable=1` on the kernel command line from the next boot on, or not |
 //! | `max_failures N` | also `max_interruptions`, `max_automatic_reboots` |
 //! | `expect …` | stop with an error unless it holds |

@@ -158,7 +158,10 @@ impl<'a> Words<'a> {
             "lose" => self.then("loader.conf", Statement::LoseLoaderConf)?,
             "firmware" => {
                 self.then("without", ())?;
-                self.then("counter", Statement::NoFirmwareCounter)?
+                match self.one_of(&["counter", "variables"], "what it is without")? {
+                    "counter" => Statement::NoFirmwareCounter,
+                    _ => Statement::NoFirmwareVariables,
+                }
             }
             "disable" => Statement::Disable(true),
             "enable" => Statement::Disable(false),

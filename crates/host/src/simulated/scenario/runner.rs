@@ -154,6 +154,10 @@ impl Runner {
                 self.host.change(|world| world.firmware_boots = None);
                 Ok(())
             }
+            Statement::NoFirmwareVariables => {
+                self.host.change(World::without_variables);
+                Ok(())
+            }
             Statement::Disable(disabled) => {
                 self.disabled = *disabled;
                 Ok(())

@@ -64,6 +64,8 @@ pub enum Statement {
     LoseLoaderConf,
     /// The firmware does not count how often it started the machine.
     NoFirmwareCounter,
+    /// No running system can use the firmware's variables: the loader boots nothing once.
+    NoFirmwareVariables,
     /// `golden.disable=1` on the kernel command line, or not.
     Disable(bool),
     /// The scenario is wrong unless this holds.

@@ -1,0 +1,216 @@
+//! systemd-boot. Source: `systemd-boot(7)` and systemd.io, "The Boot Loader Interface".
+
+mod boot_files;
+mod entries;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use golden_core::{Loader, OneShot, Toplevel};
+
+use super::loader_conf::Key;
+use super::mounts::Mounts;
+use super::{BootLoader, loader_conf};
+use crate::{Error, Host, durable};
+use entries::{Listed, has_entries, is_used, named_by};
+
+/// Where boot partitions are mounted, by custom. With XBOOTLDR there are two: its entries are on `/boot`, and what is on
+/// `/efi` or `/boot/efi` is the ESP.
+const PARTITIONS: [&str; 3] = ["/efi", "/boot/efi", "/boot"];
+const ONE_SHOT: &str = "LoaderEntryOneShot";
+/// Set by a person in the menu; they go before the lines of that name in `loader.conf`.
+const DEFAULT: &str = "LoaderEntryDefault";
+const PREFERRED: &str = "LoaderEntryPreferred";
+const SELECTED: &str = "LoaderEntrySelected";
+/// Where Linux shows the firmware's variables.
+const VARIABLES: &str = "/sys/firmware/efi/efivars";
+
+/// systemd-boot with its boot partitions.
+pub struct SystemdBoot<'a> {
+    host: &'a dyn Host,
+    mounts: Mounts,
+    /// Where `loader.conf` is: the loader reads no other one.
+    esp: &'static Path,
+    /// Where there are entries.
+    partitions: Vec<&'static Path>,
+}
+
+impl<'a> SystemdBoot<'a> {
+    pub(super) fn find(host: &'a dyn Host) -> Option<Self> {
+        let mounts = Mounts::read(host);
+        // A directory of that name on another file system is none that the firmware reads.
+        let all = || PARTITIONS.iter().map(|partition| Path::new(*partition));
+        let is_vfat = |path: &Path| mounts.at(path).is_some_and(|mount| mount.file_system == "vfat");
+        let knows_any = all().any(is_vfat);
+        let all = || all().filter(|path| !knows_any || is_vfat(path));
+        let has_conf = |partition: &&Path| host.read(&conf_of(partition)).is_ok();
+        let partitions: Vec<&Path> = all().filter(|partition| has_entries(host, partition)).collect();
+        let esp = all().find(has_conf).or(partitions.first().copied())?;
+        (!partitions.is_empty()).then_some(Self { host, mounts, esp, partitions })
+    }
+
+    fn conf(&self) -> PathBuf {
+        conf_of(self.esp)
+    }
+
+    /// An entry may outlive its system: nothing can be repaired then.
+    fn is_in_store(&self, toplevel: &Toplevel) -> bool {
+        self.host.list(Path::new(toplevel.as_str())).is_ok()
+    }
+
+    fn conf_bytes(&self) -> Result<Vec<u8>, Error> {
+        match self.host.read(&self.conf()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            read => read.map_err(Error::io("read", self.conf())),
+        }
+    }
+
+    /// The text of a variable; `None` where it is not set or the firmware has none.
+    fn variable(&self, name: &'static str) -> Result<Option<String>, Error> {
+        match self.host.efi_read(name) {
+            Ok(value) => Ok(value.map(|bytes| from_utf16(&bytes))),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+            Err(source) => Err(Error::EfiVariable { action: "read", name, source }),
+        }
+    }
+
+    fn set_variable(&self, name: &'static str, text: &str) -> Result<(), Error> {
+        let failed = |source| Error::EfiVariable { action: "set", name, source };
+        self.host.efi_write(name, &to_utf16(text)).map_err(failed)?;
+        if self.variable(name)?.as_deref() == Some(text) { Ok(()) } else { Err(Error::DidNotStick(name)) }
+    }
+
+    /// What boots by itself: the first of these that names an entry.
+    fn default_of(&self, entries: &[Listed]) -> Result<Option<Toplevel>, Error> {
+        let conf = self.conf_bytes()?;
+        let named = [
+            (Key::Preferred, self.variable(PREFERRED)?),
+            (Key::Preferred, loader_conf::pattern(&conf, Key::Preferred)),
+            (Key::Default, self.variable(DEFAULT)?),
+            (Key::Default, loader_conf::pattern(&conf, Key::Default)),
+        ];
+        let patterns = named.into_iter().filter_map(|(key, pattern)| Some((key, pattern?)));
+        let named: Vec<&Listed> = patterns
+            .map(|(key, pattern)| named_by(entries, key, &pattern))
+            .find(|named| !named.is_empty())
+            .unwrap_or_default();
+        // A pattern that matches entries of several toplevels says nothing certain.
+        let first = named.first().map(|first| first.toplevel());
+        let is_certain =
+            |other: &&Listed| Some(&other.entry.toplevel) == first.as_ref() && is_used(entries, other);
+        Ok(first.clone().filter(|_| named.iter().all(is_certain)))
+    }
+}
+
+fn conf_of(partition: &Path) -> PathBuf {
+    partition.join("loader/loader.conf")
+}
+
+impl BootLoader for SystemdBoot<'_> {
+    fn name(&self) -> &'static str {
+        "systemd-boot"
+    }
+
+    fn has_one_shot(&self) -> Result<(), String> {
+        let variables = self.mounts.at(Path::new(VARIABLES));
+        if variables.is_none() && self.mounts.are_known() {
+            return Err("the firmware's variables are not there".to_owned());
+        }
+        if variables.is_some_and(|mount| mount.is_read_only) {
+            return Err("the firmware's variables can only be read".to_owned());
+        }
+        match self.host.efi_read(ONE_SHOT) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("the firmware's variables cannot be used: {error}")),
+        }
+    }
+
+    fn see(&self) -> Result<Loader, Error> {
+        let entries = self.entries()?;
+        let called = |id: &String| entries.iter().find(|listed| listed.entry.is_called(id));
+        let used = |listed: &&Listed| is_used(&entries, listed);
+        let one_shot = match self.variable(ONE_SHOT)? {
+            None => OneShot::Clear,
+            Some(id) => {
+                called(&id).filter(used).map_or(OneShot::Foreign, |listed| OneShot::Armed(listed.toplevel()))
+            }
+        };
+        let selected = self.variable(SELECTED)?;
+        Ok(Loader {
+            default: self.default_of(&entries)?,
+            one_shot,
+            selected: selected.as_ref().and_then(called).map(Listed::toplevel),
+            // Evidence that is welcome and not needed.
+            firmware_boots: self.host.firmware_boots().ok().flatten(),
+            consumes_one_shot: true,
+            listed: entries
+                .iter()
+                .filter(used)
+                .map(Listed::toplevel)
+                .filter(|top| self.is_in_store(top))
+                .collect(),
+        })
+    }
+
+    fn set_default(&self, toplevel: &Toplevel) -> Result<(), Error> {
+        let listed = self.entry(toplevel)?;
+        self.check_files(&listed)?;
+        let id = listed.entry.id();
+        let text = loader_conf::with_default(&self.conf_bytes()?, &id);
+        durable::replace_text_in_place(self.host, &self.conf(), &text)?;
+        for name in [PREFERRED, DEFAULT] {
+            // What says so already may stand where nothing can be written.
+            if self.variable(name)?.is_some_and(|set| set != id) {
+                self.set_variable(name, &id)?;
+            }
+        }
+        match self.see()?.default {
+            Some(default) if default == *toplevel => Ok(()),
+            _ => Err(Error::DidNotStick("the loader's default")),
+        }
+    }
+
+    fn arm(&self, toplevel: &Toplevel) -> Result<(), Error> {
+        let listed = self.entry(toplevel)?;
+        self.check_files(&listed)?;
+        self.set_variable(ONE_SHOT, &listed.entry.id())
+    }
+
+    fn disarm(&self) -> Result<(), Error> {
+        let failed = |source| Error::EfiVariable { action: "remove", name: ONE_SHOT, source };
+        self.host.efi_remove(ONE_SHOT).map_err(failed)
+    }
+
+    fn bless(&self, toplevel: &Toplevel) -> Result<(), Error> {
+        let entries = self.entries()?;
+        let counted = |listed: &&Listed| listed.entry.toplevel == *toplevel && listed.entry.is_counted();
+        for listed in entries.iter().filter(counted).filter(|listed| is_used(&entries, listed)) {
+            let (entry, directory) = (&listed.entry, listed.directory());
+            let is_taken = |other: &Listed| other.directory() == directory && other.entry.file == entry.id();
+            if entries.iter().any(is_taken) {
+                continue;
+            }
+            match durable::rename(self.host, &directory.join(&entry.file), &directory.join(entry.id())) {
+                // systemd-bless-boot was faster.
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, toplevel: &Toplevel) -> Result<(), Error> {
+        self.check_files(&self.entry(toplevel)?)
+    }
+}
+
+/// Variables of the boot loader interface are UTF-16, little-endian, ended by NUL.
+fn from_utf16(bytes: &[u8]) -> String {
+    let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+    let units: Vec<u16> = units.take_while(|&unit| unit != 0).collect();
+    String::from_utf16_lossy(&units)
+}
+
+fn to_utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
+}
