@@ -15,7 +15,7 @@ use super::effect::{Effect, Fate, Said, Snapshot};
 use super::files::is_below;
 use super::world::{ESP, VAR, World};
 use crate::operation::Options;
-use crate::{Comparison, Host, LockGuard, Output};
+use crate::{Comparison, Ended, Host, Limits, LockGuard, Output};
 
 /// A [`Host`] that counts effects, can crash after any of them and can make any of them fail.
 pub struct SimulatedHost {
@@ -321,6 +321,13 @@ impl Host for SimulatedHost {
         self.sync(Effect::SyncDirectory(path.to_owned()), path, |disk| disk.sync_directory(path))
     }
 
+    fn sync_file_system(&self, path: &Path) -> io::Result<()> {
+        self.sync(Effect::SyncFileSystem(path.to_owned()), path, |disk| {
+            disk.sync();
+            Ok(())
+        })
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard + '_>> {
         self.powered()?;
         let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
@@ -364,6 +371,11 @@ impl Host for SimulatedHost {
     fn firmware_boots(&self) -> io::Result<Option<u32>> {
         self.powered()?;
         Ok(self.world.borrow().firmware_boots)
+    }
+
+    fn run_within(&self, _limits: Limits, program: &Path, arguments: &[&str]) -> io::Result<Ended> {
+        let Output { success, stdout, stderr } = self.run(program, arguments)?;
+        Ok(Ended { status: Some(i32::from(!success)), stdout, stderr })
     }
 
     fn run(&self, program: &Path, arguments: &[&str]) -> io::Result<Output> {
