@@ -13,7 +13,7 @@ use golden_core::Event;
 use super::disk::Bytes;
 use super::effect::{Effect, Fate, Said, Snapshot};
 use super::files::is_below;
-use super::world::{ESP, VAR, World};
+use super::world::{ESP, Lie, VAR, World};
 use crate::operation::Options;
 use crate::{Comparison, Ended, Host, Limits, LockGuard, Output};
 
@@ -254,7 +254,12 @@ impl Host for SimulatedHost {
     fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.effect(
             || Effect::Overwrite(path.to_owned()),
-            |world| world.with_disk(path, |disk| disk.overwrite(path, bytes)),
+            |world| {
+                if world.lie == Some(Lie::IgnoresWrites) && is_below(path, ESP) {
+                    return Ok(());
+                }
+                world.with_disk(path, |disk| disk.overwrite(path, bytes))
+            },
         )
     }
 

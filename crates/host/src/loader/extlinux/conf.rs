@@ -80,7 +80,7 @@ pub fn with_default(bytes: &[u8], label: &str) -> Vec<u8> {
         let text = String::from_utf8_lossy(line);
         key_and_value(&text).is_some_and(|(key, _)| key == "default" || key == "ontimeout")
     };
-    let Some(at) = lines.iter().position(|line| names_default(line)) else {
+    let Some(at) = lines.iter().position(names_default) else {
         return [format!("DEFAULT {label}\n").as_bytes(), bytes].concat();
     };
     let is_comment = |line: &&&[u8]| line.starts_with(b"#");
