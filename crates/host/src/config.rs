@@ -30,6 +30,7 @@ struct Settings {
     rollback_target: RollbackTarget,
     boot_deadline_secs: NonZeroU32,
     loader: Kind,
+    loader_command: Option<PathBuf>,
 }
 
 /// Time for a boot to be confirmed. Source: the design, "Fail early".
@@ -47,6 +48,7 @@ impl Default for Settings {
             rollback_target,
             boot_deadline_secs: NonZeroU32::new(BOOT_DEADLINE_SECS).unwrap_or(NonZeroU32::MAX),
             loader: Kind::default(),
+            loader_command: None,
         }
     }
 }
@@ -63,6 +65,7 @@ impl From<Settings> for Options {
             },
             boot_deadline: Duration::from_secs(settings.boot_deadline_secs.get().into()),
             loader: settings.loader,
+            loader_command: settings.loader_command,
         }
     }
 }

@@ -21,7 +21,10 @@ pub enum Error {
     LedgerTooNew { path: PathBuf, needs: u32, have: u32 },
     #[error("cannot parse {}", path.display())]
     Config { path: PathBuf, source: Box<basic_toml::Error> },
-    #[error("no boot loader found: there is no loader/entries in /boot, /efi or /boot/efi")]
+    #[error(
+        "no boot loader found: there is no loader/entries in /boot, /efi or /boot/efi, and neither /boot/grub/grub.cfg nor \
+         /boot/extlinux/extlinux.conf boots a NixOS system"
+    )]
     NoLoader,
     #[error("{0} has no boot entry")]
     NoEntry(Toplevel),
@@ -29,6 +32,16 @@ pub enum Error {
     BootFiles { toplevel: Toplevel, why: String },
     #[error("{0} did not stick: it was written, and reading it back says otherwise")]
     DidNotStick(&'static str),
+    #[error("GRUB's environment block /boot/grub/grubenv {0}")]
+    EnvironmentBlock(&'static str),
+    #[error("the loader command failed at `{verb}`: {}", why.trim())]
+    LoaderCommand { verb: &'static str, why: String },
+    #[error("{0} boots nothing once")]
+    NoOneShot(&'static str),
+    #[error("{0} is not obeyed: the loader's configuration takes its default from elsewhere")]
+    NotObeyed(&'static str),
+    #[error("{0} did not take the one-shot back: it still names what was booted")]
+    OneShotStayed(&'static str),
     #[error("{program} failed: {}", stderr.trim())]
     Program { program: String, stderr: String },
     #[error("the closure of {toplevel} is incomplete: {missing} is missing")]
@@ -73,9 +86,15 @@ impl Error {
                 io::ErrorKind::ReadOnlyFilesystem => Trouble::ReadOnly,
                 _ => Trouble::Io,
             },
-            Self::NoLoader | Self::NoEntry(_) | Self::BootFiles { .. } | Self::DidNotStick(_) => {
-                Trouble::Loader
-            }
+            Self::NoLoader
+            | Self::NoEntry(_)
+            | Self::BootFiles { .. }
+            | Self::DidNotStick(_)
+            | Self::EnvironmentBlock(_)
+            | Self::LoaderCommand { .. }
+            | Self::NoOneShot(_)
+            | Self::NotObeyed(_)
+            | Self::OneShotStayed(_) => Trouble::Loader,
             Self::Program { .. } | Self::Closure { .. } | Self::Serialize { .. } => Trouble::Io,
         }
     }
@@ -99,6 +118,11 @@ impl Error {
                 "pin a system that works (pin-golden), or repair this one: `nix-store --repair-path`, then `nixos-rebuild boot`",
             ),
             Self::NoEntry(_) => Some("run `nixos-rebuild boot`, which writes the boot entries anew"),
+            Self::EnvironmentBlock(_) => Some("make it anew: `grub-editenv /boot/grub/grubenv create`"),
+            Self::NotObeyed(_) => Some("let it: on NixOS, do not set boot.loader.grub.default"),
+            Self::OneShotStayed(_) => Some(
+                "panics of a trial are not covered from here on; once the loader can write again: `grub-editenv /boot/grub/grubenv unset golden_one_shot`",
+            ),
             Self::BootFiles { .. } => Some("run `nixos-rebuild boot`, which copies kernel and initrd anew"),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("run it as root")

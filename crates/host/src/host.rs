@@ -48,6 +48,8 @@ pub trait Host {
     fn sync_file(&self, path: &Path) -> io::Result<()>;
     /// Make the names in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+    /// Make everything durable in the file system that a file is in, as who reads no journal sees it.
+    fn sync_file_system(&self, path: &Path) -> io::Result<()>;
 
     /// Hold the lock file, waiting for whoever has it, a bounded time; [`io::ErrorKind::WouldBlock`] after that.
     /// The lock ends with the guard or the process.
@@ -67,6 +69,9 @@ pub trait Host {
 
     /// Run a program of the machine and wait for it. A program that ran is no error, whatever its exit status.
     fn run(&self, program: &Path, arguments: &[&str]) -> io::Result<Output>;
+    /// Run a program of the machine and wait for it, within limits: [`io::ErrorKind::TimedOut`] and
+    /// [`io::ErrorKind::FileTooLarge`] once it was killed for breaking them.
+    fn run_within(&self, limits: Limits, program: &Path, arguments: &[&str]) -> io::Result<Ended>;
     /// Ask for an orderly reboot and return without waiting for it.
     fn reboot(&self) -> io::Result<()>;
 
@@ -93,6 +98,26 @@ pub enum Comparison {
     Longer,
     /// Anything else.
     Different,
+}
+
+/// What a program may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Until it has ended.
+    pub time: Duration,
+    /// Of its standard output, and as much of its standard error.
+    pub output_bytes: usize,
+}
+
+/// How a program ended that kept its limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit status; `None` where a signal killed it.
+    pub status: Option<i32>,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
 }
 
 /// What a program left behind.

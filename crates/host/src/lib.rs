@@ -28,7 +28,7 @@ pub use config::{default_options, load_options};
 pub use error::Error;
 pub use exit::Exit;
 pub use history::{Line, append as append_history, read_history};
-pub use host::{Comparison, Host, LockGuard, Output};
+pub use host::{Comparison, Ended, Host, Limits, LockGuard, Output};
 pub use journal::{
     Priority, Trouble, describe, describe_cause, describe_evidence, describe_injection, describe_reason,
     message_id, priority,

@@ -16,9 +16,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::command::say;
 use crate::journal::{describe, message_id, priority};
-use crate::{Comparison, Host, LockGuard, Output, Trouble};
+use crate::{Comparison, Ended, Host, Limits, LockGuard, Output, Trouble};
 
 mod log;
+mod within;
 
 /// Longest wait for the lock. Must stay below `TimeoutStartSec=` of every unit.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -98,6 +99,22 @@ impl LinuxHost {
 
     fn below(&self, path: &Path) -> PathBuf {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// A program of the machine, to be run with nothing on its standard input.
+    fn command(&self, program: &Path, arguments: &[&str]) -> Command {
+        let own = std::env::var("PATH").unwrap_or_default();
+        let path = std::iter::once(own.as_str()).filter(|own| !own.is_empty()).chain(PROGRAMS);
+        let path = path.collect::<Vec<_>>().join(":");
+        let mut command = if self.is_this_machine() {
+            Command::new(program)
+        } else {
+            let mut command = Command::new("chroot");
+            command.arg(&self.root).arg(program);
+            command
+        };
+        command.args(arguments).env("PATH", path).stdin(std::process::Stdio::null());
+        command
     }
 
     fn efi_path(&self, name: &str, vendor: &str) -> io::Result<PathBuf> {
@@ -303,6 +320,10 @@ impl Host for LinuxHost {
         File::open(self.resolve(path)?)?.sync_all()
     }
 
+    fn sync_file_system(&self, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(open_to_read(&self.resolve(path)?)?)?)
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard + '_>> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(PRIVATE);
@@ -345,18 +366,12 @@ impl Host for LinuxHost {
         Ok(value.and_then(|value| value.as_slice().try_into().ok()).map(u32::from_le_bytes))
     }
 
+    fn run_within(&self, limits: Limits, program: &Path, arguments: &[&str]) -> io::Result<Ended> {
+        within::run(self.command(program, arguments), limits)
+    }
+
     fn run(&self, program: &Path, arguments: &[&str]) -> io::Result<Output> {
-        let own = std::env::var("PATH").unwrap_or_default();
-        let path = std::iter::once(own.as_str()).filter(|own| !own.is_empty()).chain(PROGRAMS);
-        let path = path.collect::<Vec<_>>().join(":");
-        let mut command = if self.is_this_machine() {
-            Command::new(program)
-        } else {
-            let mut command = Command::new("chroot");
-            command.arg(&self.root).arg(program);
-            command
-        };
-        let output = command.args(arguments).env("PATH", path).stdin(std::process::Stdio::null()).output()?;
+        let output = self.command(program, arguments).output()?;
         Ok(Output {
             success: output.status.success(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

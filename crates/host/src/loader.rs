@@ -1,7 +1,11 @@
 //! Boot loaders: one trait, one file each.
 
 pub mod authenticode;
+mod boot_files;
 pub mod entry;
+mod external;
+mod extlinux;
+pub mod grub;
 pub mod kernel_image;
 pub mod loader_conf;
 mod mounts;
@@ -16,6 +20,9 @@ use serde::Deserialize;
 use crate::operation::Options;
 use crate::{Error, Host};
 
+use external::External;
+use extlinux::Extlinux;
+use grub::Grub;
 use systemd_boot::SystemdBoot;
 use without_one_shot::WithoutOneShot;
 
@@ -28,6 +35,12 @@ pub enum Kind {
     Auto,
     /// systemd-boot, and lanzaboote, which is systemd-boot with unified kernel images.
     SystemdBoot,
+    /// GRUB, on BIOS and EFI.
+    Grub,
+    /// U-Boot, and whatever else reads an `extlinux.conf`.
+    Extlinux,
+    /// One that a command of the owner's knows.
+    External,
 }
 
 /// A loader that has a persistent default, and mostly can boot something else once.
@@ -46,6 +59,15 @@ pub trait BootLoader {
     /// The loader's configuration cannot be written.
     fn consume_one_shot(&self, booted: &Toplevel) -> Result<(), Error> {
         let _ = booted;
+        Ok(())
+    }
+    /// An installer has made this toplevel what boots by itself, and it is to stay that: where the loader keeps its default
+    /// apart from what installers write, it is set now.
+    ///
+    /// # Errors
+    /// As of [`BootLoader::set_default`].
+    fn follow_installer(&self, toplevel: &Toplevel) -> Result<(), Error> {
+        let _ = toplevel;
         Ok(())
     }
     /// What it says now.
@@ -95,8 +117,28 @@ pub fn detect<'a>(host: &'a dyn Host, options: &'a Options) -> Result<Box<dyn Bo
 }
 
 fn find<'a>(host: &'a dyn Host, options: &'a Options) -> Result<Box<dyn BootLoader + 'a>, Error> {
-    let found: Option<Box<dyn BootLoader + 'a>> = match options.loader {
-        Kind::Auto | Kind::SystemdBoot => SystemdBoot::find(host).map(|loader| Box::new(loader) as _),
+    type Found<'a> = Option<Box<dyn BootLoader + 'a>>;
+    let systemd_boot = || -> Found<'a> { Some(Box::new(SystemdBoot::find(host)?)) };
+    let grub = || -> Found<'a> { Some(Box::new(Grub::find(host)?)) };
+    let extlinux = || -> Found<'a> { Some(Box::new(Extlinux::find(host)?)) };
+    let external =
+        || -> Found<'a> { Some(Box::new(External::new(host, options.loader_command.as_deref()?))) };
+    let found = match options.loader {
+        Kind::Auto if options.loader_command.is_some() => external(),
+        Kind::Auto if is_booted_by_grub(host) => grub().or_else(systemd_boot).or_else(extlinux),
+        Kind::Auto => systemd_boot().or_else(grub).or_else(extlinux),
+        Kind::SystemdBoot => systemd_boot(),
+        Kind::Grub => grub(),
+        Kind::Extlinux => extlinux(),
+        Kind::External => external(),
     };
     found.ok_or(Error::NoLoader)
+}
+
+/// Whether the loader of this boot says that it is GRUB; what another one left on the boot partition means nothing then.
+/// Source: GRUB manual, "bli".
+fn is_booted_by_grub(host: &dyn Host) -> bool {
+    let info = host.efi_read("LoaderInfo").ok().flatten().unwrap_or_default();
+    let units = info.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+    char::decode_utf16(units).map_while(Result::ok).take(4).eq("GRUB".chars())
 }

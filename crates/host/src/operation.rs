@@ -27,6 +27,8 @@ pub struct Options {
     pub boot_deadline: Duration,
     /// The loader of this machine.
     pub loader: loader::Kind,
+    /// The owner's command that knows the loader, where that is none of ours. Source: `docs/external-loader.md`.
+    pub loader_command: Option<PathBuf>,
 }
 
 /// A loader installer has just made `toplevel` the default: make it a trial, unless it is known.
@@ -35,7 +37,8 @@ pub struct Options {
 /// Nothing was marked, or not everything: the toplevel is quarantined, or reading or writing failed.
 pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<(), Error> {
     if system::is_disabled(host) {
-        return Ok(());
+        // Without us, what was installed is what boots.
+        return loader::detect(host, options).map_or(Ok(()), |loader| loader.follow_installer(toplevel));
     }
     let loader = loader::detect(host, options)?;
     let is_listed = loader.see()?.listed.contains(toplevel);
@@ -52,11 +55,20 @@ pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<(
         None => act(host, options, &Moment::Mark(toplevel.clone())),
     };
     match &marked {
+        Ok(()) if !is_trial(host, options, toplevel) => return loader.follow_installer(toplevel),
         // Not marked on purpose.
         Ok(()) | Err(Error::Refused(_)) => {}
         Err(_) => stay_on_golden(host, options, loader.as_ref(), toplevel),
     }
     marked
+}
+
+/// Whether the ledger says so now.
+fn is_trial(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> bool {
+    match Store::new(host, &options.state_dir).read() {
+        Ok(Reading::Whole(ledger)) => ledger.trial.is_some_and(|trial| trial.toplevel == *toplevel),
+        _ => false,
+    }
 }
 
 /// Where this system keeps its state, if not where we do: then the two would count against each other.

@@ -10,7 +10,9 @@ use golden_core::{BootId, Event, Toplevel};
 use golden_host::loader::detect;
 use golden_host::operation::Options;
 use golden_host::read_history;
-use golden_host::simulated::{Fate, Program, SimulatedHost, World, boot_id, install, start};
+use golden_host::simulated::{
+    ESP, Fate, Lie, Loader, Program, SimulatedHost, World, boot_id, foresee, install, start,
+};
 
 const STATE_DIR: &str = "/var/lib/golden-generation";
 const CONF: &str = "/boot/loader/loader.conf";
@@ -25,8 +27,12 @@ fn boot() -> BootId {
 
 /// A machine that runs `a`, with `b` installed after it and so the default.
 fn host() -> SimulatedHost {
+    host_with(Loader::SystemdBoot)
+}
+
+fn host_with(loader: Loader) -> SimulatedHost {
     let host = SimulatedHost::new(
-        World::default(),
+        World::with_loader(loader),
         Options { state_dir: PathBuf::from(STATE_DIR), ..Options::default() },
     );
     host.change(|world| Arc::make_mut(&mut world.var).create_directory(Path::new(STATE_DIR)));
@@ -181,4 +187,95 @@ fn no_reboot_of_ours_happens_that_history_does_not_know_whatever_fails() {
         }
     }
     assert!(rebooted > 0, "there is a reboot to be known");
+}
+
+/// GRUB and U-Boot, and where their files are.
+const OTHERS: [(Loader, &str); 3] = [
+    (Loader::Grub { writes: true }, "grub/grubenv"),
+    (Loader::Grub { writes: false }, "grub/grubenv"),
+    (Loader::Extlinux, "extlinux/extlinux.conf"),
+];
+
+#[test]
+fn the_default_of_any_loader_is_the_old_one_or_the_new_one_after_any_crash() {
+    let (a, b) = (toplevel("a"), toplevel("b"));
+    for (loader, file) in OTHERS {
+        let host = host_with(loader);
+        let path = Path::new(ESP).join(file);
+        let length = host.world().esp.read(&path).unwrap().len();
+        for (from, to) in [(&b, &a), (&a, &b)] {
+            let (during, after) =
+                crashes(&host, || detect(&host, &Options::default()).unwrap().set_default(to).unwrap());
+            for world in during {
+                // What boots, and what we say that boots.
+                let boots = foresee(&world).default;
+                assert!([Some(from), Some(to)].contains(&boots.as_ref()), "{loader:?}: {boots:?}");
+                assert_eq!(boots, default_of(&world), "{loader:?}");
+                assert_eq!(world.esp.read(&path).unwrap().len(), length, "{loader:?}: changed in its place");
+            }
+            assert!(after.iter().all(|world| foresee(world).default.as_ref() == Some(to)), "{loader:?}");
+        }
+    }
+}
+
+#[test]
+fn no_crash_while_grub_is_told_what_to_boot_once_changes_what_it_boots_by_itself() {
+    let (a, b) = (toplevel("a"), toplevel("b"));
+    // Whatever else an owner keeps in the block.
+    for owners in ["", "owners=x\n", &format!("owners={}\n", "x".repeat(450))] {
+        let host = host_with(Loader::Grub { writes: true });
+        let block = Path::new(ESP).join("grub/grubenv");
+        host.change(|world| {
+            let esp = Arc::make_mut(&mut world.esp);
+            let text = format!("# GRUB Environment Block\n{owners}");
+            esp.overwrite(&block, format!("{text:#<1024}").as_bytes()).unwrap();
+            esp.sync();
+        });
+        let options = Options::default();
+        let loader = detect(&host, &options).unwrap();
+        loader.set_default(&a).unwrap();
+        for (armed, act) in [(true, "arm"), (false, "disarm")] {
+            let (during, after) =
+                crashes(&host, || if armed { loader.arm(&b).unwrap() } else { loader.disarm().unwrap() });
+            for world in during.iter().chain(&after) {
+                let foreseen = foresee(world);
+                assert_eq!(foreseen.default.as_ref(), Some(&a), "{act}");
+                assert!([None, Some(&b)].contains(&foreseen.once.as_ref()), "{act}");
+                let text = world.esp.read(&block).unwrap();
+                assert!(String::from_utf8_lossy(&text).contains(owners), "{act}: {owners}");
+            }
+            assert!(after.iter().all(|world| foresee(world).once.is_some() == armed), "{act}");
+        }
+    }
+}
+
+#[test]
+fn a_boot_partition_that_ignores_what_is_written_is_found_out() {
+    for (loader, _) in OTHERS {
+        let host = host_with(loader);
+        host.change(|world| world.lie = Some(Lie::IgnoresWrites));
+        let error = detect(&host, &Options::default()).unwrap().set_default(&toplevel("a")).unwrap_err();
+        assert!(matches!(error, golden_host::Error::DidNotStick(_)), "{loader:?}: {error}");
+    }
+    let host = host_with(Loader::Grub { writes: true });
+    host.change(|world| world.lie = Some(Lie::IgnoresWrites));
+    let error = detect(&host, &Options::default()).unwrap().arm(&toplevel("b")).unwrap_err();
+    assert!(matches!(error, golden_host::Error::DidNotStick(_)), "{error}");
+}
+
+#[test]
+fn a_write_that_fails_is_an_error_of_every_loader() {
+    for (loader, _) in OTHERS {
+        let host = host_with(loader);
+        for failing in 1.. {
+            let before = host.world();
+            host.set_fate(Fate::Fail(failing, io::ErrorKind::ReadOnlyFilesystem));
+            let set = detect(&host, &Options::default()).unwrap().set_default(&toplevel("a"));
+            if host.effects() < failing {
+                break;
+            }
+            assert_eq!(set.unwrap_err().trouble(), golden_host::Trouble::ReadOnly, "{loader:?}");
+            host.set_world(before);
+        }
+    }
 }

@@ -86,6 +86,11 @@ impl BootLoader for WithoutOneShot<'_> {
         }
     }
 
+    fn follow_installer(&self, toplevel: &Toplevel) -> Result<(), Error> {
+        self.inner.follow_installer(toplevel)?;
+        self.forget()
+    }
+
     fn see(&self) -> Result<Loader, Error> {
         let seen = self.inner.see()?;
         Ok(match self.armed(seen.default.as_ref())? {

@@ -119,7 +119,12 @@ impl Disk {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let cut: Vec<&[u8]> = file.possible.iter().filter_map(|known| bytes.get(..known.len())).collect();
-        let torn = if bytes.len() > SECTOR_BYTES { vec![half(bytes)] } else { Vec::new() };
+        // Of several sectors, some may be written.
+        let middle = (bytes.len() / 2).next_multiple_of(SECTOR_BYTES).min(bytes.len());
+        let live = file.live.clone();
+        let torn =
+            [[&bytes[..middle], &live[middle..]].concat(), [&live[..middle], &bytes[middle..]].concat()];
+        let torn = torn.iter().map(Vec::as_slice).filter(|torn| *torn != &*live && *torn != bytes);
         let lost: Vec<&[u8]> = cut.into_iter().chain(torn).collect();
         file.change(bytes, &lost);
         Ok(())
@@ -484,6 +489,17 @@ mod tests {
         disk.sync_file(&path("file")).unwrap();
         assert_eq!(outcomes(&disk), set(&[b"0123456789"]));
         assert!(disk.overwrite(&path("file"), b"shorter").is_err());
+    }
+
+    #[test]
+    fn overwriting_several_sectors_may_leave_some_of_them() {
+        let mut disk = disk(Rules::Journalled);
+        let (old, new) = (vec![b'o'; 1024], vec![b'n'; 1024]);
+        disk.write(&path("file"), &old).unwrap();
+        disk.sync();
+        disk.overwrite(&path("file"), &new).unwrap();
+        let torn = [[&new[..512], &old[512..]].concat(), [&old[..512], &new[512..]].concat()];
+        assert_eq!(outcomes(&disk), set(&[&old, &torn[0], &torn[1], &new]));
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub enum Effect {
     CreateDirectory(PathBuf),
     SyncFile(PathBuf),
     SyncDirectory(PathBuf),
+    SyncFileSystem(PathBuf),
     SetVariable(String),
     RemoveVariable(String),
     SetProfile(PathBuf),

@@ -13,9 +13,9 @@ use golden_core::Event;
 use super::disk::Bytes;
 use super::effect::{Effect, Fate, Said, Snapshot};
 use super::files::is_below;
-use super::world::{ESP, VAR, World};
+use super::world::{ESP, Lie, VAR, World};
 use crate::operation::Options;
-use crate::{Comparison, Host, LockGuard, Output};
+use crate::{Comparison, Ended, Host, Limits, LockGuard, Output};
 
 /// A [`Host`] that counts effects, can crash after any of them and can make any of them fail.
 pub struct SimulatedHost {
@@ -264,7 +264,12 @@ impl Host for SimulatedHost {
     fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.effect(
             || Effect::Overwrite(path.to_owned()),
-            |world| world.with_disk(path, |disk| disk.overwrite(path, bytes)),
+            |world| {
+                if world.lie == Some(Lie::IgnoresWrites) && is_below(path, ESP) {
+                    return Ok(());
+                }
+                world.with_disk(path, |disk| disk.overwrite(path, bytes))
+            },
         )
     }
 
@@ -331,6 +336,13 @@ impl Host for SimulatedHost {
         self.sync(Effect::SyncDirectory(path.to_owned()), path, |disk| disk.sync_directory(path))
     }
 
+    fn sync_file_system(&self, path: &Path) -> io::Result<()> {
+        self.sync(Effect::SyncFileSystem(path.to_owned()), path, |disk| {
+            disk.sync();
+            Ok(())
+        })
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard + '_>> {
         self.powered()?;
         let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
@@ -377,6 +389,11 @@ impl Host for SimulatedHost {
     fn firmware_boots(&self) -> io::Result<Option<u32>> {
         self.powered()?;
         Ok(self.world.borrow().firmware_boots)
+    }
+
+    fn run_within(&self, _limits: Limits, program: &Path, arguments: &[&str]) -> io::Result<Ended> {
+        let Output { success, stdout, stderr } = self.run(program, arguments)?;
+        Ok(Ended { status: Some(i32::from(!success)), stdout, stderr })
     }
 
     fn run(&self, program: &Path, arguments: &[&str]) -> io::Result<Output> {

@@ -10,7 +10,8 @@ use golden_core::Toplevel;
 use super::disk::Bytes;
 use super::effect::Effect;
 use super::host::SimulatedHost;
-use super::world::{ESP, World, hash_of};
+use super::world::{ESP, Loader, PROFILES, World, hash_of};
+use super::{extlinux, grub};
 
 /// Point a profile at a system, as `nix-env --profile PROFILE --set TOPLEVEL` does: one durable effect, and none
 /// if it points there already.
@@ -38,26 +39,50 @@ fn point(world: &mut World, profile: &Path, number: u32, toplevel: &Toplevel) {
     nix.link(profile, link);
 }
 
+/// Files of a boot partition, in the order in which they are written.
+pub(super) type Files = Vec<(PathBuf, Bytes)>;
+
 /// Install the loader's configuration: an entry for every generation of every profile of systems, and `toplevel`
 /// as the default. Each file is replaced durably and at once: what this installer loses in a crash is another
-/// story (`lose loader.conf` in a scenario tells it).
-pub(super) fn install_loader(host: &SimulatedHost, toplevel: &Toplevel) -> io::Result<()> {
-    let wanted = host.change(|world| Wanted::of(world, toplevel));
-    let stale: Vec<PathBuf> = host.change(|world| {
-        let files = world.esp.files().map(|(path, _)| path);
-        files.filter(|path| is_ours(path) && !wanted.files.iter().any(|(file, _)| file == path)).collect()
+/// story (`lose loader.conf` in a scenario tells it). `knows_us` says that our module has a hand in it.
+pub(super) fn install_loader(host: &SimulatedHost, toplevel: &Toplevel, knows_us: bool) -> io::Result<()> {
+    let mut files = host.change(|world| match world.loader {
+        Loader::SystemdBoot => wanted(world, toplevel),
+        Loader::Grub { .. } => grub::wanted(world, toplevel, knows_us),
+        Loader::Extlinux => extlinux::wanted(world, toplevel, knows_us),
     });
+    let mut known = BTreeSet::new();
+    files.retain(|(path, _)| known.insert(path.clone()));
+    let stale: Vec<PathBuf> = host.change(|world| {
+        let all = world.esp.files().map(|(path, _)| path);
+        all.filter(|path| is_ours(path) && !known.contains(path)).collect()
+    });
+    // systemd-boot's installer removes first, the others last.
+    if host.change(|world| world.loader == Loader::SystemdBoot) {
+        remove(host, &stale)?;
+        write(host, files)
+    } else {
+        write(host, files)?;
+        remove(host, &stale)
+    }
+}
+
+fn remove(host: &SimulatedHost, stale: &[PathBuf]) -> io::Result<()> {
     for path in stale {
         host.effect(
             || Effect::Remove(path.clone()),
             |world| {
                 let esp = Arc::make_mut(&mut world.esp);
-                esp.remove(&path)?;
-                esp.sync_directory(path.parent().unwrap_or(&path))
+                esp.remove(path)?;
+                esp.sync_directory(path.parent().unwrap_or(path))
             },
         )?;
     }
-    for (path, bytes) in wanted.files {
+    Ok(())
+}
+
+fn write(host: &SimulatedHost, files: Files) -> io::Result<()> {
+    for (path, bytes) in files {
         if host.change(|world| world.esp.read(&path)).is_ok_and(|known| known == bytes) {
             continue;
         }
@@ -74,51 +99,43 @@ pub(super) fn install_loader(host: &SimulatedHost, toplevel: &Toplevel) -> io::R
     Ok(())
 }
 
-/// What the ESP is to hold, in the order in which it is written: kernels, entries, `loader.conf`.
-struct Wanted {
-    files: Vec<(PathBuf, Bytes)>,
-}
-
-impl Wanted {
-    fn of(world: &World, default: &Toplevel) -> Self {
-        let (mut kernels, mut entries, mut default_entry) = (Vec::new(), Vec::new(), None);
-        for profile in world.profiles() {
-            for (number, toplevel) in world.generations(&profile) {
-                let Some(parts) = Parts::of(world, &toplevel) else { continue };
-                let name = entry_name(&profile, number);
-                if toplevel == *default {
-                    default_entry = Some(name.clone());
-                }
-                let text = parts.entry(number, &toplevel);
-                entries.push((on_esp(&format!("loader/entries/{name}")), Bytes::from(text.as_bytes())));
-                kernels.extend(parts.files);
+/// What systemd-boot's ESP is to hold: kernels, entries, `loader.conf`.
+fn wanted(world: &World, default: &Toplevel) -> Files {
+    let (mut kernels, mut entries, mut default_entry) = (Vec::new(), Vec::new(), None);
+    for profile in world.profiles() {
+        for (number, toplevel) in world.generations(&profile) {
+            let Some(parts) = Parts::of(world, &toplevel, "EFI/nixos") else { continue };
+            let name = entry_name(&profile, number);
+            if toplevel == *default {
+                default_entry = Some(name.clone());
             }
+            let text = parts.entry(number, &toplevel);
+            entries.push((on_esp(&format!("loader/entries/{name}")), Bytes::from(text.as_bytes())));
+            kernels.extend(parts.files);
         }
-        let conf = on_esp("loader/loader.conf");
-        let text = default_entry.map(|entry| Bytes::from(format!("timeout 5\ndefault {entry}\n").as_bytes()));
-        let text = text.or_else(|| world.esp.read(&conf).ok()).unwrap_or_else(|| b"timeout 5\n"[..].into());
-        let mut files: Vec<(PathBuf, Bytes)> = Vec::new();
-        for (path, bytes) in kernels.into_iter().chain(entries).chain([(conf, text)]) {
-            if !files.iter().any(|(known, _)| *known == path) {
-                files.push((path, bytes));
-            }
-        }
-        Self { files }
     }
+    let conf = on_esp("loader/loader.conf");
+    let text = default_entry.map(|entry| Bytes::from(format!("timeout 5\ndefault {entry}\n").as_bytes()));
+    let text = text.or_else(|| world.esp.read(&conf).ok()).unwrap_or_else(|| b"timeout 5\n"[..].into());
+    kernels.into_iter().chain(entries).chain([(conf, text)]).collect()
 }
 
 /// Kernel and initrd of a system, with their places on the ESP.
-struct Parts {
-    files: [(PathBuf, Bytes); 2],
-    names: [String; 2],
+pub(super) struct Parts {
+    pub files: [(PathBuf, Bytes); 2],
+    /// On the boot partition.
+    pub names: [String; 2],
 }
 
 impl Parts {
-    fn of(world: &World, toplevel: &Toplevel) -> Option<Self> {
+    /// Of a system that is built, in this directory of the boot partition.
+    pub fn of(world: &World, toplevel: &Toplevel, directory: &str) -> Option<Self> {
         let top = Path::new(toplevel.as_str());
         let name = |part: &str| {
             let target = world.nix.read_link(&top.join(part))?.to_str()?;
-            Some(format!("EFI/nixos/{}.efi", target.strip_prefix("/nix/store/")?.replace('/', "-")))
+            let suffix = if directory == "EFI/nixos" { ".efi" } else { "" };
+            let name = target.strip_prefix("/nix/store/")?.replace('/', "-");
+            Some(format!("{directory}/{name}{suffix}"))
         };
         let names = [name("kernel")?, name("initrd")?];
         let bytes = |part: &str| world.bytes(&top.join(part)).ok();
@@ -147,10 +164,22 @@ fn entry_name(profile: &Path, number: u32) -> String {
 /// What the installer made itself: it never removes anything else.
 fn is_ours(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.starts_with(on_esp("EFI/nixos"))
+    ["EFI/nixos", "kernels", "nixos"].iter().any(|directory| path.starts_with(on_esp(directory)))
         || (path.starts_with(on_esp("loader/entries"))
             && name.starts_with("nixos-")
             && name.ends_with(".conf"))
+}
+
+/// The system profile.
+#[must_use]
+pub fn system_profile() -> PathBuf {
+    Path::new(PROFILES).join("system")
+}
+
+/// The golden profile.
+#[must_use]
+pub fn golden_profile() -> PathBuf {
+    Path::new(PROFILES).join("system-profiles/golden")
 }
 
 fn on_esp(path: &str) -> PathBuf {

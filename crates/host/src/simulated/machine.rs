@@ -5,8 +5,7 @@ use std::path::Path;
 use golden_core::{BootId, Injection, Toplevel};
 
 use super::host::SimulatedHost;
-use super::installer::{collect_garbage, install_loader, set_profile};
-use super::world::PROFILES;
+use super::installer::{collect_garbage, install_loader, set_profile, system_profile};
 use crate::operation;
 use crate::{Error, Host};
 
@@ -86,7 +85,7 @@ impl Program {
             }
             Self::SwitchUnmarked(toplevel) => {
                 set_profile(host, &system_profile(), toplevel)?;
-                Ok(install_loader(host, toplevel)?)
+                Ok(install_loader(host, toplevel, false)?)
             }
         }
     }
@@ -106,18 +105,6 @@ pub enum Failure {
     Program(String),
 }
 
-/// The system profile.
-#[must_use]
-pub fn system_profile() -> std::path::PathBuf {
-    Path::new(PROFILES).join("system")
-}
-
-/// The golden profile.
-#[must_use]
-pub fn golden_profile() -> std::path::PathBuf {
-    Path::new(PROFILES).join("system-profiles/golden")
-}
-
 /// A boot ID that no other boot of the machine has.
 #[must_use]
 pub fn boot_id(number: u64) -> BootId {
@@ -128,7 +115,7 @@ pub fn boot_id(number: u64) -> BootId {
 pub fn install(host: &SimulatedHost, toplevel: &Toplevel) -> std::io::Result<()> {
     host.change(|world| world.build(toplevel));
     set_profile(host, &system_profile(), toplevel)?;
-    install_loader(host, toplevel)
+    install_loader(host, toplevel, true)
 }
 
 /// Delete old generations and everything that nothing holds any more.

@@ -3,9 +3,12 @@
 //! The real store, loader and operation code runs on it, through [`SimulatedHost`]. What a crash may leave is not
 //! sampled: [`World::after_crash`] lists every state, so a test can go on from each.
 
+mod boot;
 mod disk;
 mod effect;
+mod extlinux;
 mod files;
+mod grub;
 mod host;
 mod installer;
 mod kernel;
@@ -16,11 +19,12 @@ mod systemd_boot;
 mod tree;
 mod world;
 
+pub use boot::{Choice, Foreseen, Menu, Start, Why, foresee, start};
 pub use disk::{Bytes, Disk, Rules};
 pub use effect::{Effect, Fate, Said, Snapshot};
 pub use host::{Meanwhile, SimulatedHost};
+pub use installer::{golden_profile, system_profile};
 pub use kernel::{efi_image, kernel_image};
-pub use machine::{Failure, Program, boot_id, collect, golden_profile, install, system_profile};
-pub use systemd_boot::{Choice, Foreseen, Menu, Start, Why, foresee, start};
+pub use machine::{Failure, Program, boot_id, collect, install};
 pub use tree::Tree;
-pub use world::{ESP, GoingDown, PROFILES, VAR, World};
+pub use world::{ESP, GoingDown, Lie, Loader, PROFILES, VAR, World};

@@ -62,7 +62,7 @@ impl SimulatedHost {
         if !self.change(|world| world.has_built(toplevel)) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        install_loader(self, toplevel)?;
+        install_loader(self, toplevel, true)?;
         if !marks {
             return Ok(success(""));
         }

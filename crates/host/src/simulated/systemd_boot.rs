@@ -6,53 +6,18 @@ use std::sync::Arc;
 
 use golden_core::Toplevel;
 
-use super::world::{ESP, World};
-
-/// What the loader did with the power.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start {
-    /// It started a kernel that goes on to this system.
-    Booted(Choice),
-    /// It started a kernel that cannot get to any system; the machine resets by itself.
-    Panicked(Choice, &'static str),
-    /// Nothing starts any more until somebody comes: `EFI` shell or an endless loop of exceptions.
-    Stuck(&'static str),
-}
-
-/// The entry the loader took.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
-    /// Its name, without the counter.
-    pub entry: String,
-    /// The system it boots.
-    pub toplevel: Toplevel,
-    /// Why it was taken.
-    pub why: Why,
-}
-
-/// Why the loader takes an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// A person chose it in the menu.
-    Menu,
-    /// `LoaderEntryOneShot`.
-    OneShot,
-    /// `LoaderEntryDefault` or `default` in `loader.conf`.
-    Default,
-    /// Neither names an entry: the first in the loader's order.
-    First,
-}
+use super::boot::{Choice, Foreseen, Start, Why};
+use super::world::{ESP, Lie, World};
 
 const ONE_SHOT: &str = "LoaderEntryOneShot";
 const DEFAULT: &str = "LoaderEntryDefault";
 
 /// Power on. A person may pick the entry of a system in the menu.
-pub fn start(world: &mut World, pick: Option<&Toplevel>) -> Start {
-    world.firmware_boots = world.firmware_boots.map(|boots| boots.wrapping_add(1));
+pub(super) fn start(world: &mut World, pick: Option<&Toplevel>) -> Start {
     let menu = Menu::read(world);
     // Consumed before anything is started, whatever becomes of it.
     let one_shot = world.variables.get(ONE_SHOT).map(|value| from_utf16(value));
-    if one_shot.is_some() {
+    if one_shot.is_some() && world.lie != Some(Lie::KeepsOneShots) {
         Arc::make_mut(&mut world.variables).remove(ONE_SHOT);
     }
     let Some((entry, why)) = menu.choose(world, one_shot.as_deref(), pick) else {
@@ -66,26 +31,9 @@ pub fn start(world: &mut World, pick: Option<&Toplevel>) -> Start {
     load(world, entry, choice)
 }
 
-/// What the loader would do.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Foreseen {
-    /// What the one-shot boots, if it is set and names an entry.
-    pub once: Option<Toplevel>,
-    /// What boots without a one-shot.
-    pub default: Option<Toplevel>,
-    /// Whether that is so because something names it, not because it is the first.
-    pub is_named: bool,
-}
-
-/// What would boot, if nobody touched the keyboard.
-#[must_use]
-pub fn foresee(world: &World) -> Foreseen {
-    Menu::read(world).foresee(world)
-}
-
 /// The entries as the loader lists them, and what its configuration names.
 #[derive(Debug)]
-pub struct Menu {
+pub(super) struct Menu {
     /// Counted out entries last, then by sort key, the newest version first.
     entries: Vec<Entry>,
     configured: Option<String>,
@@ -123,11 +71,6 @@ impl Menu {
             is_named: default.is_some_and(|(_, why)| why == Why::Default),
             default: default.map(|(entry, _)| entry.toplevel.clone()),
         }
-    }
-
-    /// The systems with an entry, in the order of the menu; a system may be there more than once.
-    pub fn toplevels(&self) -> impl Iterator<Item = &Toplevel> {
-        self.entries.iter().map(|entry| &entry.toplevel)
     }
 
     fn choose(

@@ -36,6 +36,10 @@ pub struct World {
     pub firmware_boots: Option<u32>,
     /// Whether a running system can read and write the firmware's variables at all.
     pub has_variables: bool,
+    /// What boots it.
+    pub loader: Loader,
+    /// What the loader does not do although it is told.
+    pub lie: Option<Lie>,
     /// Whether firmware and Nix say that something is set and forget it at once.
     pub forgets: bool,
     /// Whether a program asked for a reboot in this boot.
@@ -48,6 +52,29 @@ pub struct World {
     pub going_down: Option<GoingDown>,
 }
 
+/// Which loader the machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Loader {
+    /// systemd-boot, on an ESP.
+    SystemdBoot,
+    /// GRUB on BIOS, on ext4, or where it cannot write its environment block: on btrfs.
+    Grub {
+        /// Whether it can.
+        writes: bool,
+    },
+    /// U-Boot, on ext4.
+    Extlinux,
+}
+
+/// What a loader does not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lie {
+    /// The boot partition says that something is written in its place, and forgets it at once.
+    IgnoresWrites,
+    /// It leaves a one-shot where it is.
+    KeepsOneShots,
+}
+
 /// What systemd knows about a shutdown that has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GoingDown {
@@ -58,19 +85,38 @@ pub struct GoingDown {
 }
 
 impl Default for World {
-    /// A machine with formatted file systems and nothing on them.
+    /// One with systemd-boot.
     fn default() -> Self {
-        let mut esp = Disk::new(Rules::Fat, Path::new(ESP));
-        esp.create_directory(&Path::new(ESP).join("loader/entries"));
-        esp.create_directory(&Path::new(ESP).join("EFI/nixos"));
+        Self::with_loader(Loader::SystemdBoot)
+    }
+}
+
+impl World {
+    /// A machine with formatted file systems and nothing on them but what the loader's own installer makes.
+    #[must_use]
+    pub fn with_loader(loader: Loader) -> Self {
+        let (rules, directories) = match loader {
+            Loader::SystemdBoot => (Rules::Fat, ["loader/entries", "EFI/nixos"]),
+            Loader::Grub { .. } => (Rules::Journalled, ["grub", "kernels"]),
+            Loader::Extlinux => (Rules::Journalled, ["extlinux", "nixos"]),
+        };
+        let mut esp = Disk::new(rules, Path::new(ESP));
+        for directory in directories {
+            esp.create_directory(&Path::new(ESP).join(directory));
+        }
+        if matches!(loader, Loader::Grub { .. }) {
+            super::grub::create_environment(&mut esp);
+        }
         Self {
+            loader,
+            lie: None,
             var: Arc::new(Disk::new(Rules::Journalled, Path::new(VAR))),
             esp: Arc::new(esp),
             nix: Arc::default(),
             volatile: Arc::default(),
             variables: Arc::default(),
             told_by_loader: Arc::default(),
-            firmware_boots: Some(0),
+            firmware_boots: (loader == Loader::SystemdBoot).then_some(0),
             has_variables: true,
             forgets: false,
             reboot_asked: false,
@@ -79,9 +125,7 @@ impl Default for World {
             going_down: None,
         }
     }
-}
 
-impl World {
     /// What a power cut may leave, each distinct state once, without anything that only a running system has.
     #[must_use]
     pub fn after_crash(&self) -> Vec<World> {
@@ -221,6 +265,11 @@ impl World {
         let digits = boot.as_str();
         let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
         volatile.write("/proc/sys/kernel/random/boot_id", format!("{}\n", parts.join("-")).as_bytes());
+        let kind = if self.loader == (Loader::Grub { writes: false }) { "btrfs" } else { "ext4" };
+        if self.loader != Loader::SystemdBoot {
+            let mount = format!("40 1 8:1 / {ESP} rw - {kind} /dev/sda1 rw\n");
+            volatile.write("/proc/self/mountinfo", mount.as_bytes());
+        }
         volatile.write("/proc/cmdline", format!("init={toplevel}/init quiet\n").as_bytes());
     }
 }

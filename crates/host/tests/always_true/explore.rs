@@ -7,7 +7,7 @@ use std::sync::Arc;
 use golden_core::{BootId, Ledger, Policy, RollbackTarget, Toplevel};
 use golden_host::operation::Options;
 use golden_host::simulated::{
-    Disk, Program, SimulatedHost, Snapshot, World, boot_id, golden_profile, install, start,
+    Disk, Loader, Program, SimulatedHost, Snapshot, World, boot_id, golden_profile, install, start,
 };
 
 use crate::ghost::Counted;
@@ -22,6 +22,7 @@ pub const HISTORY: &str = "/var/lib/golden-generation/history.jsonl";
 /// What is explored.
 #[derive(Debug, Clone, Copy)]
 pub struct Configuration {
+    pub loader: Loader,
     pub max_failures: u32,
     /// Whether the first system is golden from the beginning.
     pub pinned: bool,
@@ -124,7 +125,7 @@ impl Explorer {
             configuration,
             explored: Explored::default(),
             views: Views::default(),
-            host: SimulatedHost::new(World::default(), options),
+            host: SimulatedHost::new(World::with_loader(configuration.loader), options),
             queue: VecDeque::new(),
             known: HashMap::new(),
             origins: Vec::new(),

@@ -21,6 +21,7 @@ use std::thread;
 
 use explore::{Configuration, Explored, Explorer};
 use golden_core::RollbackTarget::{Golden, LastConfirmed};
+use golden_host::simulated::Loader;
 
 /// A sentence that must always be true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +42,7 @@ enum Property {
 /// The system that is installed, one more, and where that ends in time a third, which comes in between.
 const CONFIGURATIONS: [Configuration; 10] = [
     Configuration {
+        loader: Loader::SystemdBoot,
         max_failures: 2,
         pinned: true,
         firmware_counts: true,
@@ -48,6 +50,7 @@ const CONFIGURATIONS: [Configuration; 10] = [
         systems: 3,
     },
     Configuration {
+        loader: Loader::SystemdBoot,
         max_failures: 3,
         pinned: false,
         firmware_counts: true,
@@ -55,6 +58,7 @@ const CONFIGURATIONS: [Configuration; 10] = [
         systems: 2,
     },
     Configuration {
+        loader: Loader::SystemdBoot,
         max_failures: 1,
         pinned: false,
         firmware_counts: false,
@@ -62,6 +66,7 @@ const CONFIGURATIONS: [Configuration; 10] = [
         systems: 3,
     },
     Configuration {
+        loader: Loader::SystemdBoot,
         max_failures: 1,
         pinned: true,
         firmware_counts: true,
@@ -69,6 +74,7 @@ const CONFIGURATIONS: [Configuration; 10] = [
         systems: 3,
     },
     Configuration {
+        loader: Loader::SystemdBoot,
         max_failures: 3,
         pinned: true,
         firmware_counts: false,
@@ -76,6 +82,7 @@ const CONFIGURATIONS: [Configuration; 10] = [
         systems: 2,
     },
     Configuration {
+        loader: Loader::SystemdBoot,
         max_failures: 2,
         pinned: false,
         firmware_counts: true,
@@ -83,6 +90,7 @@ const CONFIGURATIONS: [Configuration; 10] = [
         systems: 2,
     },
     Configuration {
+        loader: Loader::SystemdBoot,
         max_failures: 2,
         pinned: true,
         firmware_counts: false,
@@ -90,6 +98,7 @@ const CONFIGURATIONS: [Configuration; 10] = [
         systems: 2,
     },
     Configuration {
+        loader: Loader::SystemdBoot,
         max_failures: 2,
         pinned: true,
         firmware_counts: true,
@@ -97,6 +106,7 @@ const CONFIGURATIONS: [Configuration; 10] = [
         systems: 2,
     },
     Configuration {
+        loader: Loader::SystemdBoot,
         max_failures: 1,
         pinned: false,
         firmware_counts: true,
@@ -104,6 +114,7 @@ const CONFIGURATIONS: [Configuration; 10] = [
         systems: 2,
     },
     Configuration {
+        loader: Loader::SystemdBoot,
         max_failures: 1,
         pinned: true,
         firmware_counts: false,
@@ -136,7 +147,8 @@ fn explored() -> &'static [(Configuration, Explored)] {
 
 fn explore(configuration: Configuration) -> Explored {
     let mut explorer = Explorer::explore(configuration);
-    let Configuration { max_failures, pinned, firmware_counts, rollback_target, systems } = configuration;
+    let Configuration { loader, max_failures, pinned, firmware_counts, rollback_target, systems } =
+        configuration;
     let bounds = [
         // A system that reboots itself may do so as often as a person may.
         (false, max_failures + LADDER),
@@ -160,7 +172,7 @@ fn explore(configuration: Configuration) -> Explored {
     // Not printed, so that the test runner does not swallow it.
     let _ = writeln!(
         std::io::stderr(),
-        "max_failures {max_failures}, {golden}, {counter}, back to {rollback_target:?}, {systems} systems: {states} states, {transitions} transitions, \
+        "{loader:?}, max_failures {max_failures}, {golden}, {counter}, back to {rollback_target:?}, {systems} systems: {states} states, {transitions} transitions, \
          {programs} programs run, {crash_points} crash points with {images} images of the disks"
     );
     explorer.explored

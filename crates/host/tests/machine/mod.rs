@@ -52,6 +52,100 @@ impl Machine {
         machine
     }
 
+    /// Systems `a` and `b` in the store; `a` runs and is golden. There is no loader.
+    fn without_loader() -> Self {
+        let machine = Self::empty();
+        for system in ["a", "b"] {
+            let top = toplevel(system);
+            for file in ["init", "kernel", "initrd"] {
+                machine.put(&format!("{top}/{file}"), format!("{file} of {system}").as_bytes());
+            }
+            machine.put(&format!("{top}/kernel-params"), b"quiet");
+        }
+        machine.put(&format!("{VARIABLES}/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"), b"\x06\0\0\0\0");
+        machine.put("/var/lib/golden-generation/.keep", b"");
+        machine.link("/nix/var/nix/profiles/system-profiles/golden", "golden-1-link");
+        machine.link("/nix/var/nix/profiles/system-profiles/golden-1-link", &toplevel("a"));
+        machine.boot(1, "a");
+        machine
+    }
+
+    fn put_boot_files(&self, directory: &str) {
+        for system in ["a", "b"] {
+            for file in ["kernel", "initrd"] {
+                let text = format!("{file} of {system}");
+                self.put(&format!("{directory}/{system}-{file}"), text.as_bytes());
+            }
+        }
+    }
+
+    /// The same with GRUB, as NixOS's installer leaves it after a switch to `b`.
+    pub fn with_grub() -> Self {
+        let machine = Self::without_loader();
+        machine.put_boot_files("/boot/kernels");
+        let entry = |title: &str, system: &str| {
+            format!(
+                "menuentry \"{title}\" --class nixos --unrestricted {{\nsearch --set=drive1 --fs-uuid 8f2c\n  \
+                 linux ($drive1)/kernels/{system}-kernel init={}/init quiet\n  \
+                 initrd ($drive1)/kernels/{system}-initrd\n}}\n\n",
+                toplevel(system)
+            )
+        };
+        let cfg = [
+            "search --set=drive1 --fs-uuid 8f2c\nif [ -s $prefix/grubenv ]; then\n  load_env\nfi\n\
+             if [ \"${next_entry}\" ]; then\n  set default=\"${next_entry}\"\n  set next_entry=\n  \
+             save_env next_entry\n  set timeout=1\n  set boot_once=true\nelse\n  \
+             set default=\"${saved_entry}\"\n  set timeout=5\nfi\n\n"
+                .to_owned(),
+            entry("NixOS", "b"),
+            "submenu \"NixOS - All configurations\" --class submenu {\n".to_owned(),
+            entry("NixOS - Configuration 2 (b)", "b"),
+            entry("NixOS - Configuration 1 (a)", "a"),
+            "}\nsubmenu \"NixOS - Profile 'golden'\" --class submenu {\n".to_owned(),
+            entry("NixOS - Configuration 1 (a)", "a"),
+            "}\n".to_owned(),
+        ];
+        machine.put("/boot/grub/grub.cfg", cfg.concat().as_bytes());
+        let env = "# GRUB Environment Block\nowners=value\n";
+        machine.put("/boot/grub/grubenv", format!("{env:#<1024}").as_bytes());
+        machine
+    }
+
+    /// A boot begins, and GRUB has taken the one-shot back as it does.
+    pub fn grub_boots(&self, number: u32, system: &str) {
+        let env = self.text("/boot/grub/grubenv");
+        let cleared = |line: &str| {
+            if line.starts_with("next_entry=") { "next_entry=\n".to_owned() } else { line.to_owned() }
+        };
+        let env: String = env.split_inclusive('\n').map(cleared).collect();
+        self.put("/boot/grub/grubenv", format!("{env:#<1024}").as_bytes());
+        self.boot(number, system);
+    }
+
+    /// The same with U-Boot, as NixOS's installer leaves it after a switch to `b`.
+    pub fn with_extlinux() -> Self {
+        let machine = Self::without_loader();
+        machine.put_boot_files("/boot/nixos");
+        let label = |name: &str, system: &str| {
+            format!(
+                "\nLABEL {name}\n  MENU LABEL NixOS - {system}\n  LINUX ../nixos/{system}-kernel\n  \
+                 INITRD ../nixos/{system}-initrd\n  APPEND init={}/init quiet\n",
+                toplevel(system)
+            )
+        };
+        let conf = [
+            "# Generated file, all changes will be lost on nixos-rebuild!\n\n\
+             # Change this to e.g. nixos-42 to temporarily boot to an older configuration.\n\
+             DEFAULT nixos-default\n\nMENU TITLE ------\nTIMEOUT 50\n"
+                .to_owned(),
+            label("nixos-default", "b"),
+            label("nixos-2-default", "b"),
+            label("nixos-1-default", "a"),
+        ];
+        machine.put("/boot/extlinux/extlinux.conf", conf.concat().as_bytes());
+        machine
+    }
+
     /// A boot begins, as firmware, loader and stage 2 leave it.
     pub fn boot(&self, number: u32, system: &str) {
         let id = format!("{number:08x}-0000-4000-8000-000000000000\n");

@@ -19,6 +19,8 @@
 //! | statement | meaning |
 //! |---|---|
 //! | `install a` | an empty machine gets the system `a` |
+//! | `loader grub` | before that: it has another loader; `loader grub cannot write` its environment block, `loader extlinux` |
+//! | `loader ignores writes` | from here on, what is overwritten on the boot partition stays as it was; `loader keeps one-shots` |
 //! | `boot` | power on, until the machine stays up or off; `boot unconfirmed` stops before the confirmation |
 //! | `confirm` | the boot that waits is confirmed |
 //! | `switch b` | a deployer makes `b` what boots next; `switch b unmarked`: by an installer that does not know us |

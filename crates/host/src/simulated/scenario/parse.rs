@@ -5,6 +5,7 @@ use std::io;
 use golden_core::Injection;
 
 use super::statement::{Action, Behaviour, Damage, Expectation, Line, Setting, Statement, System, Trouble};
+use crate::simulated::{Lie, Loader};
 
 /// Longest scenario that is read, in lines.
 const MAX_LINES: usize = 10_000;
@@ -81,6 +82,7 @@ struct Words<'a> {
 
 const STATEMENTS: &[&str] = &[
     "install",
+    "loader",
     "boot",
     "confirm",
     "switch",
@@ -144,6 +146,7 @@ impl<'a> Words<'a> {
         let first = self.one_of(STATEMENTS, "a statement or the name of a system and how it behaves")?;
         Ok(match first {
             "install" => Statement::Install(self.system()?),
+            "loader" => self.loader()?,
             "boot" => Statement::Boot { unconfirmed: self.optional("unconfirmed") },
             "confirm" => Statement::Confirm,
             "switch" => Statement::Switch { system: self.system()?, marked: !self.optional("unmarked") },
@@ -169,6 +172,23 @@ impl<'a> Words<'a> {
             "max_failures" => Statement::Set(Setting::MaxFailures, self.positive()?),
             "max_interruptions" => Statement::Set(Setting::MaxInterruptions, self.positive()?),
             _ => Statement::Set(Setting::MaxAutomaticReboots, self.number()?),
+        })
+    }
+
+    fn loader(&mut self) -> Result<Statement, ScenarioError> {
+        let known = &["systemd-boot", "grub", "extlinux", "ignores", "keeps"];
+        Ok(match self.one_of(known, "a loader, or what it does not do")? {
+            "systemd-boot" => Statement::Loader(Loader::SystemdBoot),
+            "extlinux" => Statement::Loader(Loader::Extlinux),
+            "grub" => {
+                let writes = !self.optional("cannot");
+                if !writes {
+                    self.then("write", ())?;
+                }
+                Statement::Loader(Loader::Grub { writes })
+            }
+            "ignores" => self.then("writes", Statement::LoaderLies(Lie::IgnoresWrites))?,
+            _ => self.then("one-shots", Statement::LoaderLies(Lie::KeepsOneShots))?,
         })
     }
 
@@ -457,6 +477,19 @@ mod tests {
         let expected =
             [Behaviour::Panics, unit, Behaviour::VanishesLate, Behaviour::RebootsItself, Behaviour::Healthy];
         assert_eq!(*behaviours, expected);
+    }
+
+    #[test]
+    fn a_machine_may_have_another_loader() {
+        for (text, statement) in [
+            ("loader grub", Statement::Loader(Loader::Grub { writes: true })),
+            ("loader grub cannot write", Statement::Loader(Loader::Grub { writes: false })),
+            ("loader extlinux", Statement::Loader(Loader::Extlinux)),
+            ("loader keeps one-shots", Statement::LoaderLies(Lie::KeepsOneShots)),
+        ] {
+            assert_eq!(parse(text).unwrap()[0].statement, statement);
+        }
+        assert_eq!(error("loader grub cannot"), "line 1: expected `write`, found the end of the line");
     }
 
     #[test]

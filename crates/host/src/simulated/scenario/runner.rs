@@ -14,12 +14,15 @@ use super::statement::{Action, Behaviour, Line, Setting, Statement, System, Trou
 use super::timeline;
 use crate::operation::Options;
 use crate::simulated::{
-    Choice, ESP, GoingDown, Program, SimulatedHost, Start, VAR, Why, World, boot_id, collect, install, start,
-    system_profile,
+    Choice, ESP, GoingDown, Loader, Program, SimulatedHost, Start, VAR, Why, World, boot_id, collect,
+    install, start, system_profile,
 };
 
 /// Boots of one statement after which nobody waits for an end any more.
 const MAX_BOOTS: u32 = 40;
+
+/// Boots in a row, each of them a panic, that are enough to see that there is no end. More than any trial is given.
+const MAX_UNSEEN: u32 = 5;
 
 pub(super) struct Runner {
     pub(super) host: SimulatedHost,
@@ -104,6 +107,11 @@ impl Runner {
     fn statement(&mut self, statement: &Statement) -> Played {
         match statement {
             Statement::Install(system) => self.install(system),
+            Statement::Loader(loader) => self.have_loader(*loader),
+            Statement::LoaderLies(lie) => {
+                self.host.change(|world| world.lie = Some(*lie));
+                Ok(())
+            }
             Statement::Set(setting, number) => {
                 self.set(*setting, *number);
                 Ok(())
@@ -149,7 +157,10 @@ impl Runner {
                 Ok(())
             }
             Statement::Ledger(damage) => self.damage(*damage),
-            Statement::LoseLoaderConf => self.overwrite(&Path::new(ESP).join("loader/loader.conf"), b""),
+            Statement::LoseLoaderConf => match self.host.world().loader {
+                Loader::SystemdBoot => self.overwrite(&Path::new(ESP).join("loader/loader.conf"), b""),
+                _ => Err("this loader has no loader.conf".to_owned()),
+            },
             Statement::NoFirmwareCounter => {
                 self.host.change(|world| world.firmware_boots = None);
                 Ok(())
@@ -164,6 +175,14 @@ impl Runner {
             }
             Statement::Expect(_) => Ok(()),
         }
+    }
+
+    fn have_loader(&mut self, loader: Loader) -> Played {
+        if self.host.change(|world| world.current(&system_profile()).is_some()) {
+            return Err("the machine has a system already".to_owned());
+        }
+        self.host.set_world(World::with_loader(loader));
+        Ok(())
     }
 
     fn install(&mut self, system: &System) -> Played {
@@ -267,6 +286,8 @@ impl Runner {
     /// Boot until the machine stays up, or does not start at all.
     fn boot(&mut self, pick: Option<&Toplevel>, confirm: bool) -> Played {
         let mut pick = pick;
+        // Boots in a row in which nothing of ours runs.
+        let mut unseen = 0;
         for _ in 0..MAX_BOOTS {
             let choice = match self.start(pick.take()) {
                 Start::Stuck(why) => {
@@ -279,9 +300,14 @@ impl Runner {
                 }
                 Start::Booted(choice) => choice,
             };
+            unseen = if self.goes_on_panicking(&choice.toplevel) { unseen + 1 } else { 0 };
             match self.run_boot(&choice.toplevel, confirm) {
                 Err(PowerIsGone) => return self.power_is_gone(),
                 Ok(true) => return Ok(()),
+                Ok(false) if unseen == MAX_UNSEEN => {
+                    self.say(1, "and so on, for ever");
+                    return Ok(());
+                }
                 Ok(false) => {}
             }
         }
@@ -376,6 +402,11 @@ impl Runner {
         let text = if world.is_safe { "safe mode" } else { "there it stays" };
         self.say(2, text);
         Ok(true)
+    }
+
+    /// Whether every boot of a system from here on ends before the boot check.
+    fn goes_on_panicking(&self, toplevel: &Toplevel) -> bool {
+        self.behaviours.get(toplevel).is_some_and(|behaviours| *behaviours == [Behaviour::Panics])
     }
 
     fn next_behaviour(&mut self, toplevel: &Toplevel) -> Behaviour {

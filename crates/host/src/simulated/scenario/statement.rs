@@ -4,6 +4,8 @@ use std::io;
 
 use golden_core::{Injection, Toplevel};
 
+use crate::simulated::{Lie, Loader};
+
 /// A line that says something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -20,6 +22,10 @@ pub struct Line {
 pub enum Statement {
     /// An empty machine gets its first system.
     Install(System),
+    /// The machine has this loader.
+    Loader(Loader),
+    /// The loader does not do what it is told.
+    LoaderLies(Lie),
     /// What the owner chose.
     Set(Setting, u32),
     /// How the next boots of a system go; the last one named goes on for ever.

@@ -1,0 +1,366 @@
+//! GRUB, on BIOS and EFI. Source: GRUB manual, and NixOS's `install-grub.pl`.
+//!
+//! What boots by itself is `saved_entry` of the environment block, where the configuration obeys that; what boots once is
+//! `next_entry`, which NixOS's configuration clears before the menu is shown.
+
+mod device;
+pub mod grubenv;
+pub mod menu;
+pub mod script;
+
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use golden_core::{Loader, OneShot, Toplevel};
+
+use self::grubenv::{ARMED_IN, GrubEnv, NEXT_ENTRY, ONE_SHOT, SAVED_ENTRY, SIZE_BYTES};
+use self::menu::{Boot, Default, GrubCfg, Place};
+use super::BootLoader;
+use super::boot_files::{Copied, Standing};
+use crate::{Error, Host, system};
+
+const CFG: &str = "/boot/grub/grub.cfg";
+const ENV: &str = "/boot/grub/grubenv";
+/// Where the installer copies kernels to.
+const KERNELS: &str = "/boot/kernels";
+/// Longest configuration that is read, in bytes; one of a hundred generations has a fifth of that.
+const MAX_BYTES: usize = 1 << 20;
+/// What [`ONE_SHOT`] says once GRUB was seen not to clear `next_entry`.
+const STAYS: &str = "stays";
+
+/// GRUB with its configuration below `/boot/grub`.
+pub(super) struct Grub<'a> {
+    host: &'a dyn Host,
+}
+
+/// An entry that boots a system of ours.
+#[derive(Debug)]
+struct Listed {
+    place: Place,
+    boot: Boot,
+    toplevel: Toplevel,
+    standing: Standing,
+}
+
+/// Where a file that GRUB loads is for us.
+#[derive(Debug, PartialEq, Eq)]
+enum Location {
+    /// The installer's copy on the boot partition.
+    Copy(PathBuf),
+    /// The store itself.
+    Store(PathBuf),
+}
+
+impl<'a> Grub<'a> {
+    /// `None` where there is no configuration with an entry of ours.
+    pub fn find(host: &'a dyn Host) -> Option<Self> {
+        let grub = Self { host };
+        let is_ours = |(_, boot): &(Place, &Boot)| toplevel_of(boot).is_some();
+        grub.cfg().ok()?.entries().iter().any(is_ours).then_some(grub)
+    }
+
+    fn cfg(&self) -> Result<GrubCfg, Error> {
+        match self.host.read(Path::new(CFG)) {
+            Ok(bytes) if bytes.len() > MAX_BYTES => {
+                Err(Error::io("read", CFG)(io::ErrorKind::FileTooLarge.into()))
+            }
+            Ok(bytes) => Ok(GrubCfg::parse(&bytes)),
+            Err(error) => Err(Error::io("read", CFG)(error)),
+        }
+    }
+
+    /// What the block says. A block that is no block says nothing, as to GRUB.
+    fn env(&self) -> Result<GrubEnv, Error> {
+        match self.host.read(Path::new(ENV)) {
+            Ok(bytes) => Ok(GrubEnv::parse(&bytes).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(GrubEnv::default()),
+            Err(error) => Err(Error::io("read", ENV)(error)),
+        }
+    }
+
+    /// Whether there is a block that can be overwritten in its place.
+    fn has_block(&self) -> Result<(), &'static str> {
+        match self.host.read(Path::new(ENV)) {
+            Ok(bytes) if bytes.len() == SIZE_BYTES => Ok(()),
+            Ok(_) => Err("is not 1024 bytes long"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err("is missing"),
+            Err(_) => Err("cannot be read"),
+        }
+    }
+
+    /// GRUB finds the block by its place on the disk, so it is overwritten there and never replaced.
+    fn write(&self, env: &GrubEnv) -> Result<(), Error> {
+        let block = Path::new(ENV);
+        self.has_block().map_err(Error::EnvironmentBlock)?;
+        let bytes = env.render().ok_or(Error::EnvironmentBlock("is full"))?;
+        if self.host.read(block).is_ok_and(|known| known == bytes) {
+            return Ok(());
+        }
+        self.host.overwrite(block, &bytes).map_err(Error::io("write", block))?;
+        self.host.sync_file(block).map_err(Error::io("sync", block))?;
+        // GRUB reads no journal: a file system that writes elsewhere has to end what it began.
+        match device::is_writable(self.host, block) {
+            Ok(()) => Ok(()),
+            Err(_) => self.host.sync_file_system(block).map_err(Error::io("sync", block)),
+        }
+    }
+
+    /// Entries that boot systems of ours, in the order of the menu.
+    fn entries(&self, cfg: &GrubCfg) -> Vec<Listed> {
+        let listed = |(place, boot): (Place, &Boot)| {
+            let toplevel = toplevel_of(boot)?;
+            let is_managed = boot.linux.as_deref().and_then(locate).is_some();
+            let standing = Standing::of(self.host, &toplevel, &boot.options, is_managed);
+            Some(Listed { place, boot: boot.clone(), toplevel, standing })
+        };
+        cfg.entries().into_iter().filter_map(listed).collect()
+    }
+
+    /// The entry by which a system is booted, and its name. The top of the menu is another system after the next
+    /// switch, so what is in a submenu goes first; golden's own profile comes last there.
+    fn entry(&self, cfg: &GrubCfg, toplevel: &Toplevel) -> Result<(Listed, String), Error> {
+        let mut entries = self.entries(cfg);
+        entries.retain(|listed| listed.toplevel == *toplevel);
+        let used: Vec<usize> = (0..entries.len()).filter(|&at| is_used(&entries, &entries[at])).collect();
+        let named = used.into_iter().filter_map(|at| {
+            let (name, is_stable) = cfg.name(&entries[at].place)?;
+            Some(((is_stable && entries[at].place.len() > 1, is_stable, at), name))
+        });
+        let best = named.max_by_key(|(rank, _)| *rank);
+        let ((_, _, at), name) = best.ok_or_else(|| Error::NoEntry(toplevel.clone()))?;
+        Ok((entries.swap_remove(at), name))
+    }
+
+    /// An entry may outlive its system: nothing can be repaired then.
+    fn is_in_store(&self, toplevel: &Toplevel) -> bool {
+        self.host.list(Path::new(toplevel.as_str())).is_ok()
+    }
+
+    fn check_files(&self, listed: &Listed) -> Result<(), Error> {
+        let top = PathBuf::from(listed.toplevel.as_str());
+        let linux = listed.boot.linux.as_deref().unwrap_or_default();
+        self.check_file(listed, linux, &top.join("kernel"))?;
+        // NixOS has an owner's secrets in an initrd of their own, which only it can make.
+        let (secrets, initrds): (Vec<&String>, Vec<&String>) =
+            listed.boot.initrds.iter().partition(|name| name.ends_with("-secrets"));
+        let [initrd] = initrds[..] else {
+            return Err(listed.damaged("it has not exactly one initrd"));
+        };
+        self.check_file(listed, initrd, &top.join("initrd"))?;
+        for name in secrets {
+            let Some(Location::Copy(file)) = locate(name) else {
+                return Err(listed.damaged(&format!("{name} cannot be checked")));
+            };
+            let missing = |error: Error| listed.damaged(&error.chain());
+            self.host.compare(&file, &file).map_err(Error::io("read", &file)).map_err(missing)?;
+        }
+        Ok(())
+    }
+
+    fn check_file(&self, listed: &Listed, name: &str, store: &Path) -> Result<(), Error> {
+        match locate(name) {
+            Some(Location::Copy(file)) => {
+                Copied { toplevel: &listed.toplevel, store, file: &file }.repair(self.host)
+            }
+            Some(Location::Store(file)) => match self.host.compare(store, &file) {
+                Ok(crate::Comparison::Same) => Ok(()),
+                Ok(_) => Err(listed.damaged(&format!("{} is not its own", file.display()))),
+                Err(error) => Err(listed.damaged(&Error::io("read", &file)(error).chain())),
+            },
+            None => Err(listed.damaged(&format!("{name} is not the installer's"))),
+        }
+    }
+
+    /// `next_entry` of an earlier boot that names what runs, and so was obeyed and not cleared.
+    fn left_behind(&self, booted: &Toplevel) -> Result<bool, Error> {
+        let env = self.env()?;
+        let (Some(next), Some(armed_in)) = (env.get(NEXT_ENTRY), env.get(ARMED_IN)) else {
+            return Ok(false);
+        };
+        let cfg = self.cfg()?;
+        let names_booted = named(&cfg, &self.entries(&cfg), &next).as_ref() == Some(booted);
+        Ok(names_booted && armed_in != system::boot(self.host)?.as_str())
+    }
+}
+
+impl Listed {
+    fn damaged(&self, why: &str) -> Error {
+        Error::BootFiles { toplevel: self.toplevel.clone(), why: why.to_owned() }
+    }
+}
+
+/// Whether this is an entry by which its toplevel is booted: none of the owner's, and none that is better.
+fn is_used(entries: &[Listed], listed: &Listed) -> bool {
+    let of_it = entries.iter().filter(|other| other.toplevel == listed.toplevel);
+    let best = of_it.map(|other| other.standing).max();
+    listed.standing != Standing::Owners && best == Some(listed.standing)
+}
+
+/// The system whose entry has this name.
+fn named(cfg: &GrubCfg, entries: &[Listed], name: &str) -> Option<Toplevel> {
+    let place = cfg.resolve(name)?;
+    let listed = entries.iter().find(|listed| listed.place == place)?;
+    is_used(entries, listed).then(|| listed.toplevel.clone())
+}
+
+/// The system that an entry boots: never taken from its title.
+fn toplevel_of(boot: &Boot) -> Option<Toplevel> {
+    let mut inits = boot.options.iter().filter_map(|word| word.strip_prefix("init="));
+    Toplevel::from_init(inits.next_back()?)
+}
+
+/// Where the installer's files are: copied to `kernels`, or in the store. `None` for anything else.
+fn locate(name: &str) -> Option<Location> {
+    let path = match name.strip_prefix('(') {
+        Some(drive) => drive.split_once(')')?.1,
+        None => name,
+    };
+    let is_plain = |component| matches!(component, Component::Normal(_) | Component::RootDir);
+    if !Path::new(path).components().all(is_plain) {
+        return None;
+    }
+    if let Some((_, file)) = path.rsplit_once("/store/") {
+        return Some(Location::Store(Path::new("/nix/store").join(file)));
+    }
+    let (directory, file) = path.rsplit_once('/')?;
+    let is_copy = directory.rsplit('/').next() == Some("kernels") && !file.is_empty();
+    is_copy.then(|| Location::Copy(Path::new(KERNELS).join(file)))
+}
+
+impl BootLoader for Grub<'_> {
+    fn name(&self) -> &'static str {
+        "GRUB"
+    }
+
+    fn has_one_shot(&self) -> Result<(), String> {
+        self.has_block().map_err(|why| format!("GRUB's environment block {ENV} {why}"))?;
+        let env = self.env().map_err(|error| error.chain())?;
+        if env.get(ONE_SHOT).as_deref() == Some(STAYS) {
+            return Err("GRUB was seen not to take a one-shot back".to_owned());
+        }
+        self.cfg().map_err(|error| error.chain())?.one_shot.map_err(str::to_owned)?;
+        device::is_writable(self.host, Path::new(ENV))
+    }
+
+    /// GRUB takes it back itself. Where it was seen not to, nothing is armed this way any more.
+    fn consume_one_shot(&self, booted: &Toplevel) -> Result<(), Error> {
+        if !self.left_behind(booted)? {
+            return Ok(());
+        }
+        let error = Error::OneShotStayed(self.name());
+        self.host.complain(error.trouble(), &error.chain());
+        let mut env = self.env()?;
+        env.remove(NEXT_ENTRY);
+        env.remove(ARMED_IN);
+        env.set(ONE_SHOT, STAYS);
+        self.write(&env)
+    }
+
+    fn see(&self) -> Result<Loader, Error> {
+        let (cfg, env) = (self.cfg()?, self.env()?);
+        let entries = self.entries(&cfg);
+        let named = |name: &str| named(&cfg, &entries, name);
+        let default = match &cfg.default {
+            Default::Saved => named(&env.get(SAVED_ENTRY).unwrap_or_default()),
+            Default::Fixed(name) => named(name),
+            Default::Unknown => None,
+        };
+        let one_shot = match env.get(NEXT_ENTRY) {
+            None => OneShot::Clear,
+            Some(name) => named(&name).map_or(OneShot::Foreign, OneShot::Armed),
+        };
+        let mut listed: Vec<Toplevel> = Vec::new();
+        for entry in entries.iter().filter(|entry| is_used(&entries, entry)) {
+            if !listed.contains(&entry.toplevel) && self.is_in_store(&entry.toplevel) {
+                listed.push(entry.toplevel.clone());
+            }
+        }
+        Ok(Loader {
+            listed,
+            default,
+            one_shot,
+            // It does not say.
+            selected: None,
+            firmware_boots: self.host.firmware_boots().ok().flatten(),
+            consumes_one_shot: true,
+        })
+    }
+
+    fn set_default(&self, toplevel: &Toplevel) -> Result<(), Error> {
+        let cfg = self.cfg()?;
+        if cfg.default != Default::Saved {
+            return Err(Error::NotObeyed("saved_entry of GRUB's environment block"));
+        }
+        let (listed, name) = self.entry(&cfg, toplevel)?;
+        self.check_files(&listed)?;
+        let mut env = self.env()?;
+        env.set(SAVED_ENTRY, &name);
+        self.write(&env)?;
+        match self.see()?.default {
+            Some(default) if default == *toplevel => Ok(()),
+            _ => Err(Error::DidNotStick("GRUB's saved_entry")),
+        }
+    }
+
+    /// An installer changes the menu, and not the environment block.
+    fn follow_installer(&self, toplevel: &Toplevel) -> Result<(), Error> {
+        let is_followed =
+            self.cfg()?.default != Default::Saved || self.see()?.default.as_ref() == Some(toplevel);
+        if is_followed { Ok(()) } else { self.set_default(toplevel) }
+    }
+
+    fn arm(&self, toplevel: &Toplevel) -> Result<(), Error> {
+        let (listed, name) = self.entry(&self.cfg()?, toplevel)?;
+        self.check_files(&listed)?;
+        let mut env = self.env()?;
+        env.set(NEXT_ENTRY, &name);
+        env.set(ARMED_IN, system::boot(self.host)?.as_str());
+        self.write(&env)?;
+        match self.see()?.one_shot {
+            OneShot::Armed(armed) if armed == *toplevel => Ok(()),
+            _ => Err(Error::DidNotStick("GRUB's next_entry")),
+        }
+    }
+
+    fn disarm(&self) -> Result<(), Error> {
+        let mut env = self.env()?;
+        if env.get(NEXT_ENTRY).is_none() {
+            return Ok(());
+        }
+        env.remove(NEXT_ENTRY);
+        env.remove(ARMED_IN);
+        self.write(&env)?;
+        match self.see()?.one_shot {
+            OneShot::Clear => Ok(()),
+            _ => Err(Error::DidNotStick("GRUB's next_entry")),
+        }
+    }
+
+    /// GRUB counts nothing.
+    fn bless(&self, _toplevel: &Toplevel) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn check(&self, toplevel: &Toplevel) -> Result<(), Error> {
+        let (listed, _) = self.entry(&self.cfg()?, toplevel)?;
+        self.check_files(&listed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_installers_files_are_found() {
+        let copy = |name: &str| Some(Location::Copy(Path::new(KERNELS).join(name)));
+        assert_eq!(locate("(${drive1})/kernels/a-bzImage"), copy("a-bzImage"));
+        assert_eq!(locate("(hd0,gpt2)//boot/kernels/a-bzImage"), copy("a-bzImage"));
+        assert_eq!(locate("/kernels/a-bzImage"), copy("a-bzImage"));
+        let store = Some(Location::Store("/nix/store/aaa-linux/bzImage".into()));
+        assert_eq!(locate("(${drive1})/@nix/store/aaa-linux/bzImage"), store);
+        for other in ["/vmlinuz", "/kernels/", "/kernels/../vmlinuz", "(hd0", "", "/store/../etc/passwd"] {
+            assert_eq!(locate(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! `grub.cfg`: what boots by itself, and the entries with the names that GRUB knows them by.
+//!
+//! Source: GRUB manual, "menuentry", "submenu" and "default"; `grub-core/normal/menu.c`.
+
+use super::script::{Token, Word, tokens};
+
+/// Deepest submenu that is read.
+const MAX_DEPTH: usize = 8;
+
+/// What of the configuration concerns us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrubCfg {
+    /// What boots by itself.
+    pub default: Default,
+    /// Whether `next_entry` is obeyed, and cleared before anything is booted; if not, why.
+    pub one_shot: Result<(), &'static str>,
+    /// The menu, in its order.
+    pub items: Vec<Item>,
+}
+
+/// How the configuration chooses what boots by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Default {
+    /// By `saved_entry` of the environment block.
+    Saved,
+    /// By this text, whatever the environment block says.
+    Fixed(String),
+    /// It depends on what only GRUB knows.
+    Unknown,
+}
+
+/// A line of the menu.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// What a person sees; `None` where it has a variable in it.
+    pub title: Option<String>,
+    /// Its `--id`, if it has one.
+    pub id: Option<String>,
+    /// Whether it is there whatever the machine is.
+    pub is_certain: bool,
+    /// What it does.
+    pub action: Action,
+}
+
+/// What a line of the menu does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// It boots something.
+    Boot(Boot),
+    /// It shows another menu.
+    Submenu(Vec<Item>),
+}
+
+/// What an entry boots.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Boot {
+    /// The kernel, as GRUB names files: `(drive)/path`.
+    pub linux: Option<String>,
+    /// The kernel's command line, word by word.
+    pub options: Vec<String>,
+    /// Initrds, as GRUB names files.
+    pub initrds: Vec<String>,
+}
+
+/// Where an entry is: its number in the menu, in the submenu, and so on.
+pub type Place = Vec<usize>;
+
+impl GrubCfg {
+    /// Read a configuration. What is not understood is no entry, and makes the default unknown where it may change it.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Self {
+        let tokens = tokens(&String::from_utf8_lossy(bytes));
+        let mut parser = Parser { tokens: &tokens, at: 0, header: Header::default() };
+        let mut items = Vec::new();
+        while parser.at < tokens.len() {
+            // A brace that nothing opened ends nothing.
+            items.extend(parser.items(0));
+        }
+        let Header { usually, once, loads, clears, .. } = parser.header;
+        let default = match usually {
+            Default::Saved if !loads => Default::Fixed(String::new()),
+            other => other,
+        };
+        let one_shot = match once {
+            _ if !loads => Err("its configuration does not load the environment block"),
+            Default::Fixed(value) if value == "${next_entry}" && clears => Ok(()),
+            Default::Fixed(value) if value == "${next_entry}" => {
+                Err("its configuration does not clear next_entry")
+            }
+            _ => Err("its configuration does not obey next_entry"),
+        };
+        Self { default, one_shot, items }
+    }
+
+    /// Every entry that boots something, in the order of the menu.
+    #[must_use]
+    pub fn entries(&self) -> Vec<(Place, &Boot)> {
+        let mut entries = Vec::new();
+        collect(&self.items, &mut Vec::new(), &mut entries);
+        entries
+    }
+
+    /// The entry that GRUB takes for this text; `None` where that cannot be told.
+    #[must_use]
+    pub fn resolve(&self, text: &str) -> Option<Place> {
+        let (mut items, mut rest, mut place) = (&self.items, Some(text), Vec::new());
+        loop {
+            let (name, tail) = split(rest.unwrap_or_default());
+            let index = find(items, name)?;
+            place.push(index);
+            match &items[index].action {
+                Action::Boot(_) => return Some(place),
+                Action::Submenu(inner) => (items, rest) = (inner, tail),
+            }
+        }
+    }
+
+    /// The text by which GRUB takes this entry, and whether that is by names alone: a number is another entry as soon as
+    /// there is one more.
+    #[must_use]
+    pub fn name(&self, place: &Place) -> Option<(String, bool)> {
+        let mut items = &self.items;
+        let mut parts = Vec::new();
+        for (depth, &index) in place.iter().enumerate() {
+            let item = items.get(index)?;
+            parts.push(name_of(item, depth).ok_or(index));
+            if let Action::Submenu(inner) = &item.action {
+                items = inner;
+            }
+        }
+        let means = |parts: &[Result<String, usize>]| {
+            let text = |part: &Result<String, usize>| match part {
+                Ok(name) => name.clone(),
+                Err(index) => index.to_string(),
+            };
+            let name = parts.iter().map(text).collect::<Vec<_>>().join(">");
+            (self.resolve(&name).as_ref() == Some(place)).then_some(name)
+        };
+        let named = parts.iter().take_while(|part| part.is_ok()).count();
+        // The name of a submenu takes the first entry in it.
+        let stable = (1..=named).rev().find_map(|length| means(&parts[..length]));
+        stable.map(|name| (name, true)).or_else(|| Some((means(&parts)?, false)))
+    }
+}
+
+fn collect<'a>(items: &'a [Item], place: &mut Place, entries: &mut Vec<(Place, &'a Boot)>) {
+    for (index, item) in items.iter().enumerate() {
+        place.push(index);
+        match &item.action {
+            Action::Boot(boot) => entries.push((place.clone(), boot)),
+            Action::Submenu(inner) => collect(inner, place, entries),
+        }
+        place.pop();
+    }
+}
+
+/// The first part of a name and what comes after it; `>>` is a letter, `>` is not.
+fn split(text: &str) -> (&str, Option<&str>) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match (bytes[at], bytes.get(at + 1)) {
+            (b'>', Some(b'>')) => at += 2,
+            (b'>', _) => return (&text[..at], Some(&text[at + 1..])),
+            _ => at += 1,
+        }
+    }
+    (text, None)
+}
+
+/// The line that a part of a name takes; the first one where it names none.
+fn find(items: &[Item], name: &str) -> Option<usize> {
+    let certain = |upto: usize| items.get(..=upto)?.iter().all(|item| item.is_certain).then_some(upto);
+    if name.starts_with(|first: char| first.is_ascii_digit()) {
+        // What GRUB makes of `1st` depends on its version.
+        let index: usize = name.bytes().all(|byte| byte.is_ascii_digit()).then(|| name.parse().ok())??;
+        return certain(if index < items.len() { index } else { 0 });
+    }
+    let name = name.replace(">>", ">");
+    let is_called = |item: &Item| {
+        [&item.title, &item.id].into_iter().any(|known| known.as_deref() == Some(&name) && !name.is_empty())
+    };
+    match items.iter().position(is_called) {
+        Some(index) => items[index].is_certain.then_some(index),
+        None => certain(0),
+    }
+}
+
+/// The part of a name that is this line's, if it can be named at all.
+fn name_of(item: &Item, depth: usize) -> Option<String> {
+    let name = item.id.as_ref().or(item.title.as_ref())?;
+    let plain = name.starts_with(|first: char| !first.is_ascii_digit() && !first.is_whitespace());
+    // `a>` and `>b` make `a>>>b`, which GRUB reads as `a>` and `b`.
+    let joins = depth == 0 || !name.starts_with('>');
+    (plain && joins && !name.contains(['\n', '\0'])).then(|| name.replace('>', ">>"))
+}
+
+/// When a command runs, as far as `next_entry` decides that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    Always,
+    /// Only if `next_entry` says something.
+    Once,
+    /// Only if it does not.
+    Usually,
+    Unknown,
+}
+
+/// What the commands outside of entries do.
+struct Header {
+    usually: Default,
+    once: Default,
+    loads: bool,
+    /// Whether `next_entry` is empty by then.
+    emptied: bool,
+    clears: bool,
+}
+
+impl std::default::Default for Header {
+    /// Without a default GRUB takes the first entry.
+    fn default() -> Self {
+        let first = || Default::Fixed(String::new());
+        Self { usually: first(), once: first(), loads: false, emptied: false, clears: false }
+    }
+}
+
+impl Header {
+    fn command(&mut self, words: &[Word], when: When) {
+        let Some((first, arguments)) = words.split_first() else { return };
+        match first.text.as_str() {
+            "load_env" => self.loads |= when == When::Always,
+            "save_env" => {
+                let saves = arguments.iter().any(|word| word.text == "next_entry");
+                self.clears |= saves && self.emptied && matches!(when, When::Always | When::Once);
+            }
+            "set" => arguments.iter().for_each(|word| self.assign(word, when)),
+            _ => self.assign(first, when),
+        }
+    }
+
+    fn assign(&mut self, word: &Word, when: When) {
+        match word.text.split_once('=') {
+            Some(("next_entry", "")) => self.emptied |= matches!(when, When::Always | When::Once),
+            Some(("default", value)) => {
+                let value = match value {
+                    "${saved_entry}" => Default::Saved,
+                    "${next_entry}" => Default::Fixed(value.to_owned()),
+                    _ if !word.is_known => Default::Unknown,
+                    _ => Default::Fixed(value.to_owned()),
+                };
+                let value = if when == When::Unknown { Default::Unknown } else { value };
+                if when != When::Usually {
+                    self.once = value.clone();
+                }
+                if when != When::Once {
+                    self.usually = value;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+struct Parser<'a> {
+    tokens: &'a [Token],
+    at: usize,
+    header: Header,
+}
+
+impl<'a> Parser<'a> {
+    /// The next command, and what ended it.
+    fn command(&mut self) -> (Vec<Word>, Option<&'a Token>) {
+        let mut words = Vec::new();
+        while let Some(token) = self.tokens.get(self.at) {
+            self.at += 1;
+            match token {
+                Token::Word(word) => words.push(word.clone()),
+                end => return (words, Some(end)),
+            }
+        }
+        (words, None)
+    }
+
+    /// Everything up to the end of this block.
+    fn items(&mut self, depth: usize) -> Vec<Item> {
+        let mut items = Vec::new();
+        let mut conditions: Vec<When> = Vec::new();
+        loop {
+            let (words, end) = self.command();
+            let words = without_keywords(&words, &mut conditions);
+            let when = conditions.iter().copied().fold(When::Always, both);
+            if end != Some(&Token::Open) {
+                if depth == 0 {
+                    self.header.command(words, when);
+                }
+                match end {
+                    Some(Token::End) => continue,
+                    _ => return items,
+                }
+            }
+            let is_certain = when == When::Always;
+            match words.first().map(|word| word.text.as_str()) {
+                Some("menuentry") => {
+                    let action = Action::Boot(self.boot());
+                    items.push(item(&words[1..], is_certain, action));
+                }
+                Some("submenu") if depth < MAX_DEPTH => {
+                    let action = Action::Submenu(self.items(depth + 1));
+                    items.push(item(&words[1..], is_certain, action));
+                }
+                Some("submenu") => {
+                    self.skip_block();
+                    items.push(item(&words[1..], false, Action::Submenu(Vec::new())));
+                }
+                _ => self.skip_block(),
+            }
+        }
+    }
+
+    /// What the block of an entry boots.
+    fn boot(&mut self) -> Boot {
+        let mut boot = Boot::default();
+        loop {
+            let (words, end) = self.command();
+            let text = |words: &[Word]| words.iter().map(|word| word.text.clone()).collect::<Vec<_>>();
+            if let Some((first, arguments)) = words.split_first() {
+                let is_kernel = arguments.iter().any(|word| word.text.starts_with("init="));
+                match first.text.as_str() {
+                    "linux" | "linux16" | "linuxefi" => boot.set_linux(&text(arguments)),
+                    // Of Xen, the first module is the kernel.
+                    "module" | "module2" if is_kernel => boot.set_linux(&text(arguments)),
+                    "initrd" | "initrd16" | "initrdefi" | "module" | "module2" => {
+                        boot.initrds.extend(text(arguments));
+                    }
+                    _ => {}
+                }
+            }
+            match end {
+                Some(Token::Open) => self.skip_block(),
+                Some(Token::End) => {}
+                _ => return boot,
+            }
+        }
+    }
+
+    /// Go on after the end of this block.
+    fn skip_block(&mut self) {
+        let mut depth = 1_usize;
+        while depth > 0 {
+            match self.tokens.get(self.at) {
+                None => return,
+                Some(Token::Open) => depth += 1,
+                Some(Token::Close) => depth -= 1,
+                Some(_) => {}
+            }
+            self.at += 1;
+        }
+    }
+}
+
+impl Boot {
+    fn set_linux(&mut self, words: &[String]) {
+        if let Some((linux, options)) = words.split_first() {
+            self.linux = Some(linux.clone());
+            self.options = options.to_vec();
+        }
+    }
+}
+
+/// The words without those that only say when a command runs.
+fn without_keywords<'a>(words: &'a [Word], conditions: &mut Vec<When>) -> &'a [Word] {
+    let mut words = words;
+    while let Some((first, rest)) = words.split_first() {
+        let last = conditions.last_mut();
+        match (first.text.as_str(), last) {
+            ("then" | "do", _) => {}
+            ("else", Some(last)) => {
+                *last = match last {
+                    When::Once => When::Usually,
+                    When::Usually => When::Once,
+                    _ => When::Unknown,
+                }
+            }
+            ("elif", Some(last)) => {
+                *last = When::Unknown;
+                return &[];
+            }
+            ("if", _) => {
+                conditions.push(condition(rest));
+                return &[];
+            }
+            ("while" | "until" | "for", _) => {
+                conditions.push(When::Unknown);
+                return &[];
+            }
+            ("fi" | "done", _) => {
+                conditions.pop();
+                return &[];
+            }
+            _ => return words,
+        }
+        words = rest;
+    }
+    words
+}
+
+fn condition(words: &[Word]) -> When {
+    let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    match words[..] {
+        ["[", "${next_entry}", "]"] | ["[", "-n", "${next_entry}", "]"] => When::Once,
+        ["[", "-z", "${next_entry}", "]"] => When::Usually,
+        // Whoever sets a variable has looked that the block is there.
+        ["[", "-s" | "-e" | "-f", "${prefix}/grubenv", "]"] => When::Always,
+        _ => When::Unknown,
+    }
+}
+
+fn both(outer: When, inner: When) -> When {
+    match (outer, inner) {
+        (When::Always, other) | (other, When::Always) => other,
+        (outer, inner) if outer == inner => outer,
+        _ => When::Unknown,
+    }
+}
+
+/// A line of the menu from the words after `menuentry` or `submenu`.
+fn item(words: &[Word], is_certain: bool, action: Action) -> Item {
+    let (mut title, mut id) = (None, None);
+    let known = |word: &Word| word.is_known.then(|| word.text.clone());
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.text.as_str() {
+            "--class" | "--users" | "--hotkey" | "--source" => drop(words.next()),
+            // What `grub-mkconfig` writes for `--id`.
+            "--id" | "${menuentry_id_option}" => id = words.next().and_then(known),
+            text if text.starts_with("--id=") => id = known(word).map(|text| text[5..].to_owned()),
+            text if text.starts_with("--") => {}
+            _ if title.is_none() => title = Some(known(word)),
+            _ => {}
+        }
+    }
+    Item { title: title.flatten(), id, is_certain, action }
+}
+
+#[cfg(test)]
+mod tests;
