@@ -7,11 +7,11 @@ entry=$(sed -n 's/^default //p' /boot/loader/loader.conf | tail -n1)
 sed -n 's|.*init=\([^ ]*\)/init.*|\1|p' "/boot/loader/entries/$entry"
 "#;
 
-/// Four bytes of attributes, then UTF-16.
+/// Four bytes of attributes, then UTF-16. It cannot be sought in.
 pub(crate) const SYSTEMD_BOOT_ONE_SHOT: &str = r#"
 file=/sys/firmware/efi/efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
 [ -e $file ] || exit 0
-entry=$(tail -c +5 $file | tr -d '\0')
+entry=$(cat $file | tail -c +5 | tr -d '\0')
 sed -n 's|.*init=\([^ ]*\)/init.*|\1|p' "/boot/loader/entries/$entry"
 "#;
 

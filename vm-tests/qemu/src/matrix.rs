@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::claims;
 
@@ -17,6 +17,8 @@ pub(crate) struct Boots {
     pub failed: usize,
     /// Boots of golden that only arm the next attempt: nothing of the suite ran in the one before.
     pub through_golden: usize,
+    /// Boots of known-good systems that fail too.
+    pub failed_landings: usize,
     /// The boot that is up in the end.
     pub landing: usize,
     /// Of these, the ones that begin without a reset: the loader or the firmware moves on by itself.
@@ -26,22 +28,23 @@ pub(crate) struct Boots {
 impl Boots {
     /// How often the firmware starts: what the machine is down for.
     pub const fn total(self) -> usize {
-        self.failed + self.through_golden + self.landing - self.without_reset
+        self.failed + self.through_golden + self.failed_landings + self.landing - self.without_reset
     }
 }
 
 /// The boot check of each attempt arms the next.
-pub(crate) const SEEN: Boots = Boots { failed: 2, through_golden: 0, landing: 1, without_reset: 0 };
+pub(crate) const SEEN: Boots =
+    Boots { failed: 2, through_golden: 0, failed_landings: 0, landing: 1, without_reset: 0 };
 /// Golden arms the second attempt.
 pub(crate) const UNSEEN: Boots = Boots { through_golden: 1, ..SEEN };
 /// The loader cannot start the attempt, and goes on to golden without a reset.
 pub(crate) const PASSED_OVER: Boots = Boots { failed: 1, without_reset: 1, ..SEEN };
+/// It is not armed, and golden boots.
+pub(crate) const REFUSED: Boots = Boots { failed: 0, ..SEEN };
 /// Golden fails once, and what was confirmed last takes over.
-pub(crate) const SECOND_RUNG: Boots = Boots { failed: 3, ..SEEN };
-/// Golden fails once, what was confirmed last twice; the last of these boots goes to safe mode.
-pub(crate) const LADDER_ENDED: Boots = Boots { failed: 4, ..SEEN };
-/// Nothing is booted at all.
-pub(crate) const REFUSED: Boots = Boots { failed: 0, through_golden: 0, landing: 0, without_reset: 0 };
+pub(crate) const SECOND_RUNG: Boots = Boots { failed_landings: 1, ..SEEN };
+/// Golden fails once, what was confirmed last twice; after that it boots into safe mode.
+pub(crate) const LADDER_ENDED: Boots = Boots { failed_landings: 3, ..SEEN };
 
 /// One thing that can go wrong.
 pub(crate) struct Row {
@@ -52,7 +55,7 @@ pub(crate) struct Row {
     pub systemd_boot: Proof,
     pub grub: Proof,
     pub extlinux: Proof,
-    /// With systemd-boot and GRUB.
+    /// Where a proof says nothing else.
     pub boots: Boots,
 }
 
@@ -60,10 +63,12 @@ pub(crate) struct Row {
 pub(crate) enum Proof {
     /// Claims of this rig.
     Vm(&'static [&'static str]),
-    /// A test of the crates, on the simulated machine.
-    Test(&'static str),
     /// A scenario of `golden simulate`.
     Scenario(&'static str),
+    /// One that takes another number of boots.
+    ScenarioIn(&'static str, Boots),
+    /// The loader has no part in it but what this claim or scenario shows.
+    AsIn(&'static str),
     /// It does not, for this reason.
     NotCovered(&'static str),
 }
@@ -101,8 +106,10 @@ impl Proof {
             Self::Vm(names) => {
                 format!("VM: {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
             }
-            Self::Test(name) => format!("simulated: `{name}`"),
-            Self::Scenario(name) => format!("simulated: [{name}](crates/cli/scenarios/{name}.scenario)"),
+            Self::Scenario(name) => scenario(name),
+            Self::ScenarioIn(name, boots) => format!("{} ({} boots down)", scenario(name), boots.total()),
+            Self::AsIn(name) if claims::boots_of(name).is_some() => format!("as in `{name}`"),
+            Self::AsIn(name) => format!("as in {}", scenario(name)),
             Self::NotCovered(why) => format!("**not covered**: {why}"),
         }
     }
@@ -112,20 +119,21 @@ impl Proof {
         match self {
             Self::NotCovered(_) => String::new(),
             Self::Vm(names) => names.iter().map(|name| claim_complaint(name, boots)).collect(),
-            Self::Scenario(name) => {
-                let file = checkout.join(format!("crates/cli/scenarios/{name}.scenario"));
+            Self::AsIn(name) if claims::boots_of(name).is_some() => String::new(),
+            Self::Scenario(name) | Self::ScenarioIn(name, _) | Self::AsIn(name) => {
+                let file = checkout.join(scenario_file(name));
                 if file.is_file() { String::new() } else { format!("there is no scenario {name}\n") }
-            }
-            Self::Test(name) => {
-                let mut files = Vec::new();
-                sources(&checkout.join("crates"), &mut files);
-                let function = format!("fn {name}()");
-                let has =
-                    |file: &PathBuf| fs::read_to_string(file).is_ok_and(|text| text.contains(&function));
-                if files.iter().any(has) { String::new() } else { format!("there is no test {name}\n") }
             }
         }
     }
+}
+
+fn scenario(name: &str) -> String {
+    format!("simulated: [{name}]({})", scenario_file(name))
+}
+
+fn scenario_file(name: &str) -> String {
+    format!("crates/cli/scenarios/{name}.scenario")
 }
 
 fn claim_complaint(name: &str, boots: Boots) -> String {
@@ -141,11 +149,12 @@ fn claim_complaint(name: &str, boots: Boots) -> String {
 impl Boots {
     fn in_words(self) -> String {
         if self == REFUSED {
-            return "none: it is not armed".to_owned();
+            return "nothing fails: it is not armed".to_owned();
         }
         let parts = [
             (self.failed, "failed"),
             (self.through_golden, "through golden, which arms the next attempt"),
+            (self.failed_landings, "landings that fail as well"),
             (self.landing, "landing"),
         ];
         let said = parts.iter().filter(|(number, _)| *number > 0);
@@ -159,7 +168,7 @@ impl Boots {
 
     /// Two failed attempts and a landing are enough, but where only golden can arm the next attempt.
     const fn is_bounded(self) -> bool {
-        self.failed <= 2 && self.landing <= 1 && self.through_golden < 2
+        self.failed <= 2 && self.landing == 1 && self.through_golden < 2
     }
 }
 
@@ -188,15 +197,4 @@ pub fn with_table(readme: &str) -> Option<String> {
     let (before, rest) = readme.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
     Some(format!("{before}{BEGIN}{}{END}{after}", table()))
-}
-
-fn sources(directory: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            sources(&path, files);
-        } else if path.extension().is_some_and(|suffix| suffix == "rs") {
-            files.push(path);
-        }
-    }
 }

@@ -33,5 +33,5 @@ done
 mkdir "$tree/bin" "$tree/units"
 find "$1" -maxdepth 1 -type f -executable \( -name 'golden*' -o -name pin-golden \) -exec cp -t "$tree/bin" {} +
 cp "$2"/* "$tree/units/"
-truncate -s 24M "$3"; mke2fs -q -t ext4 -O ^has_journal -d "$tree" "$3"
+truncate -s 64M "$3"; mke2fs -q -t ext4 -O ^has_journal -d "$tree" "$3"
 "#;

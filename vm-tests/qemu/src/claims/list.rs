@@ -2,7 +2,7 @@
 
 use super::Loader::{Grub, OlderSystemdBoot, SystemdBoot};
 use super::{Claim, Run, boot, damage, faults, golden, ladder, wiring};
-use crate::matrix::{LADDER_ENDED, PASSED_OVER, SECOND_RUNG, SEEN, UNSEEN};
+use crate::matrix::{LADDER_ENDED, PASSED_OVER, REFUSED, SECOND_RUNG, SEEN, UNSEEN};
 
 pub(super) const CLAIMS: &[Claim] = &[
     Claim {
@@ -276,5 +276,21 @@ pub(super) const CLAIMS: &[Claim] = &[
         boots: Some(SEEN),
         in_ci: false,
         run: Run::Vm(ladder::drill_panic),
+    },
+    Claim {
+        name: "kernel-garbage",
+        says: "a kernel of random bytes is never armed, and golden stays",
+        loader: SystemdBoot,
+        boots: Some(REFUSED),
+        in_ci: false,
+        run: Run::Vm(damage::kernel_garbage),
+    },
+    Claim {
+        name: "grub-panic-later",
+        says: "GRUB in BIOS mode: as panic-later",
+        loader: Grub,
+        boots: Some(SEEN),
+        in_ci: false,
+        run: Run::Fault(&faults::PANIC_LATER),
     },
 ];

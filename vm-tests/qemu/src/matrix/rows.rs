@@ -1,17 +1,18 @@
 //! The rows, in the order of a boot.
 
-use super::Proof::{NotCovered, Vm};
-use super::{PASSED_OVER, Row, SEEN, UNSEEN};
+use super::Proof::{AsIn, NotCovered, Scenario, ScenarioIn, Vm};
+use super::{LADDER_ENDED, PASSED_OVER, REFUSED, Row, SECOND_RUNG, SEEN, UNSEEN};
 
 const LOADER: &str = "loader";
 const KERNEL: &str = "kernel and initrd";
 const EARLY: &str = "early userspace";
 const USERSPACE: &str = "userspace";
+const LANDING: &str = "after the rollback";
 
-/// Why GRUB stays where it is.
-const WAITS: &str = "GRUB waits at its menu; what is damaged before it is armed is repaired or not armed";
-/// extlinux boots what is its default until the boot check puts that right.
-const NO_ONE_SHOT: &str = "extlinux boots the same again: nothing of the suite ran";
+const WAITS: &str = "GRUB waits at its menu. What is damaged when it is armed is repaired, or not armed";
+const U_BOOT: &str =
+    "U-Boot stops, or does what it was built to. What is damaged when it is armed is repaired, or not armed";
+const AGAIN: &str = "extlinux boots the same again, for nothing of the suite ran";
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
@@ -19,7 +20,7 @@ pub(crate) const ROWS: &[Row] = &[
         fault: "the kernel is gone from the boot partition (golden repairs it, the next boot tries it)",
         systemd_boot: Vm(&["kernel-missing"]),
         grub: NotCovered(WAITS),
-        extlinux: NotCovered("U-Boot tries the next entry or stops, as it was built"),
+        extlinux: NotCovered(U_BOOT),
         boots: PASSED_OVER,
     },
     Row {
@@ -27,7 +28,7 @@ pub(crate) const ROWS: &[Row] = &[
         fault: "the kernel is gone from boot partition and store",
         systemd_boot: Vm(&["kernel-lost"]),
         grub: NotCovered(WAITS),
-        extlinux: NotCovered("U-Boot tries the next entry or stops, as it was built"),
+        extlinux: NotCovered(U_BOOT),
         boots: PASSED_OVER,
     },
     Row {
@@ -35,7 +36,7 @@ pub(crate) const ROWS: &[Row] = &[
         fault: "the initrd is gone from the boot partition (golden repairs it, the next boot tries it)",
         systemd_boot: Vm(&["initrd-missing"]),
         grub: NotCovered(WAITS),
-        extlinux: NotCovered("U-Boot tries the next entry or stops, as it was built"),
+        extlinux: NotCovered(U_BOOT),
         boots: PASSED_OVER,
     },
     Row {
@@ -43,15 +44,23 @@ pub(crate) const ROWS: &[Row] = &[
         fault: "the initrd is gone from boot partition and store",
         systemd_boot: Vm(&["initrd-lost"]),
         grub: NotCovered(WAITS),
-        extlinux: NotCovered("U-Boot tries the next entry or stops, as it was built"),
+        extlinux: NotCovered(U_BOOT),
         boots: PASSED_OVER,
     },
     Row {
+        stage: LOADER,
+        fault: "the kernel that is deployed is random bytes",
+        systemd_boot: Vm(&["kernel-garbage"]),
+        grub: AsIn("kernel-garbage"),
+        extlinux: AsIn("kernel-garbage"),
+        boots: REFUSED,
+    },
+    Row {
         stage: KERNEL,
-        fault: "the initrd is random bytes",
+        fault: "the initrd that is deployed is random bytes",
         systemd_boot: Vm(&["initrd-garbage"]),
-        grub: Vm(&["grub-panic"]),
-        extlinux: NotCovered(NO_ONE_SHOT),
+        grub: AsIn("grub-panic"),
+        extlinux: NotCovered(AGAIN),
         boots: UNSEEN,
     },
     Row {
@@ -59,39 +68,55 @@ pub(crate) const ROWS: &[Row] = &[
         fault: "the kernel panics",
         systemd_boot: Vm(&["panic", "older-panic"]),
         grub: Vm(&["grub-panic"]),
-        extlinux: NotCovered(NO_ONE_SHOT),
+        extlinux: NotCovered(AGAIN),
         boots: UNSEEN,
     },
     Row {
         stage: EARLY,
         fault: "init ends",
         systemd_boot: Vm(&["init-crashes"]),
-        grub: Vm(&["grub-panic"]),
-        extlinux: NotCovered(NO_ONE_SHOT),
+        grub: AsIn("grub-panic"),
+        extlinux: NotCovered(AGAIN),
         boots: UNSEEN,
     },
     Row {
         stage: EARLY,
         fault: "a panic before the boot check",
         systemd_boot: Vm(&["panic-early"]),
-        grub: Vm(&["grub-panic"]),
-        extlinux: NotCovered(NO_ONE_SHOT),
+        grub: AsIn("grub-panic"),
+        extlinux: NotCovered(AGAIN),
         boots: UNSEEN,
     },
     Row {
         stage: EARLY,
-        fault: "systemd hangs before the boot check, and the watchdog resets the machine",
+        fault: "systemd hangs before the boot check: the watchdog resets the machine",
         systemd_boot: Vm(&["hang-early"]),
-        grub: Vm(&["grub-panic"]),
-        extlinux: NotCovered(NO_ONE_SHOT),
+        grub: AsIn("grub-panic"),
+        extlinux: NotCovered(AGAIN),
         boots: UNSEEN,
     },
     Row {
         stage: EARLY,
         fault: "a panic after the boot check",
         systemd_boot: Vm(&["panic-later"]),
-        grub: Vm(&["grub-broken-unit"]),
-        extlinux: NotCovered(NO_ONE_SHOT),
+        grub: Vm(&["grub-panic-later"]),
+        extlinux: ScenarioIn("extlinux-vanishes-twice", UNSEEN),
+        boots: SEEN,
+    },
+    Row {
+        stage: EARLY,
+        fault: "a mount never comes: emergency mode",
+        systemd_boot: Vm(&["emergency"]),
+        grub: AsIn("grub-broken-unit"),
+        extlinux: AsIn("extlinux-unit-fails-twice"),
+        boots: SEEN,
+    },
+    Row {
+        stage: USERSPACE,
+        fault: "a service hangs before multi-user.target: the deadline",
+        systemd_boot: Vm(&["deadline"]),
+        grub: AsIn("grub-broken-unit"),
+        extlinux: AsIn("extlinux-unit-fails-twice"),
         boots: SEEN,
     },
     Row {
@@ -99,7 +124,23 @@ pub(crate) const ROWS: &[Row] = &[
         fault: "a required unit fails",
         systemd_boot: Vm(&["broken-unit"]),
         grub: Vm(&["grub-broken-unit"]),
-        extlinux: NotCovered(NO_ONE_SHOT),
+        extlinux: Scenario("extlinux-unit-fails-twice"),
         boots: SEEN,
+    },
+    Row {
+        stage: LANDING,
+        fault: "golden fails as well: what was confirmed last takes over",
+        systemd_boot: Vm(&["golden-broken"]),
+        grub: AsIn("golden-broken"),
+        extlinux: AsIn("golden-broken"),
+        boots: SECOND_RUNG,
+    },
+    Row {
+        stage: LANDING,
+        fault: "everything fails: safe mode, and no further reboot",
+        systemd_boot: Vm(&["all-broken"]),
+        grub: AsIn("all-broken"),
+        extlinux: AsIn("all-broken"),
+        boots: LADDER_ENDED,
     },
 ];
