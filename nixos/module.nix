@@ -11,6 +11,7 @@ let
     max_interruptions = cfg.maxInterruptions;
     max_automatic_reboots = cfg.maxAutomaticReboots;
     rollback_target = cfg.rollbackTarget;
+    boot_deadline_secs = cfg.bootDeadlineSecs;
   };
   # A number or a string is written in JSON as it is in TOML.
   toToml = settings: lib.concatStrings (lib.mapAttrsToList (key: value: "${key} = ${builtins.toJSON value}\n") settings);
@@ -28,6 +29,9 @@ let
   # Emptied at every boot, or out of sight of the units.
   unfit = lib.filter (place: lib.hasPrefix "${place}/" "${cfg.stateDir}/")
     [ "/run" "/var/run" "/tmp" "/var/tmp" "/dev" "/proc" "/sys" "/home" "/root" "/nix/store" ];
+
+  # As units/golden-generation-system.conf has them for other distributions.
+  watchdog = { runtime = "30s"; reboot = "10min"; };
 
   isDefaultDir = cfg.stateDir == options.services.golden-generation.stateDir.default;
   supported = map (lib.removeSuffix ".nix") (lib.attrNames (builtins.readDir ./loaders));
@@ -62,6 +66,19 @@ in
       systemd.services.golden-shutdown = unit [ "sysinit.target" ];
       systemd.services.golden-rollback = unit [ "multi-user.target" ];
       systemd.services.golden-confirm = unit [ "multi-user.target" ];
+      systemd.services.golden-deadline = unit [ "sysinit.target" ];
+      systemd.services.golden-emergency = unit [ "emergency.target" "rescue.target" ];
+      systemd.services.golden-hibernate =
+        unit [ "hibernate.target" "hybrid-sleep.target" "suspend-then-hibernate.target" ];
+      # Nothing but a rehearsal starts them.
+      systemd.services.golden-drill = unit [ "multi-user.target" ];
+      systemd.services.golden-drill-unit = unit [ "multi-user.target" ];
+      systemd.services.golden-drill-check = { requiredBy = [ "boot-complete.target" ]; restartIfChanged = false; };
+      systemd.timers.golden-verify.wantedBy = [ "timers.target" ];
+      # Whoever logs in reads that this is safe mode, and what to do.
+      environment.loginShellInit = ''
+        [ ! -r /run/motd.d/golden-generation ] || cat /run/motd.d/golden-generation
+      '';
 
       assertions = [
         {
@@ -101,11 +118,35 @@ in
     (lib.mkIf (!isDefaultDir) {
       # tmpfiles makes the other one.
       systemd.services.golden-confirm.serviceConfig.StateDirectory = [ "" ];
+      systemd.services.golden-hibernate.unitConfig.ConditionPathExists = [ "" "${cfg.stateDir}/ledger.json" ];
       # The boot check is told where the state is, so that it need not read the settings.
       systemd.services.golden-boot-check.serviceConfig.ExecStart = [
         ""
         "${cfg.package}/bin/golden-boot-check --state-dir ${cfg.stateDir}"
       ];
+    })
+
+    (lib.mkIf (cfg.safeModeUnits != [ ]) {
+      systemd.targets.golden-safe-mode.wants = cfg.safeModeUnits;
+    })
+
+    (lib.mkIf cfg.unattended {
+      # Before the owner's: the last one counts. With the second one a failed initrd panics instead of waiting for a person.
+      boot.kernelParams = lib.mkBefore [ "panic=10" "boot.panic_on_fail" ];
+    })
+
+    # The hardware watchdog, by its name in this nixpkgs.
+    (lib.optionalAttrs (options.systemd ? settings) {
+      systemd.settings.Manager = lib.mkIf cfg.unattended {
+        RuntimeWatchdogSec = lib.mkDefault watchdog.runtime;
+        RebootWatchdogSec = lib.mkDefault watchdog.reboot;
+      };
+    })
+    (lib.optionalAttrs (!(options.systemd ? settings)) {
+      systemd.watchdog = lib.mkIf cfg.unattended {
+        runtimeTime = lib.mkDefault watchdog.runtime;
+        rebootTime = lib.mkDefault watchdog.reboot;
+      };
     })
 
     # Not in every nixpkgs yet. A mark that comes later refuses too.

@@ -57,6 +57,37 @@ in
       '';
     };
 
+    bootDeadlineSecs = mkOption {
+      type = types.ints.between 1 86400;
+      default = 600;
+      example = 1800;
+      description = ''
+        Time in seconds, from the start of userspace, until a new generation must have reached `multi-user.target`. One that
+        has not has failed, and the machine reboots. Sleep and a passphrase prompt in the initrd do not count.
+      '';
+    };
+
+    unattended = mkOption {
+      type = types.bool;
+      default = true;
+      example = false;
+      description = ''
+        Reboot where a person would be waited for: after a kernel panic (`panic=10`), a failed initrd
+        (`boot.panic_on_fail`), a wedged kernel or systemd, and a shutdown that hangs (the hardware watchdog, if there is
+        one). Values that you set yourself go first. `golden status` says which of them are in force.
+      '';
+    };
+
+    safeModeUnits = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "tailscaled.service" "wireguard-wg0.service" ];
+      description = ''
+        What you need to reach the machine, besides the usual network and sshd, when nothing works any more: started in
+        `golden-safe-mode.target`.
+      '';
+    };
+
     stateDir = mkOption {
       type = types.str;
       default = "/var/lib/golden-generation";

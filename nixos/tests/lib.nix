@@ -50,6 +50,7 @@ let
     mkDefault = mkOverride 1000;
     mkForce = mkOverride 50;
     mkAfter = mkOrder 1500;
+    mkBefore = mkOrder 500;
 
     types =
       let

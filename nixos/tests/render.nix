@@ -32,7 +32,12 @@ let
       // service.serviceConfig or { }
     )
     + lib.concatStrings (map (target: "# wanted by ${target}\n") (service.wantedBy or [ ]))
+    + lib.concatStrings (map (target: "# required by ${target}\n") (service.requiredBy or [ ]))
   );
+  timer = name: timer: section "etc/systemd/system/${name}.timer.d/overrides.conf"
+    (lib.concatStrings (map (target: "# wanted by ${target}\n") timer.wantedBy));
+  target = name: target: section "etc/systemd/system/${name}.target.d/overrides.conf"
+    (part "Unit" { Wants = target.wants; });
   failed = lib.filter (assertion: !assertion.assertion) config.assertions;
   oneLine = text: lib.concatStringsSep " " (lib.filter (word: builtins.isString word && word != "") (builtins.split "[ \n]+" text));
 in
@@ -43,10 +48,15 @@ lib.concatLists (
     (name: file: section "etc/${name}" (file.text or "-> ${file.source}\n"))
     config.environment.etc
   ++ lib.mapAttrsToList service config.systemd.services
+  ++ lib.mapAttrsToList timer config.systemd.timers
+  ++ lib.mapAttrsToList target config.systemd.targets
   ++ [
     (section "warnings" (lib.concatStrings (lines (map oneLine config.warnings))))
     (section "packages" (lib.concatStrings (lines (map toString config.environment.systemPackages))))
     (section "unit packages" (lib.concatStrings (lines (map toString config.systemd.packages))))
+    (section "etc/systemd/system.conf" (part "Manager" config.systemd.settings.Manager))
+    (section "kernel parameters" (lib.concatStrings (lines config.boot.kernelParams)))
+    (section "login shells" config.environment.loginShellInit)
     (section "tmpfiles" (lib.concatStrings (lines config.systemd.tmpfiles.rules)))
     (section "boot.loader.systemd-boot.extraInstallCommands" config.boot.loader.systemd-boot.extraInstallCommands)
   ]

@@ -10,8 +10,10 @@ in
     assertions = option (types.listOf types.anything) [ ];
     warnings = option (types.listOf types.str) [ ];
     environment.systemPackages = option (types.listOf types.package) [ ];
+    environment.loginShellInit = option types.lines "";
     environment.etc = option (types.attrsOf types.anything) { };
     fileSystems = option (types.attrsOf types.anything) { };
+    boot.kernelParams = option (types.listOf types.str) [ ];
     boot.loader = {
       efi.efiSysMountPoint = option types.str "/boot";
       efi.canTouchEfiVariables = option types.bool false;
@@ -30,6 +32,9 @@ in
       mounts = option (types.listOf types.anything) [ ];
       packages = option (types.listOf types.package) [ ];
       services = option (types.attrsOf types.anything) { };
+      settings.Manager = option (types.attrsOf types.anything) { };
+      targets = option (types.attrsOf types.anything) { };
+      timers = option (types.attrsOf types.anything) { };
       tmpfiles.rules = option (types.listOf types.str) [ ];
     };
     system.preSwitchChecks = option (types.attrsOf types.lines) { };

@@ -6,5 +6,8 @@
     maxInterruptions = 10;
     maxAutomaticReboots = 0;
     rollbackTarget = "last-confirmed";
+    bootDeadlineSecs = 1800;
+    unattended = false;
+    safeModeUnits = [ "tailscaled.service" ];
   };
 }

@@ -44,40 +44,40 @@ let
   system = name:
     { params ? "", units ? { }, early ? { }, fault ? "", fstab ? "", kernel ? kernelOf "kernel", initrd ? initrdOf "initrd" }:
     build "nixos-system-${name}"
-    {
-      inherit kernel initrd fault fstab;
-      init = ./init;
-      switch = ./switch-to-configuration;
-      install = ./install-loader;
-      grub = ./install-grub;
-      agent = ./agent;
-      unitFiles = map (unit: builtins.toFile unit (units // early).${unit}) (builtins.attrNames (units // early));
-      unitNames = builtins.attrNames (units // early);
-      earlyNames = builtins.attrNames early;
-      common = ./units;
-    } ''
-    mkdir -p $out/bin $out/etc/systemd/system
-    sed "s|@out@|$out|g; s|@name@|${name}|g; s|@fault@|$fault|g" $init > $out/init
-    sed "s|@out@|$out|g" $switch > $out/bin/switch-to-configuration
-    sed "s|@out@|$out|g" $install > $out/bin/install-loader
-    sed "s|@out@|$out|g" $grub > $out/bin/install-grub
-    cp $agent $out/bin/agent
-    chmod +x $out/init $out/bin/*
-    echo "$fstab" > $out/etc/fstab
-    cp -r $common/. $out/etc/systemd/system/; chmod -R u+w $out/etc
-    files=($unitFiles); names=($unitNames)
-    for i in "''${!files[@]}"; do
-      wants=multi-user.target.wants
-      case " $earlyNames " in *" ''${names[$i]} "*) wants=sysinit.target.wants ;; esac
-      cp "''${files[$i]}" "$out/etc/systemd/system/''${names[$i]}"
-      ln -s "../''${names[$i]}" "$out/etc/systemd/system/$wants/"
-    done
-    sed -i "s|@out@|$out|g; s|@name@|${name}|g" $out/etc/systemd/system/*.service
-    ln -s $kernel/bzImage $out/kernel; ln -s $initrd/initrd $out/initrd
-    echo -n "${base} ${params}" > $out/kernel-params
-    echo -n "25.11-test" > $out/nixos-version
-    echo "{\"org.nixos.bootspec.v1\":{\"init\":\"$out/init\",\"kernel\":\"$out/kernel\",\"initrd\":\"$out/initrd\",\"label\":\"NixOS ${name}\",\"system\":\"x86_64-linux\",\"toplevel\":\"$out\"}}" > $out/boot.json
-  '';
+      {
+        inherit kernel initrd fault fstab;
+        init = ./init;
+        switch = ./switch-to-configuration;
+        install = ./install-loader;
+        grub = ./install-grub;
+        agent = ./agent;
+        unitFiles = map (unit: builtins.toFile unit (units // early).${unit}) (builtins.attrNames (units // early));
+        unitNames = builtins.attrNames (units // early);
+        earlyNames = builtins.attrNames early;
+        common = ./units;
+      } ''
+      mkdir -p $out/bin $out/etc/systemd/system
+      sed "s|@out@|$out|g; s|@name@|${name}|g; s|@fault@|$fault|g" $init > $out/init
+      sed "s|@out@|$out|g" $switch > $out/bin/switch-to-configuration
+      sed "s|@out@|$out|g" $install > $out/bin/install-loader
+      sed "s|@out@|$out|g" $grub > $out/bin/install-grub
+      cp $agent $out/bin/agent
+      chmod +x $out/init $out/bin/*
+      echo "$fstab" > $out/etc/fstab
+      cp -r $common/. $out/etc/systemd/system/; chmod -R u+w $out/etc
+      files=($unitFiles); names=($unitNames)
+      for i in "''${!files[@]}"; do
+        wants=multi-user.target.wants
+        case " $earlyNames " in *" ''${names[$i]} "*) wants=sysinit.target.wants ;; esac
+        cp "''${files[$i]}" "$out/etc/systemd/system/''${names[$i]}"
+        ln -s "../''${names[$i]}" "$out/etc/systemd/system/$wants/"
+      done
+      sed -i "s|@out@|$out|g; s|@name@|${name}|g" $out/etc/systemd/system/*.service
+      ln -s $kernel/bzImage $out/kernel; ln -s $initrd/initrd $out/initrd
+      echo -n "${base} ${params}" > $out/kernel-params
+      echo -n "25.11-test" > $out/nixos-version
+      echo "{\"org.nixos.bootspec.v1\":{\"init\":\"$out/init\",\"kernel\":\"$out/kernel\",\"initrd\":\"$out/initrd\",\"label\":\"NixOS ${name}\",\"system\":\"x86_64-linux\",\"toplevel\":\"$out\"}}" > $out/boot.json
+    '';
   systems = {
     good-a = system "good-a" { };
     good-b = system "good-b" { };
