@@ -11,7 +11,7 @@ let
     max_interruptions = cfg.maxInterruptions;
     max_automatic_reboots = cfg.maxAutomaticReboots;
     rollback_target = cfg.rollbackTarget;
-  };
+  } // cfg.loaderSettings;
   # A number or a string is written in JSON as it is in TOML.
   toToml = settings: lib.concatStrings (lib.mapAttrsToList (key: value: "${key} = ${builtins.toJSON value}\n") settings);
 
