@@ -8,7 +8,11 @@ let
     outPath = "/nix/store/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-golden-generation";
     __toString = package: package.outPath;
   };
-  pkgs.callPackage = _: _: package;
+  pkgs = {
+    callPackage = _: _: package;
+    writeText = _: text: text;
+    writeShellScript = _: text: text;
+  };
 
   inherit (lib.evalModules {
     modules = [ ../module.nix ./stubs.nix case ];
@@ -49,6 +53,10 @@ lib.concatLists (
     (section "unit packages" (lib.concatStrings (lines (map toString config.systemd.packages))))
     (section "tmpfiles" (lib.concatStrings (lines config.systemd.tmpfiles.rules)))
     (section "boot.loader.systemd-boot.extraInstallCommands" config.boot.loader.systemd-boot.extraInstallCommands)
+    (section "system.build.installBootLoader" config.system.build.installBootLoader)
   ]
+  ++ lib.mapAttrsToList
+    (name: text: section "boot.loader.systemd-boot.extraFiles.${name}" "${builtins.toJSON text}\n")
+    config.boot.loader.systemd-boot.extraFiles
   ++ lib.mapAttrsToList (name: section "system.preSwitchChecks.${name}") (config.system.preSwitchChecks or { })
 ))

@@ -9,6 +9,7 @@ let
     callPackage = _: _: package "golden-generation";
     testers.runNixOSTest = test: test;
     writeText = name: _: "/${name}";
+    writeShellScript = name: _: "/${name}";
   } // lib.genAttrs [ "bash" "coreutils" "jq" "nix" "nixos-rebuild" ] package;
 
   # What only a test machine has, and what stories say besides.

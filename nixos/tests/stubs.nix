@@ -18,13 +18,20 @@ in
       grub.enable = option types.bool false;
       generic-extlinux-compatible.enable = option types.bool false;
       external.enable = option types.bool false;
+      external.installHook = option types.str "";
       systemd-boot = {
         enable = option types.bool false;
         extraInstallCommands = option types.lines "";
         xbootldrMountPoint = option (types.nullOr types.str) null;
         bootCounting.enable = option types.bool false;
+        extraFiles = option (types.attrsOf types.anything) { };
       };
     };
+    boot.lanzaboote = {
+      enable = option types.bool false;
+      configurationLimit = option (types.nullOr types.int) null;
+    };
+    system.build.installBootLoader = option types.anything "";
     systemd = {
       package = mkOption { type = types.anything; default = { name = "systemd"; version = "257.9"; }; };
       mounts = option (types.listOf types.anything) [ ];
