@@ -11,6 +11,7 @@ let
   tool = name: "/nix/store/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-${name}";
   pkgs = {
     callPackage = _: _: package;
+    writeText = _: text: text;
     writeShellScript = name: text: { outPath = tool name; inherit text; };
   } // lib.genAttrs [ "coreutils" "gnused" "grub2" ] tool;
 
@@ -65,5 +66,8 @@ lib.concatLists (
     (section "system.build.installBootLoader" (config.system.build.installBootLoader.text or ""))
     (section "boot.loader.systemd-boot.extraInstallCommands" config.boot.loader.systemd-boot.extraInstallCommands)
   ]
+  ++ lib.mapAttrsToList
+    (name: text: section "boot.loader.systemd-boot.extraFiles.${name}" "${builtins.toJSON text}\n")
+    config.boot.loader.systemd-boot.extraFiles
   ++ lib.mapAttrsToList (name: section "system.preSwitchChecks.${name}") (config.system.preSwitchChecks or { })
 ))

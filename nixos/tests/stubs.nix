@@ -37,7 +37,12 @@ in
         extraInstallCommands = option types.lines "";
         xbootldrMountPoint = option (types.nullOr types.str) null;
         bootCounting.enable = option types.bool false;
+        extraFiles = option (types.attrsOf types.anything) { };
       };
+    };
+    boot.lanzaboote = {
+      enable = option types.bool false;
+      configurationLimit = option (types.nullOr types.int) null;
     };
     systemd = {
       package = mkOption { type = types.anything; default = { name = "systemd"; version = "257.9"; }; };

@@ -8,8 +8,11 @@ use std::path::Path;
 #[path = "../../../fuzz/properties.rs"]
 mod properties;
 
+/// What holds for any bytes.
+type Property = fn(&[u8]);
+
 /// As they are called in `fuzz/Cargo.toml`.
-const TARGETS: [(&str, fn(&[u8])); 5] = [
+const TARGETS: [(&str, Property); 5] = [
     ("command_line", properties::command_line),
     ("entry", properties::entry),
     ("ledger", properties::ledger),

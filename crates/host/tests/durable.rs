@@ -9,10 +9,11 @@ use std::sync::Arc;
 use golden_core::{BootId, Event, Toplevel};
 use golden_host::loader::detect;
 use golden_host::operation::Options;
-use golden_host::read_history;
 use golden_host::simulated::{
-    ESP, Effect, Fate, Lie, Loader, Program, SimulatedHost, World, boot_id, foresee, install, start,
+    ESP, Effect, Fate, Lie, Loader, Program, Said, SimulatedHost, Snapshot, World, boot_id, foresee, install,
+    start,
 };
+use golden_host::{Trouble, read_history};
 
 const STATE_DIR: &str = "/var/lib/golden-generation";
 const CONF: &str = "/boot/loader/loader.conf";
@@ -158,6 +159,32 @@ fn firmware_that_forgets_what_it_was_told_is_found_out() {
     host.change(|world| world.forgets = true);
     let error = detect(&host, &Options::default()).unwrap().arm(&toplevel("b")).unwrap_err();
     assert!(matches!(error, golden_host::Error::DidNotStick(_)), "{error}");
+}
+
+/// What a firmware refuses cannot be known before: the deployment fails, and what is known to be good boots next.
+#[test]
+fn firmware_that_refuses_to_arm_leaves_the_landing_as_the_default() {
+    let switch = Program::Switch(toplevel("b"));
+    let arming = {
+        let host = host();
+        Program::Confirm.run(&host).unwrap();
+        host.record();
+        switch.run(&host).unwrap();
+        let is_arming =
+            |snapshot: &Snapshot| snapshot.effect == Effect::SetVariable("LoaderEntryOneShot".into());
+        host.recorded().iter().position(is_arming).unwrap() as u64 + 1
+    };
+    let host = host();
+    Program::Confirm.run(&host).unwrap();
+    host.set_fate(Fate::Fail(arming, io::ErrorKind::PermissionDenied));
+    let error = switch.run(&host).unwrap_err();
+    assert!(error.to_string().contains("cannot set the EFI variable LoaderEntryOneShot"), "{error}");
+    assert!(!host.world().variables.contains_key("LoaderEntryOneShot"));
+    for world in host.world().after_crash() {
+        assert_eq!(default_of(&world), Some(toplevel("a")));
+    }
+    let is_told = |said: &Said| matches!(said, Said::Complained(Trouble::NotMarked, _));
+    assert!(host.said().iter().any(is_told), "and it is said");
 }
 
 #[test]

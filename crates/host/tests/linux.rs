@@ -189,3 +189,25 @@ fn nothing_but_a_regular_file_is_opened() {
 fn nobody_reboots_for_a_machine_that_does_not_run() {
     assert!(Machine::new().host.reboot().is_err());
 }
+
+#[test]
+fn a_part_of_a_file_is_what_is_there_of_it() {
+    let machine = Machine::new();
+    machine.put("/data/file", b"0123456789");
+    symlink("/data/file", machine.at("/link")).unwrap();
+    let part = |offset, bytes| machine.host.read_part(path("/link"), offset, bytes).unwrap();
+    assert_eq!(part(0, 3), b"012");
+    assert_eq!(part(8, 100), b"89");
+    assert_eq!(part(10, 1), b"");
+    assert_eq!(part(u64::from(u32::MAX), 1), b"");
+    assert_eq!(machine.host.size(path("/link")).unwrap(), 10);
+    for missing in ["/nothing", "/data"] {
+        assert!(machine.host.read_part(path(missing), 0, 1).is_err());
+        assert!(machine.host.size(path(missing)).is_err());
+    }
+    // More than is ever read at once.
+    let big = File::create(machine.at("/big")).unwrap();
+    big.set_len(1 << 25).unwrap();
+    assert_eq!(machine.host.read_part(path("/big"), 0, usize::MAX).unwrap().len(), 1 << 24);
+    assert_eq!(machine.host.size(path("/big")).unwrap(), 1 << 25);
+}

@@ -31,11 +31,7 @@ fn mark(machine: &Machine) -> (i32, String) {
 }
 
 fn one_shot(machine: &Machine) -> Option<String> {
-    let bytes = fs::read(machine.variable("LoaderEntryOneShot")).ok()?;
-    let (units, _) = bytes[4..].as_chunks::<2>();
-    let units: Vec<u16> =
-        units.iter().map(|unit| u16::from_le_bytes(*unit)).take_while(|unit| *unit != 0).collect();
-    Some(String::from_utf16(&units).unwrap())
+    machine.variable_text("LoaderEntryOneShot")
 }
 
 /// Every file below `/boot` but those that are the suite's to change.

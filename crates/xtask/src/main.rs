@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod fuzz;
 mod install;
 mod nix;
 mod tally;
@@ -34,6 +35,8 @@ enum Task {
     Install(install::Install),
     /// Check the Nix files: parse, lint, evaluate
     Nix(nix::Nix),
+    /// Look for bytes that a parser does not expect; needs a nightly compiler
+    Fuzz(fuzz::Fuzz),
     /// Measure what a boot without a trial pays
     Bench,
     /// What can go wrong, and what proves that the machine comes back: the table of the README
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Task::Test { no_vm } => check::all(!no_vm),
         Task::Install(install) => install::run(&install),
         Task::Nix(nix) => nix::run(&nix),
+        Task::Fuzz(fuzz) => fuzz::run(&fuzz),
         Task::Bench => bench::run(),
         Task::Demo => golden_vm_tests::demo::run(),
         Task::Matrix { bless } => check::matrix(bless),

@@ -1,4 +1,4 @@
-# lanzaboote installs through this one.
+# lanzaboote installs through this one; another one is not known.
 {
   boot.loader.external.enable = true;
   services.golden-generation.enable = true;

@@ -68,10 +68,23 @@ impl Entry {
         count == 1 && own.into_iter().eq(words(parameters))
     }
 
-    /// The identifier without boot counters, as systemd-boot 253 and later use it.
+    /// The identifier without boot counters.
     #[must_use]
     pub fn id(&self) -> String {
         without_counters(&self.file)
+    }
+
+    /// What to write where the loader is to find this entry. Versions before 259 have the counters in the identifier, which
+    /// change with every boot, later ones do not; a pattern says both. Source: systemd, pull request 38897.
+    #[must_use]
+    pub fn name_for_loader(&self) -> String {
+        let id = self.id();
+        match id.rsplit_once('.') {
+            Some((stem, suffix)) if self.is_counted() && !id.contains(['*', '?', '[', ']', '\\']) => {
+                format!("{stem}[+.]*{suffix}")
+            }
+            _ => id,
+        }
     }
 
     /// Whether the loader counts the boots of this entry.
@@ -91,10 +104,10 @@ impl Entry {
     /// Whether the loader means this entry by `id`, which may carry counters or lack its suffix.
     #[must_use]
     pub fn is_called(&self, id: &str) -> bool {
-        let has_suffix = [".conf", ".efi"].iter().any(|suffix| id.to_ascii_lowercase().ends_with(suffix));
-        let suffix = self.file.rsplit_once('.').map_or("conf", |(_, suffix)| suffix);
-        let id = if has_suffix { id.to_owned() } else { format!("{id}.{suffix}") };
-        [id.clone(), without_counters(&id)].iter().any(|id| id.eq_ignore_ascii_case(&self.id()))
+        let suffix = self.file.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+        let with_suffix = format!("{id}.{suffix}");
+        let names = [id, &without_counters(id), &with_suffix, &without_counters(&with_suffix)];
+        names.iter().any(|name| name.eq_ignore_ascii_case(&self.id()))
     }
 }
 
@@ -137,6 +150,7 @@ pub fn without_counters(file: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loader::loader_conf::matches;
 
     fn toplevel_of(text: &str) -> Option<String> {
         Some(Entry::parse("x.conf", text.as_bytes())?.toplevel.to_string())
@@ -212,6 +226,24 @@ mod tests {
             }
         }
         assert!(entry("x+1+2.conf").is_called("x+1.conf"), "only the last counter is one");
+    }
+
+    #[test]
+    fn the_loader_finds_a_counted_entry_in_either_spelling() {
+        for (file, name) in [
+            ("x.conf", "x.conf"),
+            ("x+3.conf", "x[+.]*conf"),
+            ("x-1+2-1.efi", "x-1[+.]*efi"),
+            ("x*+3.conf", "x*.conf"),
+        ] {
+            let entry = Entry::parse(file, b"options init=/nix/store/aaa-a/init\n").unwrap();
+            assert_eq!(entry.name_for_loader(), name);
+            assert!(matches(name, file) || file.starts_with("x*"), "{file}");
+            assert!(matches(name, &entry.id()), "{file}");
+            for other in ["x1.conf", "x-2.efi", "y.conf", "x.confx"] {
+                assert!(!matches(name, other) || file.starts_with("x*"), "{name} {other}");
+            }
+        }
     }
 
     #[test]

@@ -18,6 +18,9 @@ impl Key {
     }
 }
 
+/// Longest pattern that can match, in bytes: several times the longest name on vfat.
+const MAX_PATTERN_BYTES: usize = 1024;
+
 /// What the loader reads of a file: it stops at the first NUL, and a power cut on vfat can leave many.
 fn known(bytes: &[u8]) -> &[u8] {
     bytes.split(|&byte| byte == 0).next().unwrap_or_default()
@@ -55,15 +58,18 @@ pub fn with_default(bytes: &[u8], id: &str) -> Vec<u8> {
     kept
 }
 
-/// Whether a shell pattern of `*` and `?` matches the whole text, upper and lower case alike.
+/// Whether a shell pattern of `*`, `?` and sets such as `[a-z.]` matches the whole text, upper and lower case alike.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
-    let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
+    if pattern.len() > MAX_PATTERN_BYTES {
+        return false;
+    }
+    let pattern = pieces(&pattern.to_lowercase());
     // The pattern positions that are reachable after each character.
     let advance = |from: &[bool]| {
         let mut reached = from.to_vec();
-        for (index, &wanted) in pattern.iter().enumerate() {
-            reached[index + 1] |= wanted == '*' && reached[index];
+        for (index, wanted) in pattern.iter().enumerate() {
+            reached[index + 1] |= *wanted == Piece::Any && reached[index];
         }
         reached
     };
@@ -71,13 +77,66 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     start[0] = true;
     let end = text.to_lowercase().chars().fold(advance(&start), |from, character| {
         let mut next = vec![false; from.len()];
-        for (index, &wanted) in pattern.iter().enumerate() {
-            next[index] |= from[index] && wanted == '*';
-            next[index + 1] |= from[index] && (wanted == '?' || wanted == character);
+        for (index, wanted) in pattern.iter().enumerate() {
+            match wanted {
+                Piece::Any => next[index] |= from[index],
+                Piece::One(set) => next[index + 1] |= from[index] && is_in(set, character),
+            }
         }
         advance(&next)
     });
     end.last().copied().unwrap_or(false)
+}
+
+/// A part of a pattern.
+#[derive(Debug, PartialEq, Eq)]
+enum Piece {
+    /// Any characters, or none.
+    Any,
+    /// One character of these ranges.
+    One(Vec<(char, char)>),
+}
+
+fn is_in(set: &[(char, char)], character: char) -> bool {
+    set.iter().any(|&(first, last)| (first..=last).contains(&character))
+}
+
+fn pieces(pattern: &str) -> Vec<Piece> {
+    let mut rest = pattern.chars();
+    let mut pieces = Vec::new();
+    while let Some(character) = rest.next() {
+        pieces.push(match character {
+            '*' => Piece::Any,
+            '?' => Piece::One(vec![(char::MIN, char::MAX)]),
+            '[' => match set(rest.as_str()) {
+                Some((set, after)) => {
+                    rest = after.chars();
+                    Piece::One(set)
+                }
+                None => Piece::One(vec![('[', '[')]),
+            },
+            plain => Piece::One(vec![(plain, plain)]),
+        });
+    }
+    pieces
+}
+
+/// The set before the next `]`, and what follows that. As in a shell, the first character may be a `]` itself.
+fn set(text: &str) -> Option<(Vec<(char, char)>, &str)> {
+    let first = text.chars().next()?;
+    let end = first.len_utf8() + text[first.len_utf8()..].find(']')?;
+    let characters: Vec<char> = text[..end].chars().collect();
+    let mut set = Vec::new();
+    let mut rest = &characters[..];
+    while let [first, others @ ..] = rest {
+        let (last, after) = match others {
+            ['-', last, after @ ..] => (last, after),
+            _ => (first, others),
+        };
+        set.push((*first, *last));
+        rest = after;
+    }
+    Some((set, &text[end + 1..]))
 }
 
 #[cfg(test)]
@@ -131,6 +190,13 @@ mod tests {
             ("n?xos", "nixos", true),
             ("nixos", "nixos-1", false),
             ("*1.conf", "nixos-2.conf", false),
+            ("a[+.]*conf", "a.conf", true),
+            ("a[+.]*conf", "A+2-1.conf", true),
+            ("a[+.]*conf", "ab.conf", false),
+            ("[a-c]x[]]", "bx]", true),
+            ("[a-c]x", "dx", false),
+            ("[a-", "[a-", true),
+            ("[]", "[]", true),
         ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
         }

@@ -178,7 +178,7 @@ fn counters(stem: &str) -> (&str, Option<u32>, u32) {
     }
 }
 
-/// Shell patterns with `*` and `?`, without regard to case.
+/// Shell patterns with `*`, `?` and sets, without regard to case.
 fn matches(pattern: &str, name: &str) -> bool {
     fn match_bytes(pattern: &[u8], name: &[u8]) -> bool {
         match (pattern.split_first(), name.split_first()) {
@@ -187,6 +187,10 @@ fn matches(pattern: &str, name: &str) -> bool {
                 match_bytes(rest, name) || (!name.is_empty() && match_bytes(pattern, &name[1..]))
             }
             (Some((b'?', rest)), Some((_, name))) => match_bytes(rest, name),
+            (Some((b'[', rest)), Some((byte, name))) => {
+                let end = rest.iter().position(|&byte| byte == b']').unwrap_or(rest.len());
+                rest[..end].contains(byte) && match_bytes(rest.get(end + 1..).unwrap_or_default(), name)
+            }
             (Some((byte, rest)), Some((other, name))) => {
                 byte.eq_ignore_ascii_case(other) && match_bytes(rest, name)
             }
@@ -235,6 +239,7 @@ mod tests {
         assert!(matches("nixos-*", "nixos-generation-1.conf"));
         assert!(matches("NixOS-generation-?.conf", "nixos-generation-1.conf"));
         assert!(!matches("nixos-*.conf", "other.conf"));
+        assert!(matches("a[+.]*conf", "a.conf") && !matches("a[+.]*conf", "ab.conf"));
     }
 
     #[test]

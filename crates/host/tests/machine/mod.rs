@@ -189,6 +189,14 @@ impl Machine {
         fs::write(self.variable(name), [6, 0, 0, 0].into_iter().chain(value).collect::<Vec<u8>>()).unwrap();
     }
 
+    /// The text of a variable; `None` if it is not set.
+    pub fn variable_text(&self, name: &str) -> Option<String> {
+        let bytes = fs::read(self.variable(name)).ok()?;
+        let (units, _) = bytes[4..].as_chunks::<2>();
+        let units = units.iter().map(|unit| u16::from_le_bytes(*unit)).take_while(|unit| *unit != 0);
+        Some(String::from_utf16(&units.collect::<Vec<u16>>()).unwrap())
+    }
+
     /// Run a program on this machine.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Output {
         let mut command = Command::new(program);

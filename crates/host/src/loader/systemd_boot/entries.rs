@@ -134,15 +134,76 @@ pub(super) fn is_used(entries: &[Listed], listed: &Listed) -> bool {
     listed.standing != Standing::Owners && best == Some(listed.standing)
 }
 
-/// The entries that a pattern names.
-pub(super) fn named_by<'a>(entries: &'a [Listed], key: Key, pattern: &str) -> Vec<&'a Listed> {
+/// What a pattern names: of every entry that it matches the same toplevel, by an entry that is used.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// No entry.
+    Nothing,
+    /// This toplevel and no other.
+    Only(Toplevel),
+    /// Several, or an entry that is not ours to use.
+    Unclear,
+}
+
+/// How the loader spells the identifiers of entries that it counts. Source: systemd, pull request 38897, which is in 259 and
+/// was taken into some builds of older versions, such as Debian's 257.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// With the counters.
+    Counted,
+    /// Without them.
+    Plain,
+    /// One or the other, and both must say the same.
+    OneOfBoth,
+    /// The loader does not say who it is, so either is believed.
+    Unknown,
+}
+
+impl Spelling {
+    /// From `LoaderInfo`, such as `systemd-boot 257.9-1`.
+    pub fn of(info: Option<&str>) -> Self {
+        let version = info.and_then(|info| info.strip_prefix("systemd-boot "));
+        let digits =
+            version.map(|version| version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default());
+        match digits.and_then(|digits| digits.parse().ok()) {
+            None => Self::Unknown,
+            Some(..=254_u32) => Self::Counted,
+            Some(255..=258) => Self::OneOfBoth,
+            Some(259..) => Self::Plain,
+        }
+    }
+
+    /// Whether the loader finds this entry by this pattern; `None` if that cannot be told.
+    fn finds(self, entry: &Entry, pattern: &str) -> Option<bool> {
+        let suffix = entry.file.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+        let has_suffix = pattern.to_ascii_lowercase().ends_with(&format!(".{}", suffix.to_ascii_lowercase()));
+        let with_suffix = format!("{pattern}.{suffix}");
+        let is_found = |name: &str| {
+            loader_conf::matches(pattern, name) || !has_suffix && loader_conf::matches(&with_suffix, name)
+        };
+        let (counted, plain) = (is_found(&entry.file), is_found(&entry.id()));
+        match self {
+            Self::Counted => Some(counted),
+            Self::Plain => Some(plain),
+            Self::Unknown => Some(counted || plain || entry.is_called(pattern)),
+            Self::OneOfBoth => (counted == plain).then_some(counted),
+        }
+    }
+}
+
+/// What boots by this pattern.
+pub(super) fn named(entries: &[Listed], spelling: Spelling, key: Key, pattern: &str) -> Named {
     // What is preferred and has no tries left is passed over.
     let boots = |listed: &&Listed| key == Key::Default || !listed.entry.is_exhausted();
-    let bootable = || entries.iter().filter(boots);
-    match bootable().find(|listed| listed.entry.is_called(pattern)) {
-        Some(listed) => vec![listed],
-        None => bootable().filter(|listed| loader_conf::matches(pattern, &listed.entry.id())).collect(),
-    }
+    let bootable = entries.iter().filter(boots);
+    let found = bootable.map(|listed| (listed, spelling.finds(&listed.entry, pattern)));
+    let found: Vec<(&Listed, Option<bool>)> = found.filter(|(_, found)| *found != Some(false)).collect();
+    let Some((first, _)) = found.first().copied() else { return Named::Nothing };
+    // A pattern that matches entries of several toplevels says nothing certain.
+    let is_certain = |(other, is_found): &(&Listed, Option<bool>)| {
+        *is_found == Some(true) && other.entry.toplevel == first.entry.toplevel && is_used(entries, other)
+    };
+    if found.iter().all(is_certain) { Named::Only(first.toplevel()) } else { Named::Unclear }
 }
 
 /// Whether a partition has a place for entries.
@@ -156,4 +217,30 @@ fn conf_entries_of(partition: &Path) -> PathBuf {
 
 fn images_of(partition: &Path) -> PathBuf {
     partition.join("EFI/Linux")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_an_entry_is_spelled_depends_on_the_loaders_version() {
+        for (info, plain, counted) in [
+            (Some("systemd-boot 252.39-1~deb12u1"), Some(false), Some(true)),
+            (Some("systemd-boot 257.9-1~deb13u1"), None, None),
+            (Some("systemd-boot 260"), Some(true), Some(false)),
+            (Some("another loader"), Some(true), Some(true)),
+            (None, Some(true), Some(true)),
+        ] {
+            let entry = Entry::parse("x+2-1.conf", b"options init=/nix/store/aaa-a/init\n").unwrap();
+            let finds = |pattern: &str| Spelling::of(info).finds(&entry, pattern);
+            assert_eq!((finds("x.conf"), finds("x+2-1.conf")), (plain, counted), "{info:?}");
+            assert_eq!(finds(&entry.name_for_loader()), Some(true), "{info:?}");
+            assert_eq!(finds("x*"), Some(true), "{info:?}");
+            assert_eq!(finds("y*"), Some(false), "{info:?}");
+            let entry = Entry::parse("x.conf", b"options init=/nix/store/aaa-a/init\n").unwrap();
+            assert_eq!(Spelling::of(info).finds(&entry, "x.conf"), Some(true), "{info:?}");
+            assert_eq!(Spelling::of(info).finds(&entry, "X"), Some(true), "{info:?}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use super::loader_conf::Key;
 use super::mounts::Mounts;
 use super::{BootLoader, loader_conf};
 use crate::{Error, Host, durable};
-use entries::{Listed, has_entries, is_used, named_by};
+use entries::{Listed, Named, Spelling, has_entries, is_used, named};
 
 /// Where boot partitions are mounted, by custom. With XBOOTLDR there are two: its entries are on `/boot`, and what is on
 /// `/efi` or `/boot/efi` is the ESP.
@@ -22,6 +22,8 @@ const ONE_SHOT: &str = "LoaderEntryOneShot";
 const DEFAULT: &str = "LoaderEntryDefault";
 const PREFERRED: &str = "LoaderEntryPreferred";
 const SELECTED: &str = "LoaderEntrySelected";
+/// Who the loader is.
+const INFO: &str = "LoaderInfo";
 /// Where Linux shows the firmware's variables.
 const VARIABLES: &str = "/sys/firmware/efi/efivars";
 
@@ -74,6 +76,10 @@ impl<'a> SystemdBoot<'a> {
         }
     }
 
+    fn spelling(&self) -> Result<Spelling, Error> {
+        Ok(Spelling::of(self.variable(INFO)?.as_deref()))
+    }
+
     fn set_variable(&self, name: &'static str, text: &str) -> Result<(), Error> {
         let failed = |source| Error::EfiVariable { action: "set", name, source };
         self.host.efi_write(name, &to_utf16(text)).map_err(failed)?;
@@ -83,22 +89,19 @@ impl<'a> SystemdBoot<'a> {
     /// What boots by itself: the first of these that names an entry.
     fn default_of(&self, entries: &[Listed]) -> Result<Option<Toplevel>, Error> {
         let conf = self.conf_bytes()?;
-        let named = [
+        let patterns = [
             (Key::Preferred, self.variable(PREFERRED)?),
             (Key::Preferred, loader_conf::pattern(&conf, Key::Preferred)),
             (Key::Default, self.variable(DEFAULT)?),
             (Key::Default, loader_conf::pattern(&conf, Key::Default)),
         ];
-        let patterns = named.into_iter().filter_map(|(key, pattern)| Some((key, pattern?)));
-        let named: Vec<&Listed> = patterns
-            .map(|(key, pattern)| named_by(entries, key, &pattern))
-            .find(|named| !named.is_empty())
-            .unwrap_or_default();
-        // A pattern that matches entries of several toplevels says nothing certain.
-        let first = named.first().map(|first| first.toplevel());
-        let is_certain =
-            |other: &&Listed| Some(&other.entry.toplevel) == first.as_ref() && is_used(entries, other);
-        Ok(first.clone().filter(|_| named.iter().all(is_certain)))
+        let patterns = patterns.into_iter().filter_map(|(key, pattern)| Some((key, pattern?)));
+        let spelling = self.spelling()?;
+        let mut names = patterns.map(|(key, pattern)| named(entries, spelling, key, &pattern));
+        match names.find(|names| *names != Named::Nothing) {
+            Some(Named::Only(toplevel)) => Ok(Some(toplevel)),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -131,9 +134,10 @@ impl BootLoader for SystemdBoot<'_> {
         let used = |listed: &&Listed| is_used(&entries, listed);
         let one_shot = match self.variable(ONE_SHOT)? {
             None => OneShot::Clear,
-            Some(id) => {
-                called(&id).filter(used).map_or(OneShot::Foreign, |listed| OneShot::Armed(listed.toplevel()))
-            }
+            Some(name) => match named(&entries, self.spelling()?, Key::Default, &name) {
+                Named::Only(toplevel) => OneShot::Armed(toplevel),
+                Named::Nothing | Named::Unclear => OneShot::Foreign,
+            },
         };
         let selected = self.variable(SELECTED)?;
         Ok(Loader {
@@ -155,7 +159,7 @@ impl BootLoader for SystemdBoot<'_> {
     fn set_default(&self, toplevel: &Toplevel) -> Result<(), Error> {
         let listed = self.entry(toplevel)?;
         self.check_files(&listed)?;
-        let id = listed.entry.id();
+        let id = listed.entry.name_for_loader();
         let text = loader_conf::with_default(&self.conf_bytes()?, &id);
         durable::replace_text_in_place(self.host, &self.conf(), &text)?;
         for name in [PREFERRED, DEFAULT] {
@@ -173,7 +177,7 @@ impl BootLoader for SystemdBoot<'_> {
     fn arm(&self, toplevel: &Toplevel) -> Result<(), Error> {
         let listed = self.entry(toplevel)?;
         self.check_files(&listed)?;
-        self.set_variable(ONE_SHOT, &listed.entry.id())
+        self.set_variable(ONE_SHOT, &listed.entry.name_for_loader())
     }
 
     fn disarm(&self) -> Result<(), Error> {
