@@ -19,6 +19,7 @@ pub const PROFILES: &str = "/nix/var/nix/profiles";
 
 /// One state of a machine.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct World {
     /// The file system below [`VAR`].
     pub var: Arc<Disk>,

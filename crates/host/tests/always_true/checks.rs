@@ -124,7 +124,8 @@ pub fn repaired(explorer: &mut Explorer, before: &Before, up: &Up, after: &After
 pub fn nothing_to_do(explorer: &mut Explorer, before: &Before, up: &Up, snapshots: &[Snapshot]) {
     let Some(ledger) = before.ledger.as_deref() else { return };
     let known = is_known_good(&before.state.world, Some(ledger), &up.toplevel);
-    if known && ledger.trial.is_none() && ledger.rollback.is_none() && !snapshots.is_empty() {
+    let idle = ledger.trial.is_none() && ledger.rollback.is_none() && ledger.landing.is_none();
+    if known && idle && ledger.safe_mode.is_none() && !snapshots.is_empty() {
         let text = format!("{} boots, and {:?} is done", up.toplevel.short(), snapshots[0].effect);
         explorer.violate(Property::NothingToDo, before.id, &text);
     }

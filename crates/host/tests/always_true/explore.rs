@@ -74,6 +74,8 @@ pub struct State {
 #[derive(Debug, Clone, Copy)]
 pub struct Forced {
     pub to: usize,
+    /// Whether that is so only if what is known to be good fails as well, as long as it has to prove itself.
+    pub all_fails: bool,
     /// Boots on the way: 0 or 1.
     pub boots: u32,
     /// Whether the failure was an orderly reboot of its own.
@@ -109,6 +111,8 @@ pub struct Explorer {
     pub forced: Vec<Vec<Forced>>,
     /// Whether the machine has arrived: a confirmed generation is up, or safe mode is on.
     pub arrived: Vec<bool>,
+    /// Whether it has even if everything fails: nobody waits for a confirmation of what is up.
+    pub settled: Vec<bool>,
 }
 
 /// Violations of one property that are kept: the first ones are the shortest.
@@ -131,6 +135,7 @@ impl Explorer {
             origins: Vec::new(),
             forced: Vec::new(),
             arrived: Vec::new(),
+            settled: Vec::new(),
         };
         let first = explorer.installed();
         explorer.reach(first, 0, || "installed".to_owned());
@@ -202,6 +207,7 @@ impl Explorer {
         self.origins.push((from, how()));
         self.forced.push(Vec::new());
         self.arrived.push(false);
+        self.settled.push(false);
         self.queue.push_back((id, state));
         id
     }

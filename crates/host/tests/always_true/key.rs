@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use golden_core::{Arming, Attempt, BootId, End, Ledger, Toplevel, Trial};
+use golden_core::{Arming, Attempt, Attempts, BootId, End, Ledger, Toplevel, Trial};
 
 use crate::explore::{LEDGER, State, golden};
 use crate::views::Views;
@@ -29,8 +29,8 @@ pub fn key(views: &mut Views, state: &State) -> String {
         let _ = write!(key, " {}", toplevel.short());
     }
     if let Some(up) = up {
-        let _ =
-            write!(key, "|up {} {} {}", up.toplevel.short(), world.phase_two_is_due(), world.reboot_asked);
+        let (due, asked, safe) = (world.phase_two_is_due(), world.reboot_asked, world.is_safe);
+        let _ = write!(key, "|up {} {due} {asked} {safe}", up.toplevel.short());
     }
     if let Some(ghost) = ghost {
         let _ = write!(key, "|{} {} {} {}", ghost.least, ghost.most, ghost.innocent, ghost.unseen);
@@ -57,6 +57,13 @@ fn write_ledger(
             write!(key, "f{since:?}")?;
         }
     }
+    if let Some(landing) = &ledger.landing {
+        write!(key, "l{}<{}", landing.toplevel.short(), landing.from.short())?;
+        write_attempts(key, &landing.attempts, boot)?;
+    }
+    let mut failed: Vec<&str> = ledger.failed_landings.iter().map(|one| one.toplevel.short()).collect();
+    failed.sort_unstable();
+    write!(key, "x{failed:?}")?;
     let toplevel = |toplevel: Option<&Toplevel>| toplevel.map_or("-", Toplevel::short).to_owned();
     let golden = toplevel(ledger.golden.as_ref().map(|golden| &golden.toplevel));
     let rollback = ledger.rollback.as_ref();
@@ -67,10 +74,14 @@ fn write_ledger(
 }
 
 fn write_trial(key: &mut String, trial: &Trial, boot: Option<&BootId>) -> std::fmt::Result {
+    write!(key, "t{}{:?}{:?}", trial.toplevel.short(), trial.origin, trial.arming)?;
+    write_attempts(key, &trial.attempts, boot)
+}
+
+fn write_attempts(key: &mut String, attempts: &Attempts, boot: Option<&BootId>) -> std::fmt::Result {
     let innocent = |attempt: &&Attempt| matches!(attempt.end, Some(End::Innocent { .. }));
-    let in_a_row =
-        trial.attempts.iter().rev().skip(usize::from(trial.attempts.open().is_some())).take_while(innocent);
-    let last = trial.attempts.last();
+    let in_a_row = attempts.iter().rev().skip(usize::from(attempts.open().is_some())).take_while(innocent);
+    let last = attempts.last();
     let this_boot = last.is_some_and(|attempt| attempt.boot.is_some() && attempt.boot.as_ref() == boot);
     let end = match last.map(|attempt| &attempt.end) {
         None => "none",
@@ -78,13 +89,5 @@ fn write_trial(key: &mut String, trial: &Trial, boot: Option<&BootId>) -> std::f
         Some(Some(End::Innocent { .. })) => "innocent",
         Some(Some(_)) => "failed",
     };
-    write!(
-        key,
-        "t{}{:?}{:?}{} {} {end}{this_boot}",
-        trial.toplevel.short(),
-        trial.origin,
-        trial.arming,
-        trial.attempts.failures(),
-        in_a_row.count(),
-    )
+    write!(key, "{} {} {end}{this_boot}", attempts.failures(), in_a_row.count())
 }

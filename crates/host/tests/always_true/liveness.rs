@@ -4,7 +4,11 @@ use crate::explore::{Explorer, Forced};
 
 /// The most boots from any state until the machine arrives, with the state; an error names a state from where it never
 /// does.
-pub fn longest(explorer: &Explorer, follow: impl Fn(&Forced) -> bool) -> Result<(u32, usize), usize> {
+pub fn longest(
+    explorer: &Explorer,
+    arrived: &[bool],
+    follow: impl Fn(&Forced) -> bool,
+) -> Result<(u32, usize), usize> {
     let count = explorer.forced.len();
     let mut boots: Vec<Option<u32>> = vec![None; count];
     let mut on_the_way = vec![false; count];
@@ -17,7 +21,7 @@ pub fn longest(explorer: &Explorer, follow: impl Fn(&Forced) -> bool) -> Result<
                 if boots[id].is_some() {
                     continue;
                 }
-                if explorer.arrived[id] {
+                if arrived[id] {
                     boots[id] = Some(0);
                     continue;
                 }

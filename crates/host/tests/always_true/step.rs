@@ -97,7 +97,7 @@ fn panic(
     let pick = if picked { "picked " } else { "" };
     let to = explorer.reach(state, before.id, || format!("{pick}{} panics", choice.toplevel.short()));
     if bad && !picked && landing {
-        explorer.forced[before.id].push(Forced { to, boots: 1, reboots_itself: false });
+        explorer.forced[before.id].push(Forced { to, boots: 1, reboots_itself: false, all_fails: false });
     }
 }
 
@@ -123,7 +123,7 @@ fn boot_check(explorer: &mut Explorer, before: &Before, up: &Up) {
     checks::counted(explorer, before, &after, ghost.as_ref());
     checks::repaired(explorer, before, up, &after);
     let state = State { world: after.world, ghost, ..before.state.clone() };
-    let forced = |to| Forced { to, boots: 1, reboots_itself: false };
+    let forced = |to| Forced { to, boots: 1, reboots_itself: false, all_fails: false };
     if state.world.reboot_asked {
         // With the record of the shutdown, or, so early in the boot, without it.
         let off = State { world: state.world.after_shutdown(), up: None, ..state.clone() };
@@ -176,6 +176,8 @@ fn go_on(explorer: &mut Explorer, before: &Before, up: &Up) {
     let good = is_known_good(world, before.ledger.as_deref(), &up.toplevel);
     let safe = before.ledger.as_deref().is_some_and(|ledger| ledger.safe_mode.is_some());
     explorer.arrived[before.id] = good || safe;
+    let watched = is_watched(before.ledger.as_deref(), up);
+    explorer.settled[before.id] = world.is_safe || good && !watched;
     vanish(explorer, before, up, good);
     shut_down(explorer, before, up, true);
     shut_down(explorer, before, up, false);
@@ -185,6 +187,9 @@ fn go_on(explorer: &mut Explorer, before: &Before, up: &Up) {
         program(explorer, before, up, &Program::RollBack);
     }
     program(explorer, before, up, &Program::Confirm);
+    if is_watched(before.ledger.as_deref(), up) {
+        deadline(explorer, before, up, good);
+    }
     for toplevel in explorer.configuration.toplevels() {
         program(explorer, before, up, &Program::Switch(toplevel));
     }
@@ -198,10 +203,20 @@ fn vanish(explorer: &mut Explorer, before: &Before, up: &Up, good: bool) {
         let ghost = ended_by_power(explorer, before.state.ghost.clone(), after_ledger.as_deref(), up);
         let state = State { world: image, up: None, ghost, boots: before.state.boots };
         let to = explorer.reach(state, before.id, || format!("{} vanishes", up.toplevel.short()));
-        if !good {
-            explorer.forced[before.id].push(Forced { to, boots: 0, reboots_itself: false });
+        let all_fails = good;
+        if !good || is_watched(before.ledger.as_deref(), up) {
+            explorer.forced[before.id].push(Forced { to, boots: 0, reboots_itself: false, all_fails });
         }
     }
+}
+
+/// Whether this boot has to be confirmed, and is not yet.
+fn is_watched(ledger: Option<&Ledger>, up: &Up) -> bool {
+    ledger.is_some_and(|ledger| {
+        let landing = ledger.landing.iter().map(|landing| &landing.attempts);
+        let mut attempts = ledger.trial.iter().map(|trial| &trial.attempts).chain(landing);
+        attempts.any(|attempts| attempts.is_open_in(&up.boot))
+    })
 }
 
 /// The power ended this boot.
@@ -258,8 +273,10 @@ fn shut_down(explorer: &mut Explorer, before: &Before, up: &Up, unit_failed: boo
     let state = State { world: after.world, up: None, ghost, boots: before.state.boots };
     let to = explorer.reach(state, before.id, || format!("{name} {how}"));
     let good = is_known_good(&before.state.world, before.ledger.as_deref(), &up.toplevel);
-    if !good && !before.state.world.reboot_asked {
-        explorer.forced[before.id].push(Forced { to, boots: 0, reboots_itself: !unit_failed });
+    let all_fails = good;
+    let fails = !good || unit_failed && is_watched(before.ledger.as_deref(), up);
+    if fails && !before.state.world.reboot_asked {
+        explorer.forced[before.id].push(Forced { to, boots: 0, reboots_itself: !unit_failed, all_fails });
     }
 }
 
@@ -277,6 +294,41 @@ fn ended_in_order(
     }
     ghost.cap(explorer.configuration.max_failures);
     Some(ghost)
+}
+
+/// The boot does not get to its end, and its deadline passes.
+fn deadline(explorer: &mut Explorer, before: &Before, up: &Up, good: bool) {
+    let program = Program::Deadline;
+    let name = up.toplevel.short();
+    let (snapshots, end, _) = explorer.run(&before.state.world, &program);
+    checks::reboots(explorer, before, &snapshots);
+    let is_open = |ledger: Option<&Ledger>| is_watched(ledger, up);
+    for (effect, image) in explorer.images(&snapshots) {
+        let after = After { ledger: explorer.views.ledger(&image), world: image, crashed: true };
+        checks::always(explorer, before, &program, &after);
+        let ghost = if is_open(after.ledger.as_deref()) {
+            ended_by_power(explorer, before.state.ghost.clone(), after.ledger.as_deref(), up)
+        } else {
+            ended_in_order(explorer, before, after.ledger.as_deref(), true)
+        };
+        let state = State { world: after.world, up: None, ghost, boots: before.state.boots };
+        explorer.reach(state, before.id, || format!("{name} loses power in deadline after effect {effect}"));
+    }
+    let after = After { ledger: explorer.views.ledger(&end), world: end, crashed: false };
+    checks::always(explorer, before, &program, &after);
+    let ghost = ended_in_order(explorer, before, after.ledger.as_deref(), true);
+    checks::counted(explorer, before, &after, ghost.as_ref());
+    if after.ledger.is_some() && is_open(after.ledger.as_deref()) {
+        explorer.violate(Property::Arrives, before.id, "a deadline that closes nothing");
+    }
+    let reboots = after.world.reboot_asked;
+    let world = if reboots { after.world.after_shutdown() } else { after.world };
+    let up_after = (!reboots).then(|| up.clone());
+    let state = State { world, up: up_after, ghost, boots: before.state.boots };
+    let to = explorer.reach(state, before.id, || format!("{name} hangs until its deadline"));
+    if to != before.id {
+        explorer.forced[before.id].push(Forced { to, boots: 0, reboots_itself: false, all_fails: good });
+    }
 }
 
 /// A program that leaves the machine running.
@@ -305,6 +357,6 @@ fn program(explorer: &mut Explorer, before: &Before, up: &Up, program: &Program)
     let good = is_known_good(&before.state.world, before.ledger.as_deref(), &up.toplevel);
     let goes_on_by_itself = matches!(program, Program::RollBack | Program::Confirm);
     if good && goes_on_by_itself && to != before.id {
-        explorer.forced[before.id].push(Forced { to, boots: 0, reboots_itself: false });
+        explorer.forced[before.id].push(Forced { to, boots: 0, reboots_itself: false, all_fails: false });
     }
 }
