@@ -77,40 +77,56 @@ pub(crate) enum Proof {
 const BEGIN: &str = "<!-- made by `cargo xtask matrix --bless` -->\n";
 const END: &str = "<!-- end of what is made -->";
 
-/// The table, as Markdown.
+/// The table, as Markdown, with the reasons for what is not covered below it.
 #[must_use]
 pub fn table() -> String {
     let mut table = String::from(
-        "| stage | what goes wrong | systemd-boot | GRUB | extlinux | boots until it is up again |\n|---|---|---|---|---|---|\n",
+        "| stage | what goes wrong | systemd-boot | GRUB | extlinux | boots until it is up again | down for |\n\
+         |---|---|---|---|---|---|---|\n",
     );
+    let mut reasons: Vec<&str> = Vec::new();
     let mut stage = "";
     for row in ROWS {
         let shown = if row.stage == stage { "" } else { row.stage };
         stage = row.stage;
+        let [systemd_boot, grub, extlinux] = row.proofs().map(|proof| proof.in_words(&mut reasons));
+        let (boots, total) = (row.boots.in_words(), row.boots.total());
         let _ = writeln!(
             table,
-            "| {shown} | {} | {} | {} | {} | {} |",
-            row.fault,
-            row.systemd_boot.in_words(),
-            row.grub.in_words(),
-            row.extlinux.in_words(),
-            row.boots.in_words()
+            "| {shown} | {} | {systemd_boot} | {grub} | {extlinux} | {boots} | {total} |",
+            row.fault
         );
+    }
+    table.push('\n');
+    for (index, reason) in reasons.iter().enumerate() {
+        let _ = writeln!(table, "{}. {reason}", index + 1);
     }
     table
 }
 
+impl Row {
+    fn proofs(&self) -> [&Proof; 3] {
+        [&self.systemd_boot, &self.grub, &self.extlinux]
+    }
+}
+
 impl Proof {
-    fn in_words(&self) -> String {
+    /// A reason is named by its number.
+    fn in_words(&self, reasons: &mut Vec<&'static str>) -> String {
         match self {
-            Self::Vm(names) => {
-                format!("VM: {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
-            }
+            Self::Vm(names) => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
             Self::Scenario(name) => scenario(name),
-            Self::ScenarioIn(name, boots) => format!("{} ({} boots down)", scenario(name), boots.total()),
-            Self::AsIn(name) if claims::boots_of(name).is_some() => format!("as in `{name}`"),
-            Self::AsIn(name) => format!("as in {}", scenario(name)),
-            Self::NotCovered(why) => format!("**not covered**: {why}"),
+            Self::ScenarioIn(name, boots) => format!("{}, down for {}", scenario(name), boots.total()),
+            Self::AsIn(name) if claims::boots_of(name).is_some() => format!("as `{name}`"),
+            Self::AsIn(name) => format!("as {}", scenario(name)),
+            Self::NotCovered(why) => {
+                let known = reasons.iter().position(|reason| reason == why);
+                let index = known.unwrap_or_else(|| {
+                    reasons.push(why);
+                    reasons.len() - 1
+                });
+                format!("**no** ({})", index + 1)
+            }
         }
     }
 
@@ -129,7 +145,7 @@ impl Proof {
 }
 
 fn scenario(name: &str) -> String {
-    format!("simulated: [{name}]({})", scenario_file(name))
+    format!("[{name}]({})", scenario_file(name))
 }
 
 fn scenario_file(name: &str) -> String {
@@ -148,22 +164,15 @@ fn claim_complaint(name: &str, boots: Boots) -> String {
 
 impl Boots {
     fn in_words(self) -> String {
-        if self == REFUSED {
-            return "nothing fails: it is not armed".to_owned();
-        }
         let parts = [
             (self.failed, "failed"),
-            (self.through_golden, "through golden, which arms the next attempt"),
-            (self.failed_landings, "landings that fail as well"),
+            (self.through_golden, "through golden, which alone can arm the next attempt"),
+            (self.failed_landings, "failed too"),
             (self.landing, "landing"),
         ];
         let said = parts.iter().filter(|(number, _)| *number > 0);
         let sum = said.map(|(number, what)| format!("{number} {what}")).collect::<Vec<_>>().join(" + ");
-        let down = match self.without_reset {
-            0 => format!("{} boots down", self.total()),
-            some => format!("{some} of them without a reset: {} boots down", self.total()),
-        };
-        format!("{sum}; {down}")
+        if self.without_reset > 0 { format!("{sum}, without a reset") } else { sum }
     }
 
     /// Two failed attempts and a landing are enough, but where only golden can arm the next attempt.
@@ -177,7 +186,7 @@ impl Boots {
 pub fn complaints(checkout: &Path) -> String {
     let mut complaints = String::new();
     for row in ROWS {
-        for proof in [&row.systemd_boot, &row.grub, &row.extlinux] {
+        for proof in row.proofs() {
             complaints.push_str(&proof.complaint(row.boots, checkout));
         }
         if !row.boots.is_bounded() {

@@ -11,6 +11,15 @@ const UNTOUCHED: &str = "cd /; stat -c '%n %i %s %Y' /var/lib/golden-generation/
     find /boot -type f ! -name 'random-seed' -printf '%p %s %T@\\n' | sort; find /boot -type f -exec sha256sum {} + | sort";
 
 pub(super) fn good_switch(setting: &Setting, name: &str) -> Result<Story> {
+    good_switch_and(setting, name, 10)
+}
+
+/// For another loader two reboots say enough.
+pub(super) fn good_switch_of_another_loader(setting: &Setting, name: &str) -> Result<Story> {
+    good_switch_and(setting, name, 2)
+}
+
+fn good_switch_and(setting: &Setting, name: &str, reboots: usize) -> Result<Story> {
     let mut story = setting.story(name)?;
     let (a, b) = (story.toplevel("good-a")?, story.toplevel("good-b")?);
     story.deploy("good-b")?;
@@ -29,12 +38,12 @@ pub(super) fn good_switch(setting: &Setting, name: &str) -> Result<Story> {
     ensure!(story.default()? == b, "the default is not what was confirmed");
     ensure!(story.one_shot()?.is_empty(), "something is still armed: {}", story.one_shot()?);
     let before = story.run(UNTOUCHED)?;
-    for _ in 0..10 {
+    for _ in 0..reboots {
         story.reboot()?;
         story.expect(&["boot good-b", "up good-b"])?;
     }
     let after = story.run(UNTOUCHED)?;
-    ensure!(before == after, "ten reboots changed something:\n{before}\n--\n{after}");
+    ensure!(before == after, "{reboots} reboots changed something:\n{before}\n--\n{after}");
     story.epilogue()?;
     Ok(story)
 }

@@ -179,7 +179,7 @@ pub(super) const CLAIMS: &[Claim] = &[
         loader: OlderSystemdBoot,
         boots: None,
         in_ci: false,
-        run: Run::Vm(boot::good_switch),
+        run: Run::Vm(boot::good_switch_of_another_loader),
     },
     Claim {
         name: "older-panic",
@@ -195,7 +195,7 @@ pub(super) const CLAIMS: &[Claim] = &[
         loader: Grub,
         boots: None,
         in_ci: true,
-        run: Run::Vm(boot::good_switch),
+        run: Run::Vm(boot::good_switch_of_another_loader),
     },
     Claim {
         name: "grub-panic",

@@ -9,10 +9,11 @@ const EARLY: &str = "early userspace";
 const USERSPACE: &str = "userspace";
 const LANDING: &str = "after the rollback";
 
-const WAITS: &str = "GRUB waits at its menu. What is damaged when it is armed is repaired, or not armed";
-const U_BOOT: &str =
-    "U-Boot stops, or does what it was built to. What is damaged when it is armed is repaired, or not armed";
-const AGAIN: &str = "extlinux boots the same again, for nothing of the suite ran";
+const WAITS: &str = "GRUB waits at its menu for ever, and `fallback` of its configuration knows no submenus. What is damaged when it \
+                     is to be armed is repaired or not armed.";
+const U_BOOT: &str = "U-Boot stops, or does what it was built to do. What is damaged when it is to be armed is repaired or not armed.";
+const AGAIN: &str =
+    "extlinux boots the same again and again: nothing of the suite ran that could take it back.";
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
