@@ -11,7 +11,7 @@ use golden_host::loader::detect;
 use golden_host::operation::Options;
 use golden_host::read_history;
 use golden_host::simulated::{
-    ESP, Fate, Lie, Loader, Program, SimulatedHost, World, boot_id, foresee, install, start,
+    ESP, Effect, Fate, Lie, Loader, Program, SimulatedHost, World, boot_id, foresee, install, start,
 };
 
 const STATE_DIR: &str = "/var/lib/golden-generation";
@@ -246,6 +246,22 @@ fn no_crash_while_grub_is_told_what_to_boot_once_changes_what_it_boots_by_itself
             }
             assert!(after.iter().all(|world| foresee(world).once.is_some() == armed), "{act}");
         }
+    }
+}
+
+#[test]
+fn a_loader_that_reads_no_journal_finds_what_was_written() {
+    for (loader, expected) in [
+        // In its place, on a file system that has it there.
+        (Loader::Grub { writes: true }, false),
+        (Loader::Grub { writes: false }, true),
+        (Loader::Extlinux, true),
+    ] {
+        let host = host_with(loader);
+        host.record();
+        detect(&host, &Options::default()).unwrap().set_default(&toplevel("a")).unwrap();
+        let last = host.recorded().pop().unwrap().effect;
+        assert_eq!(matches!(last, Effect::SyncFileSystem(_)), expected, "{loader:?}: {last:?}");
     }
 }
 

@@ -50,7 +50,7 @@ impl GrubEnv {
     }
 
     /// The block, if everything fits. What is ours comes first and within one sector, so that a power cut leaves the
-    /// old or the new of it.
+    /// old or the new of it; what is others' moves at most once, to the second sector.
     #[must_use]
     pub fn render(&self) -> Option<Vec<u8>> {
         let is_ours = |name: &[u8]| OURS.iter().any(|ours| ours.as_bytes() == name);
