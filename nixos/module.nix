@@ -12,7 +12,7 @@ let
     max_automatic_reboots = cfg.maxAutomaticReboots;
     rollback_target = cfg.rollbackTarget;
     boot_deadline_secs = cfg.bootDeadlineSecs;
-  };
+  } // cfg.loaderSettings;
   # A number or a string is written in JSON as it is in TOML.
   toToml = settings: lib.concatStrings (lib.mapAttrsToList (key: value: "${key} = ${builtins.toJSON value}\n") settings);
 

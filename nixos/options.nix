@@ -101,6 +101,22 @@ in
       '';
     };
 
+    loaderCommand = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      example = literalExpression "./loader";
+      description = ''
+        A command that knows the boot loader, where golden-generation does not. `docs/external-loader.md` says what it is asked.
+      '';
+    };
+
+    loaderSettings = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+      internal = true;
+      description = "What the programs are told of the boot loader.";
+    };
+
     backends = mkOption {
       type = types.listOf types.str;
       default = [ ];

@@ -134,8 +134,12 @@ let
 
         mergeOptions = sets: listToAttrs (map
           (name:
-            let found = map (set: set.${name}) (filter (set: set ? ${name}) sets);
-            in { inherit name; value = if isType "option" (head found) then head found else mergeOptions found; })
+            let
+              found = map (set: set.${name}) (filter (set: set ? ${name}) sets);
+              # One option may be declared in several places, each of which says something of it.
+              merged = foldl' (all: one: all // one) { } found;
+            in
+            { inherit name; value = if isType "option" (head found) then merged else mergeOptions found; })
           (unique (concatMap attrNames sets)));
         options = mergeOptions (map (module: module.options) loaded);
 
@@ -148,9 +152,10 @@ let
               else
                 let counted = concatMap discharge found; in {
                   unknown = [ ];
-                  values =
+                  values = (option.apply or (value: value)) (
                     if counted != [ ] then mergeDefinitions (name key) option.type counted
-                    else option.default or (throw "The option `${name key}' was accessed but has no value defined. Try setting the option.");
+                    else option.default or (throw "The option `${name key}' was accessed but has no value defined. Try setting the option.")
+                  );
                 };
             children = mapAttrs child options;
           in

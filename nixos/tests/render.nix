@@ -8,7 +8,11 @@ let
     outPath = "/nix/store/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-golden-generation";
     __toString = package: package.outPath;
   };
-  pkgs.callPackage = _: _: package;
+  tool = name: "/nix/store/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-${name}";
+  pkgs = {
+    callPackage = _: _: package;
+    writeShellScript = name: text: { outPath = tool name; inherit text; };
+  } // lib.genAttrs [ "coreutils" "gnused" "grub2" ] tool;
 
   inherit (lib.evalModules {
     modules = [ ../module.nix ./stubs.nix case ];
@@ -58,6 +62,7 @@ lib.concatLists (
     (section "kernel parameters" (lib.concatStrings (lines config.boot.kernelParams)))
     (section "login shells" config.environment.loginShellInit)
     (section "tmpfiles" (lib.concatStrings (lines config.systemd.tmpfiles.rules)))
+    (section "system.build.installBootLoader" (config.system.build.installBootLoader.text or ""))
     (section "boot.loader.systemd-boot.extraInstallCommands" config.boot.loader.systemd-boot.extraInstallCommands)
   ]
   ++ lib.mapAttrsToList (name: section "system.preSwitchChecks.${name}") (config.system.preSwitchChecks or { })

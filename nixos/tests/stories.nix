@@ -9,7 +9,8 @@ let
     callPackage = _: _: package "golden-generation";
     testers.runNixOSTest = test: test;
     writeText = name: _: "/${name}";
-  } // lib.genAttrs [ "bash" "coreutils" "jq" "nix" "nixos-rebuild" ] package;
+    writeShellScript = name: _: package name;
+  } // lib.genAttrs [ "bash" "coreutils" "gnused" "grub2" "jq" "nix" "nixos-rebuild" ] package;
 
   # What only a test machine has, and what stories say besides.
   more = {

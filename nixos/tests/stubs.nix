@@ -17,9 +17,21 @@ in
     boot.loader = {
       efi.efiSysMountPoint = option types.str "/boot";
       efi.canTouchEfiVariables = option types.bool false;
-      grub.enable = option types.bool false;
-      generic-extlinux-compatible.enable = option types.bool false;
-      external.enable = option types.bool false;
+      grub = {
+        enable = option types.bool false;
+        # A number or a string.
+        default = option types.anything "0";
+        mirroredBoots = option (types.listOf types.anything) [ ];
+      };
+      generic-extlinux-compatible = {
+        enable = option types.bool false;
+        configurationLimit = option types.int 20;
+        mirroredBoots = option (types.listOf types.anything) [ ];
+      };
+      external = {
+        enable = option types.bool false;
+        installHook = option types.path "/nowhere";
+      };
       systemd-boot = {
         enable = option types.bool false;
         extraInstallCommands = option types.lines "";
@@ -37,6 +49,7 @@ in
       timers = option (types.attrsOf types.anything) { };
       tmpfiles.rules = option (types.listOf types.str) [ ];
     };
+    system.build.installBootLoader = option types.anything "/nix/store/ffffffffffffffffffffffffffffffff-installer --flag";
     system.preSwitchChecks = option (types.attrsOf types.lines) { };
   };
 }

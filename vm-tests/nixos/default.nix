@@ -4,7 +4,7 @@
 
 let
   inherit (pkgs) lib;
-  isClaim = name: lib.hasSuffix ".nix" name && !(lib.elem name [ "default.nix" "machine.nix" ]);
+  isClaim = name: lib.hasSuffix ".nix" name && !(lib.elem name [ "default.nix" "grub.nix" "machine.nix" ]);
   claims = lib.filter isClaim (lib.attrNames (builtins.readDir ./.));
   nameOf = file: lib.removeSuffix ".nix" file;
 

@@ -95,7 +95,8 @@ fn stories(tally: &mut Tally) -> Result<()> {
 
 /// How many checks there are.
 pub(crate) fn count() -> Result<usize> {
-    let stories = files(Path::new("vm-tests/nixos"))?.len() - 2;
+    // Three files are what the others are made of.
+    let stories = files(Path::new("vm-tests/nixos"))?.len() - 3;
     Ok(files(Path::new("."))?.len() + LINTERS.len() + cases()?.len() + 2 + stories)
 }
 
@@ -202,6 +203,88 @@ mod tests {
         let output =
             Command::new("bash").args(["-c", &script, "installer", "/nix/store/x"]).output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// What NixOS runs instead of an installer that has no hook, below a directory, with programs that say what they
+    /// were asked for.
+    fn wrapped(case: &str, root: &Path, programs: &str) -> (Option<i32>, String) {
+        let text = fs::read_to_string(format!("../../{CASES}/{case}.expected")).unwrap();
+        let section = text.split("== ").find(|section| section.starts_with("system.build.installBootLoader"));
+        let mut script = section.unwrap().split_once('\n').unwrap().1.to_owned();
+        let store = "/nix/store/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
+        for (from, to) in [
+            (format!("{store}-golden-generation/bin/golden-mark-pending"), "mark".to_owned()),
+            (format!("{store}-coreutils/bin/sync"), "true".to_owned()),
+            (format!("{store}-coreutils/bin/"), String::new()),
+            (format!("{store}-gnused/bin/"), String::new()),
+            (format!("{store}-grub2/bin/"), String::new()),
+            (
+                "/nix/store/ffffffffffffffffffffffffffffffff-installer --flag".to_owned(),
+                "installer".to_owned(),
+            ),
+            ("/nix/var".to_owned(), format!("{}/var", root.display())),
+            ("/boot".to_owned(), format!("{}/boot", root.display())),
+        ] {
+            script = script.replace(&from, &to);
+        }
+        let below = format!("{}/boot", root.display());
+        assert!(
+            !script.replace(&below, "").contains("/boot"),
+            "nothing outside of the directory is written: {script}"
+        );
+        let script = format!("boot={}/boot\n{programs}\n{script}", root.display());
+        let output =
+            Command::new("bash").args(["-c", &script, "installer", "/nix/store/b"]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    #[test]
+    fn the_mark_behind_any_installer_runs_however_that_ends_and_hides_no_failure() {
+        let root = tempfile::tempdir().unwrap();
+        for case in ["grub", "extlinux", "external"] {
+            for (installer, mark, status) in [(0, 0, 0), (0, 77, 77), (3, 0, 3), (3, 74, 3)] {
+                let programs = format!(
+                    "installer() {{ echo \"installs $*\"; return {installer}; }}\n\
+                     mark() {{ echo \"marks $*\"; return {mark}; }}\ngrub-editenv() {{ :; }}"
+                );
+                let (code, said) = wrapped(case, root.path(), &programs);
+                assert_eq!(code, Some(status), "{case}: {said}");
+                assert_eq!(said, "installs /nix/store/b\nmarks /nix/store/b\n", "{case}");
+            }
+        }
+    }
+
+    #[test]
+    fn golden_has_a_label_of_its_own_with_files_that_its_installer_keeps() {
+        let root = tempfile::tempdir().unwrap();
+        let (golden, boot) = (root.path().join("a"), root.path().join("boot"));
+        fs::create_dir_all(root.path().join("var/nix/profiles/system-profiles")).unwrap();
+        fs::create_dir_all(&golden).unwrap();
+        fs::write(golden.join("kernel"), "").unwrap();
+        let link = root.path().join("var/nix/profiles/system-profiles/golden");
+        std::os::unix::fs::symlink(&golden, link).unwrap();
+        let programs = "mark() { :; }\ninstaller() {\n  place=${3:-$boot}; mkdir -p $place/extlinux\n  \
+                        printf 'DEFAULT nixos-default\\n\\nLABEL nixos-default\\n  MENU LABEL NixOS - Default\\n  LINUX \
+                        ../nixos/k\\n  INITRD ../nixos/i\\n  APPEND init=%s/init ../nixos/x\\n  FDTDIR ../nixos/d\\n' $1 >\
+                        $place/extlinux/extlinux.conf\n}";
+        for _ in 0..2 {
+            let (code, said) = wrapped("extlinux", root.path(), programs);
+            assert_eq!(code, Some(0), "{said}");
+            let conf = fs::read_to_string(boot.join("extlinux/extlinux.conf")).unwrap();
+            let label = conf.split("\nLABEL golden\n").nth(1).unwrap();
+            let expected =
+                "  MENU LABEL NixOS - Golden\n  LINUX ../golden/nixos/k\n  INITRD ../golden/nixos/i\n";
+            assert!(label.starts_with(expected), "{conf}");
+            assert!(label.contains(&format!("init={}/init", golden.display())), "{conf}");
+            assert!(label.contains("  FDTDIR ../golden/nixos/d\n"), "{conf}");
+            assert!(conf.starts_with("DEFAULT nixos-default\n"), "{conf}");
+        }
+        // A file that is not there is not replaced by half of one.
+        fs::remove_dir_all(&boot).unwrap();
+        let fails = programs.replace("place=${3:-$boot}", "[ $# -gt 1 ] || return 1; place=${3:-$boot}");
+        fs::create_dir_all(boot.join("extlinux")).unwrap();
+        assert_eq!(wrapped("extlinux", root.path(), &fails).0, Some(1));
+        assert!(!boot.join("extlinux/extlinux.conf").exists());
     }
 
     #[test]

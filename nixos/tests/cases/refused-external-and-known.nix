@@ -1,0 +1,5 @@
+{
+  boot.loader.grub.enable = true;
+  services.golden-generation.enable = true;
+  services.golden-generation.loaderCommand = "/etc/golden-generation/loader";
+}

@@ -1,0 +1,5 @@
+{
+  boot.loader.grub.enable = true;
+  fileSystems."/" = { mountPoint = "/"; fsType = "btrfs"; };
+  services.golden-generation.enable = true;
+}
