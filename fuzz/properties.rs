@@ -5,6 +5,8 @@
 
 use golden_core::{Header, Ledger};
 use golden_host::loader::entry::{Entry, Payload, is_managed};
+use golden_host::loader::grub::grubenv::{self, GrubEnv};
+use golden_host::loader::grub::menu::{Action, Default, GrubCfg, Item};
 use golden_host::loader::loader_conf::{self, Key};
 use golden_host::loader::pe::{HEAD_BYTES, Pe};
 use golden_host::loader::uki::{self, Image};
@@ -153,4 +155,72 @@ fn holds(pe: &Pe, size: u64) {
     let Some(parts) = authenticode::hashed(pe, size).filter(|_| is_inside) else { return };
     assert!(parts.iter().all(|part| part.start < part.end && part.end <= size));
     assert!(parts.iter().map(|part| part.end - part.start).sum::<u64>() <= size);
+}
+
+/// What is written reads as it was set, in one block of its size, and what is somebody else's stays as it was.
+pub fn grubenv(bytes: &[u8]) {
+    // A fuzzer does not find a block by itself.
+    let header = b"# GRUB Environment Block\n";
+    let mut block = [header, bytes].concat();
+    block.resize(grubenv::SIZE_BYTES, b'#');
+    assert!(GrubEnv::parse(bytes).is_none() || bytes.len() == grubenv::SIZE_BYTES);
+    let Some(mut env) = GrubEnv::parse(&block) else { return };
+    let others = ["saved_entry", "golden_armed_in", "boot_success", "a"].map(|name| (name, env.get(name)));
+    if let Some(written) = env.render() {
+        assert_eq!(written.len(), grubenv::SIZE_BYTES);
+        let again = GrubEnv::parse(&written).expect("what was written is a block");
+        assert_eq!(again.render().as_ref(), Some(&written), "once is enough");
+        for (name, value) in &others {
+            assert_eq!(again.get(name), *value, "{name}");
+        }
+    }
+    for value in ["nixos-generation-1", "a>b\\c=d\n# e"] {
+        env.set(grubenv::NEXT_ENTRY, value);
+        let Some(written) = env.render() else { continue };
+        let again = GrubEnv::parse(&written).expect("what was written is a block");
+        assert_eq!(again.get(grubenv::NEXT_ENTRY).as_deref(), Some(value));
+        for (name, value) in &others {
+            assert_eq!(again.get(name), *value, "{name}");
+        }
+    }
+    env.remove(grubenv::NEXT_ENTRY);
+    assert_eq!(env.get(grubenv::NEXT_ENTRY), None);
+}
+
+/// An entry that has a name is the one that GRUB takes for it, and nothing but entries is ever taken.
+pub fn grub_cfg(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let cfg = GrubCfg::parse(bytes);
+    assert!(depth(&cfg.items) <= 9 && count(&cfg.items) <= bytes.len());
+    let entries = cfg.entries();
+    let is_entry = |place: &Vec<usize>| entries.iter().any(|(known, _)| known == place);
+    for (place, boot) in &entries {
+        if let Some((name, _)) = cfg.name(place) {
+            assert_eq!(cfg.resolve(&name).as_ref(), Some(place), "{name}");
+        }
+        // `$a` is written `${a}`.
+        let words = boot.options.iter().chain(&boot.initrds).chain(&boot.linux);
+        assert!(words.map(String::len).sum::<usize>() <= 4 * text.len());
+    }
+    for name in ["", "0", "1", "1>0", "0>", ">", ">>", "99999999999999999999", &text] {
+        assert!(cfg.resolve(name).is_none_or(|place| is_entry(&place)), "{name}");
+    }
+    assert!(cfg.default != Default::Saved || text.contains("saved_entry") && text.contains("load_env"));
+    assert!(cfg.one_shot.is_err() || text.contains("next_entry") && text.contains("load_env"));
+}
+
+fn depth(items: &[Item]) -> usize {
+    let inner = |item: &Item| match &item.action {
+        Action::Submenu(items) => depth(items),
+        Action::Boot(_) => 0,
+    };
+    1 + items.iter().map(inner).max().unwrap_or(0)
+}
+
+fn count(items: &[Item]) -> usize {
+    let inner = |item: &Item| match &item.action {
+        Action::Submenu(items) => 1 + count(items),
+        Action::Boot(_) => 1,
+    };
+    items.iter().map(inner).sum()
 }

@@ -12,9 +12,11 @@ mod properties;
 type Property = fn(&[u8]);
 
 /// As they are called in `fuzz/Cargo.toml`.
-const TARGETS: [(&str, Property); 5] = [
+const TARGETS: [(&str, Property); 7] = [
     ("command_line", properties::command_line),
     ("entry", properties::entry),
+    ("grub_cfg", properties::grub_cfg),
+    ("grubenv", properties::grubenv),
     ("ledger", properties::ledger),
     ("loader_conf", properties::loader_conf),
     ("uki", properties::uki),
