@@ -9,8 +9,14 @@ use golden_host::{Error, Host, Reading, Store, describe_reason};
 /// Shown at every login. Source: `pam_motd(8)`.
 const MOTD: &str = "/run/motd.d";
 
-pub(crate) fn run(common: &Common) -> Result<String, Error> {
+/// Say it, or take it back once it is over.
+pub(crate) fn run(common: &Common, over: bool) -> Result<String, Error> {
     let host = common.host();
+    if over {
+        // It may be gone already.
+        let _ = host.remove(&Path::new(MOTD).join("golden-generation"));
+        return Ok(String::new());
+    }
     let options = common.options(&host);
     let ledger = match Store::new(&host, &options.state_dir).read()? {
         Reading::Whole(ledger) => *ledger,
@@ -26,11 +32,10 @@ pub(crate) fn run(common: &Common) -> Result<String, Error> {
         capitalised(describe_reason(reason))
     );
     let motd = Path::new(MOTD);
-    let written = host
+    // The console and the journal have it all the same.
+    let _ = host
         .create_directory(motd, 0o755)
         .and_then(|()| host.write(&motd.join("golden-generation"), text.as_bytes()));
-    // The console and the journal have it all the same.
-    drop(written);
     Ok(text)
 }
 

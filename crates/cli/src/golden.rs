@@ -63,7 +63,11 @@ enum Question {
     Inject,
     /// Say that the machine is in safe mode: run by golden-safe-mode.service
     #[command(hide = true)]
-    Announce,
+    Announce {
+        /// It is over
+        #[arg(long)]
+        over: bool,
+    },
     /// Run a scenario on a simulated machine and print what happens
     Simulate {
         /// The scenario; - for standard input
@@ -91,7 +95,7 @@ pub fn main() -> ExitCode {
             Ok(true) => return Exit::Refused.into(),
             done => done.map(|_| String::new()),
         },
-        Question::Announce => crate::announce::run(&common),
+        Question::Announce { over } => crate::announce::run(&common, over),
         Question::History { json } => crate::history::run(&common, json),
     };
     match answered {

@@ -112,13 +112,18 @@ fn reboot(plan: Plan, ledger: &Ledger, cause: RebootCause, toplevel: &Toplevel) 
     plan.tell([event]).then(Step::Reboot)
 }
 
+/// How often the firmware has started the machine since the trial was armed; negative where it has lost count.
+fn starts_since_armed(seen: &Seen, trial: &Trial) -> Option<i32> {
+    let now = seen.loader.as_ref()?.firmware_boots?;
+    trial.armed_at.map(|then| now.wrapping_sub(then).cast_signed())
+}
+
 /// Whether the loader consumed the one-shot and started what it names.
 fn was_consumed(seen: &Seen, trial: &Trial) -> bool {
     let Some(loader) = &seen.loader else { return false };
     // Started never since it was armed: somebody took the one-shot back. Once: for what runs now, and a person picked
     // that. Fewer times than then: the firmware has lost its memory, and the one-shot with it.
-    let starts =
-        trial.armed_at.zip(loader.firmware_boots).map(|(then, now)| now.wrapping_sub(then).cast_signed());
+    let starts = starts_since_armed(seen, trial);
     trial.arming == Arming::Armed
         && loader.one_shot == OneShot::Clear
         && starts.is_none_or(|starts| starts > 1)

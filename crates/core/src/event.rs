@@ -25,6 +25,8 @@ pub enum Event {
     AttemptBegan { toplevel: Toplevel, attempt: u32, boot: BootId },
     /// An attempt failed; `failures` counts it.
     AttemptFailed { toplevel: Toplevel, failures: u32, max_failures: u32, boot: Option<BootId>, cause: Cause },
+    /// The loader booted the trial and did not take the one-shot back.
+    OneShotStayed { toplevel: Toplevel },
     /// An attempt ended innocently.
     AttemptInterrupted { toplevel: Toplevel, boot: BootId, shutdown: Shutdown },
     /// The trial passed.

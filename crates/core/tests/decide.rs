@@ -1,80 +1,13 @@
 //! What is decided, claim by claim. `golden` is pinned, `trial` is tried, `other` was confirmed earlier.
 
-use std::num::NonZeroU32;
+mod machine;
 
 use golden_core::{
-    BootId, Cause, End, Event, Evidence, Ledger, Loader, Moment, OneShot, Plan, Policy, Refusal,
-    RollbackTarget, Seen, Shutdown, ShutdownSeen, Step, Toplevel, decide, is_settled,
+    Cause, End, Event, Ledger, Moment, Plan, Policy, Refusal, RollbackTarget, Seen, Shutdown, ShutdownSeen,
+    Step, decide, is_settled,
 };
 
-fn toplevel(name: &str) -> Toplevel {
-    format!("/nix/store/aaaa-{name}").parse().expect("a store path")
-}
-
-fn boot(number: u32) -> BootId {
-    format!("{number:032x}").parse().expect("32 digits")
-}
-
-fn policy(max_failures: u32) -> Policy {
-    Policy { max_failures: NonZeroU32::new(max_failures).expect("not zero"), ..Policy::default() }
-}
-
-/// A machine that booted `booted` because the loader's default or its one-shot said so.
-fn seen(number: u32, booted: &str) -> Seen {
-    let listed = ["golden", "trial", "other"].map(toplevel).to_vec();
-    Seen {
-        booted: Some(toplevel(booted)),
-        boot: boot(number),
-        golden: Some(toplevel("golden")),
-        older_goldens: Vec::new(),
-        profile: Some(toplevel("trial")),
-        loader: Some(Loader {
-            listed,
-            default: Some(toplevel("golden")),
-            one_shot: OneShot::Clear,
-            selected: Some(toplevel(booted)),
-            firmware_boots: None,
-            consumes_one_shot: true,
-        }),
-        evidence: Evidence::default(),
-        damaged: Vec::new(),
-    }
-}
-
-/// A person chose what runs in the menu.
-fn picked(number: u32, booted: &str) -> Seen {
-    let mut seen = seen(number, booted);
-    seen.golden = None;
-    if let Some(loader) = &mut seen.loader {
-        loader.default = Some(toplevel("other"));
-    }
-    seen
-}
-
-fn known() -> Ledger {
-    let mut ledger = Ledger::default();
-    for name in ["other", "golden"] {
-        ledger = after(&decide(&ledger, &seen(0, name), &policy(2), &Moment::Confirm), ledger);
-    }
-    ledger
-}
-
-/// The ledger that a whole plan leaves.
-fn after(plan: &Plan, before: Ledger) -> Ledger {
-    plan.steps.iter().fold(before, |ledger, step| match step {
-        Step::Commit(ledger) => (**ledger).clone(),
-        _ => ledger,
-    })
-}
-
-fn marked() -> Ledger {
-    let ledger = known();
-    after(&decide(&ledger, &seen(0, "golden"), &policy(2), &Moment::Mark(toplevel("trial"))), ledger)
-}
-
-fn does(plan: &Plan, step: &Step) -> bool {
-    plan.steps.contains(step)
-}
+use machine::{after, boot, does, known, marked, picked, policy, seen, toplevel};
 
 #[test]
 fn a_mark_keeps_the_landing_the_default_and_arms_the_trial_once() {

@@ -82,6 +82,7 @@ pub fn message_id(event: &Event) -> &'static str {
         Event::Rebooting { .. } => "3307ddf8467044619a79bb2d6df609f1",
         Event::RollbackBegan { .. } => "cfec0381fd6d42828de8f6afd584a404",
         Event::RolledBack { .. } => "ba18af9fedda4688b2802dc09336a9b4",
+        Event::OneShotStayed { .. } => "94f1be0d6c3a4e7e8a5b0c9d2e716f38",
         Event::LandingFailed { .. } => "6f0d4c9be7c14f2c8b1d93a5c0e2f784",
         Event::DrillBegan { .. } => "0b6a1b7e5f0f4f6fa2c6c7f51d9a3e42",
         Event::DrillEnded { .. } => "c41d5e0a9d5b4b6e8f27f4b0a6d81c93",
@@ -101,9 +102,11 @@ pub fn priority(event: &Event) -> Priority {
         | Event::LandingFailed { .. }
         | Event::DrillEnded { passed: false, .. }
         | Event::RolledBack { .. } => Priority::Error,
-        Event::Inferred { .. } | Event::Gone { .. } | Event::Unprotected { .. } | Event::Rebooting { .. } => {
-            Priority::Warning
-        }
+        Event::OneShotStayed { .. }
+        | Event::Inferred { .. }
+        | Event::Gone { .. }
+        | Event::Unprotected { .. }
+        | Event::Rebooting { .. } => Priority::Warning,
         Event::Marked { .. }
         | Event::Superseded { .. }
         | Event::AttemptBegan { .. }
@@ -157,6 +160,9 @@ pub fn describe(event: &Event) -> String {
         }
         Event::RollbackBegan { from, to } => format!("{from} has failed: rolling back to {to}"),
         Event::RolledBack { from, to } => format!("rolled back from {from} to {to}"),
+        Event::OneShotStayed { toplevel } => format!(
+            "the loader booted {toplevel} once and did not take that back: a panic before the boot check would boot it for ever"
+        ),
         Event::LandingFailed { toplevel, cause, .. } => {
             format!("{toplevel}, which the machine came back to, failed: {}", describe_cause(cause))
         }

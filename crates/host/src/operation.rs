@@ -138,12 +138,20 @@ pub fn boot_check(host: &dyn Host, options: &Options) -> Result<(), Error> {
     act(host, options, &Moment::BootCheck)
 }
 
-/// Trouble with the loader is said by whoever asks it next.
+/// What cannot be taken back is said, and counted all the same. Once a boot: what an attempt armed belongs to the next one.
 fn consume_one_shot(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    let has_begun = match Store::new(host, &options.state_dir).read() {
+        Ok(Reading::Whole(ledger)) => is_watched(host, &ledger)?,
+        _ => false,
+    };
+    // Trouble with finding the loader is said by whoever asks it next.
     let (Ok(loader), Some(booted)) = (loader::detect(host, options), system::booted(host)?) else {
         return Ok(());
     };
-    loader.consume_one_shot(&booted)
+    if let Some(Err(error)) = (!has_begun).then(|| loader.consume_one_shot(&booted)) {
+        host.complain(error.trouble(), &error.chain());
+    }
+    Ok(())
 }
 
 /// The boot is healthy: confirm what runs.

@@ -2,7 +2,7 @@
 
 use super::{
     First, commit_and_arm, drill, is_budget_spent, is_known_good, is_settled, ladder, landing, reboot,
-    rollback, was_consumed, with_trial,
+    rollback, starts_since_armed, was_consumed, with_trial,
 };
 use crate::{
     Arming, Cause, End, Event, Evidence, Ledger, Origin, Plan, Policy, RebootCause, Seen, Step, Toplevel,
@@ -138,6 +138,9 @@ fn begin_attempt(
     mut trial: Trial,
     mut events: Vec<Event>,
 ) -> Plan {
+    if seen.is_armed(&trial.toplevel) && starts_since_armed(seen, &trial).is_some_and(|starts| starts > 0) {
+        events.push(Event::OneShotStayed { toplevel: trial.toplevel.clone() });
+    }
     trial.attempts.begin(&seen.boot);
     let attempt = u32::try_from(trial.attempts.len()).unwrap_or(u32::MAX);
     let toplevel = trial.toplevel.clone();

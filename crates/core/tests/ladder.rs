@@ -1,0 +1,313 @@
+//! Boots that fail before they end, and what follows when the landing fails as well.
+
+#![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+
+mod machine;
+
+use golden_core::{
+    Cause, End, Event, Evidence, Injection, Ledger, Moment, OneShot, Plan, Policy, RebootCause, Refusal,
+    RollbackTarget, SafeModeReason, Seen, Shutdown, ShutdownSeen, Step, Toplevel, decide, is_settled,
+    landing,
+};
+use machine::{after, boot, does, known, marked, policy, seen, toplevel};
+
+fn deadline() -> Moment {
+    Moment::Fail(Cause::Deadline { secs: 600, units: vec!["slow.service".to_owned()] })
+}
+
+fn reboots(plan: &Plan) -> bool {
+    plan.steps.last() == Some(&Step::Reboot)
+}
+
+fn told(plan: &Plan, is: fn(&Event) -> bool) -> usize {
+    plan.steps.iter().filter(|step| matches!(step, Step::Tell(event) if is(event))).count()
+}
+
+/// The ledger after each moment in turn.
+fn play(ledger: Ledger, moments: &[(u32, &str, Moment)]) -> Ledger {
+    moments.iter().fold(ledger, |ledger, (number, booted, moment)| {
+        after(&decide(&ledger, &seen(*number, booted), &policy(2), moment), ledger)
+    })
+}
+
+/// The trial has failed twice, and golden runs in boot 3.
+fn landed() -> Ledger {
+    play(
+        marked(),
+        &[(1, "trial", Moment::BootCheck), (2, "trial", Moment::BootCheck), (3, "golden", Moment::BootCheck)],
+    )
+}
+
+fn shutdown(failed: &[&str]) -> Moment {
+    let failed_units = failed.iter().map(|unit| (*unit).to_owned()).collect();
+    Moment::Shutdown(ShutdownSeen { kind: Shutdown::Reboot, failed_units })
+}
+
+#[test]
+fn a_boot_that_fails_early_is_closed_with_its_cause_and_rebooted_twice_and_then_golden_takes_over() {
+    let ledger = play(marked(), &[(1, "trial", Moment::BootCheck)]);
+    let plan = decide(&ledger, &seen(1, "trial"), &policy(2), &deadline());
+    assert!(reboots(&plan) && does(&plan, &Step::Arm(toplevel("trial"))), "{plan:?}");
+    let ledger = play(after(&plan, ledger), &[(2, "trial", Moment::BootCheck)]);
+    let plan = decide(&ledger, &seen(2, "trial"), &policy(2), &deadline());
+    assert!(reboots(&plan) && !does(&plan, &Step::Arm(toplevel("trial"))), "{plan:?}");
+    let ledger = after(&plan, ledger);
+    assert_eq!(ledger.quarantine[0].attempts.failures(), 2);
+    assert!(
+        matches!(&ledger.quarantine[0].attempts[0].end, Some(End::Failed { cause: Cause::Deadline { units, .. } }) if units == &["slow.service"])
+    );
+    assert_eq!(ledger.landing.unwrap().toplevel, toplevel("golden"));
+}
+
+#[test]
+fn a_deadline_after_the_confirmation_or_of_another_boot_changes_nothing() {
+    let confirmed = play(marked(), &[(1, "trial", Moment::BootCheck), (1, "trial", Moment::Confirm)]);
+    assert_eq!(decide(&confirmed, &seen(1, "trial"), &policy(2), &deadline()), Plan::default());
+    let open = play(marked(), &[(1, "trial", Moment::BootCheck)]);
+    assert_eq!(decide(&open, &seen(2, "trial"), &policy(2), &deadline()), Plan::default());
+    assert_eq!(decide(&known(), &seen(1, "golden"), &policy(2), &deadline()), Plan::default());
+}
+
+#[test]
+fn what_failed_early_is_not_confirmed_by_a_late_success() {
+    let ledger =
+        play(marked(), &[(1, "trial", Moment::BootCheck), (1, "trial", Moment::Close(Cause::Vanished))]);
+    assert_eq!(ledger.trial.as_ref().unwrap().attempts.failures(), 1);
+    assert_eq!(decide(&ledger, &seen(1, "trial"), &policy(2), &Moment::Confirm), Plan::default());
+}
+
+#[test]
+fn a_person_who_stays_is_not_rebooted_and_the_attempt_has_failed() {
+    let ledger = play(marked(), &[(1, "trial", Moment::BootCheck)]);
+    let plan =
+        decide(&ledger, &seen(1, "trial"), &policy(2), &Moment::Close(Cause::Emergency { units: vec![] }));
+    assert!(!does(&plan, &Step::Reboot) && !does(&plan, &Step::EnterSafeMode), "{plan:?}");
+    assert_eq!(told(&plan, |event| matches!(event, Event::AttemptFailed { .. })), 1);
+}
+
+#[test]
+fn without_the_loader_the_last_attempt_is_closed_and_the_default_does_the_rest() {
+    let ledger = play(marked(), &[(1, "trial", Moment::BootCheck), (2, "trial", Moment::BootCheck)]);
+    let blind = Seen { loader: None, ..seen(2, "trial") };
+    let plan = decide(&ledger, &blind, &policy(2), &deadline());
+    assert!(reboots(&plan), "{plan:?}");
+    let ledger = after(&plan, ledger);
+    assert_eq!(ledger.trial.as_ref().unwrap().attempts.failures(), 2);
+    let plan = decide(&ledger, &seen(3, "golden"), &policy(2), &Moment::BootCheck);
+    assert!(does(&plan, &Step::RequestRollback), "{plan:?}");
+}
+
+#[test]
+fn a_spent_budget_ends_in_safe_mode_and_not_in_a_reboot() {
+    let none = Policy { max_automatic_reboots: 0, ..policy(2) };
+    for boots in 1..=2 {
+        let moments: Vec<_> = (1..=boots).map(|number| (number, "trial", Moment::BootCheck)).collect();
+        let ledger = play(marked(), &moments);
+        let plan = decide(&ledger, &seen(boots, "trial"), &none, &deadline());
+        assert!(!does(&plan, &Step::Reboot), "{plan:?}");
+        assert_eq!(plan.steps.last(), Some(&Step::EnterSafeMode));
+        assert_eq!(after(&plan, ledger).safe_mode.unwrap().reason, SafeModeReason::BudgetSpent);
+    }
+}
+
+#[test]
+fn a_landing_is_watched_until_it_is_confirmed() {
+    let ledger = landed();
+    assert!(ledger.landing.as_ref().unwrap().attempts.is_open_in(&boot(3)));
+    assert!(!is_settled(&ledger, Some(&toplevel("golden")), Some(&toplevel("golden"))));
+    let done = play(ledger, &[(3, "golden", Moment::RolledBack), (3, "golden", Moment::Confirm)]);
+    assert!(done.landing.is_none() && done.failed_landings.is_empty());
+    assert!(is_settled(&done, Some(&toplevel("golden")), Some(&toplevel("golden"))));
+}
+
+#[test]
+fn golden_that_fails_gives_way_to_what_was_confirmed_last_at_once() {
+    for (moment, by_us) in [(shutdown(&["disk.service"]), false), (deadline(), true)] {
+        let plan = decide(&landed(), &seen(3, "golden"), &policy(2), &moment);
+        assert!(does(&plan, &Step::SetDefault(toplevel("other"))), "{plan:?}");
+        assert_eq!(reboots(&plan), by_us, "{plan:?}");
+        let ledger = after(&plan, landed());
+        assert!(ledger.is_failed_landing(&toplevel("golden")));
+        assert_eq!(ledger.rollback.unwrap().to, toplevel("other"));
+        assert_eq!(ledger.automatic_reboots, u32::from(by_us));
+    }
+    // It stopped without a word, and is the loader's default all the same.
+    let plan = decide(&landed(), &seen(4, "golden"), &policy(2), &Moment::BootCheck);
+    assert!(reboots(&plan) && does(&plan, &Step::SetDefault(toplevel("other"))), "{plan:?}");
+}
+
+#[test]
+fn an_innocent_end_of_a_landing_does_not_count() {
+    let ledger = play(landed(), &[(3, "golden", shutdown(&[])), (4, "golden", Moment::BootCheck)]);
+    assert!(ledger.failed_landings.is_empty());
+    assert_eq!(ledger.landing.unwrap().attempts.failures(), 0);
+}
+
+#[test]
+fn the_last_rung_has_as_many_attempts_as_a_trial_because_after_it_there_is_only_safe_mode() {
+    let alone = |number| {
+        let mut seen = seen(number, "golden");
+        seen.loader.as_mut().unwrap().listed.retain(|listed| *listed != toplevel("other"));
+        seen
+    };
+    let mut ledger = landed();
+    let plan = decide(&ledger, &alone(4), &policy(2), &Moment::BootCheck);
+    assert!(does(&plan, &Step::Watch) && !does(&plan, &Step::EnterSafeMode), "{plan:?}");
+    ledger = after(&plan, ledger);
+    let plan = decide(&ledger, &alone(5), &policy(2), &Moment::BootCheck);
+    assert!(!does(&plan, &Step::Reboot), "{plan:?}");
+    assert_eq!(plan.steps.last(), Some(&Step::EnterSafeMode));
+    ledger = after(&plan, ledger);
+    assert_eq!(ledger.safe_mode.as_ref().unwrap().reason, SafeModeReason::LadderEnded);
+    // Every further boot of it goes there too; a boot that is confirmed after all ends it.
+    let plan = decide(&ledger, &alone(6), &policy(2), &Moment::BootCheck);
+    assert_eq!(plan.steps.last(), Some(&Step::EnterSafeMode));
+    let ledger = after(&decide(&ledger, &alone(6), &policy(2), &Moment::Confirm), ledger);
+    assert!(ledger.safe_mode.is_none() && ledger.failed_landings.is_empty());
+}
+
+#[test]
+fn the_rungs_are_golden_what_was_confirmed_last_and_older_goldens() {
+    let mut seen = seen(0, "golden");
+    seen.older_goldens = vec![toplevel("older")];
+    seen.loader.as_mut().unwrap().listed.push(toplevel("older"));
+    let mut ledger = known();
+    let mut order = Vec::new();
+    while let Some(rung) = landing(&ledger, &seen, &policy(2), &toplevel("trial")) {
+        if order.contains(&rung) {
+            break;
+        }
+        let landing = serde_json::json!({ "from": toplevel("trial"), "toplevel": rung });
+        ledger.failed_landings.push(serde_json::from_value(landing).unwrap());
+        order.push(rung);
+    }
+    assert_eq!(order, ["golden", "other", "older"].map(toplevel));
+    // What has failed everywhere is still better than nothing: there the machine stays in safe mode.
+    assert_eq!(landing(&ledger, &seen, &policy(2), &toplevel("trial")), Some(toplevel("golden")));
+    let last = Policy { rollback_target: RollbackTarget::LastConfirmed, ..policy(2) };
+    assert_eq!(landing(&known(), &seen, &last, &toplevel("trial")), Some(toplevel("other")));
+}
+
+#[test]
+fn what_cannot_be_booted_is_no_landing_and_a_trial_that_cannot_has_failed() {
+    let why = || "the kernel is gone".to_owned();
+    let damaged =
+        |name: &str, number, booted| Seen { damaged: vec![(toplevel(name), why())], ..seen(number, booted) };
+    let seen_now = damaged("golden", 0, "other");
+    assert_eq!(landing(&known(), &seen_now, &policy(2), &toplevel("trial")), Some(toplevel("other")));
+    let plan = decide(&marked(), &damaged("trial", 1, "golden"), &policy(1), &Moment::BootCheck);
+    let ledger = after(&plan, marked());
+    assert!(ledger.is_quarantined(&toplevel("trial")), "{plan:?}");
+}
+
+#[test]
+fn evidence_stays_with_the_attempt_that_it_is_about() {
+    let evidence = Evidence { panic: Some("Kernel panic - not syncing: x".to_owned()), watchdog: true };
+    let ledger = play(marked(), &[(1, "trial", Moment::BootCheck)]);
+    let next = Seen { evidence: evidence.clone(), ..seen(2, "trial") };
+    let ledger = after(&decide(&ledger, &next, &policy(2), &Moment::BootCheck), ledger);
+    let attempts = &ledger.trial.as_ref().unwrap().attempts;
+    assert_eq!((&attempts[0].evidence, &attempts[1].evidence), (&evidence, &Evidence::default()));
+}
+
+#[test]
+fn a_loader_that_boots_nothing_once_has_nothing_armed_while_an_attempt_runs() {
+    let mut seen = seen(1, "trial");
+    seen.loader.as_mut().unwrap().consumes_one_shot = false;
+    let plan = decide(&marked(), &seen, &policy(3), &Moment::BootCheck);
+    assert!(!does(&plan, &Step::Arm(toplevel("trial"))), "{plan:?}");
+    // Right before the reboot it may be: golden need not be passed through.
+    let ledger = after(&plan, marked());
+    let plan = decide(&ledger, &seen, &policy(3), &deadline());
+    assert!(does(&plan, &Step::Arm(toplevel("trial"))) && reboots(&plan), "{plan:?}");
+}
+
+#[test]
+fn a_loader_that_keeps_a_one_shot_is_found_out_by_the_firmwares_counter() {
+    let at = |boots| {
+        let mut seen = seen(boots, "trial");
+        let loader = seen.loader.as_mut().unwrap();
+        loader.firmware_boots = Some(boots);
+        loader.one_shot = OneShot::Armed(toplevel("trial"));
+        seen
+    };
+    let ledger = after(&decide(&known(), &at(0), &policy(2), &Moment::Mark(toplevel("trial"))), known());
+    let stayed = |event: &Event| matches!(event, Event::OneShotStayed { .. });
+    let plan = decide(&ledger, &at(1), &policy(2), &Moment::BootCheck);
+    assert_eq!(told(&plan, stayed), 1, "{plan:?}");
+    // Past the loader (kexec, a reboot of userspace) it was not asked.
+    assert_eq!(told(&decide(&ledger, &at(0), &policy(2), &Moment::BootCheck), stayed), 0);
+}
+
+#[test]
+fn hibernation_goes_through_the_loader_and_the_trial_waits_meanwhile() {
+    let ledger = marked();
+    let plan = decide(&ledger, &seen(0, "golden"), &policy(2), &Moment::Hibernate);
+    assert_eq!(plan.steps.last(), Some(&Step::Arm(toplevel("golden"))));
+    let ledger = after(&plan, ledger);
+    // Nobody counts a boot that was none, even if it wakes up as another one.
+    let plan = decide(&ledger, &seen(1, "golden"), &policy(2), &Moment::BootCheck);
+    assert_eq!(told(&plan, |event| matches!(event, Event::AttemptFailed { .. })), 0, "{plan:?}");
+    let plan = decide(&ledger, &seen(0, "golden"), &policy(2), &Moment::Resume);
+    assert!(does(&plan, &Step::Arm(toplevel("trial"))), "{plan:?}");
+    assert_eq!(decide(&known(), &seen(0, "golden"), &policy(2), &Moment::Hibernate), Plan::default());
+}
+
+fn refused(ledger: &Ledger, seen: &Seen) -> Option<Refusal> {
+    decide(ledger, seen, &policy(2), &Moment::Drill(Injection::Unit)).refusal
+}
+
+#[test]
+fn a_rehearsal_is_refused_where_it_would_not_end_on_golden_or_something_is_under_way() {
+    let now = seen(0, "other");
+    assert_eq!(refused(&known(), &now), None);
+    let without_golden = Seen { golden: None, ..now.clone() };
+    assert!(
+        matches!(refused(&known(), &without_golden), Some(Refusal::NoDrill(why)) if why.contains("golden"))
+    );
+    let damaged = Seen { damaged: vec![(toplevel("golden"), String::new())], ..now.clone() };
+    assert!(refused(&known(), &damaged).is_some());
+    for ledger in [marked(), landed()] {
+        assert!(matches!(refused(&ledger, &now), Some(Refusal::NoDrill(why)) if why.contains("under way")));
+    }
+    assert!(refused(&known(), &seen(0, "trial")).is_some(), "what runs was never confirmed");
+}
+
+#[test]
+fn a_rehearsal_quarantines_nothing_and_gives_the_default_back() {
+    let default = |mut seen: Seen, name: &str| {
+        seen.loader.as_mut().unwrap().default = Some(toplevel(name));
+        seen
+    };
+    let begin =
+        decide(&known(), &default(seen(0, "other"), "other"), &policy(2), &Moment::Drill(Injection::Power));
+    assert!(does(&begin, &Step::SetDefault(toplevel("golden"))) && reboots(&begin), "{begin:?}");
+    assert_eq!(told(&begin, |event| matches!(event, Event::Rebooting { cause: RebootCause::Drill, .. })), 1);
+    let mut ledger = after(&begin, known());
+    for number in 1..=2 {
+        let plan = decide(&ledger, &seen(number, "other"), &policy(2), &Moment::BootCheck);
+        assert!(does(&plan, &Step::Inject(Injection::Power)), "{plan:?}");
+        ledger = after(&plan, ledger);
+    }
+    let plan = decide(&ledger, &seen(3, "golden"), &policy(2), &Moment::BootCheck);
+    assert_eq!(
+        told(
+            &plan,
+            |event| matches!(event, Event::DrillEnded { passed: true, causes, .. } if causes.len() == 2)
+        ),
+        1
+    );
+    assert!(does(&plan, &Step::SetDefault(toplevel("other"))), "{plan:?}");
+    let ledger = after(&plan, ledger);
+    assert!(ledger.drill.is_none() && ledger.quarantine.is_empty() && ledger.owed_default.is_none());
+    assert!(ledger.is_confirmed(&toplevel("other")));
+}
+
+#[test]
+fn a_rehearsal_in_which_nothing_fails_has_not_passed() {
+    let begin = decide(&known(), &seen(0, "other"), &policy(2), &Moment::Drill(Injection::Unit));
+    let ledger = play(after(&begin, known()), &[(1, "other", Moment::BootCheck)]);
+    let plan = decide(&ledger, &seen(1, "other"), &policy(2), &Moment::Confirm);
+    assert_eq!(told(&plan, |event| matches!(event, Event::DrillEnded { passed: false, .. })), 1, "{plan:?}");
+    let _: Option<Toplevel> = after(&plan, ledger).owed_default;
+}
