@@ -207,6 +207,14 @@ fn an_image_of_lanzabootes_is_tried_and_confirmed() {
 }
 
 #[test]
+fn a_switch_to_what_is_known_is_followed_where_the_installer_names_every_system() {
+    let machine = lanzaboote();
+    let (code, said) = status(&machine.run(MARK, &[&toplevel("a")]));
+    assert_eq!((code, default(&machine).as_str()), (0, "nixos-generation-a-x.efi"), "{said}");
+    assert!(one_shot(&machine).is_none());
+}
+
+#[test]
 fn what_an_image_names_is_repaired_and_the_image_is_not() {
     let machine = lanzaboote();
     machine.put("/boot/EFI/nixos/kernel-b.efi", b"damaged");

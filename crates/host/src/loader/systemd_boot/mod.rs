@@ -128,6 +128,11 @@ impl BootLoader for SystemdBoot<'_> {
         }
     }
 
+    /// lanzaboote's installer names every system by one pattern, and the loader takes the newest.
+    fn follow_installer(&self, toplevel: &Toplevel) -> Result<(), Error> {
+        if self.see()?.default.is_none() { self.set_default(toplevel) } else { Ok(()) }
+    }
+
     fn see(&self) -> Result<Loader, Error> {
         let entries = self.entries()?;
         let called = |id: &String| entries.iter().find(|listed| listed.entry.is_called(id));
