@@ -33,8 +33,9 @@ in
 
     warnings =
       lib.optional (default == "saved") ''
-        services.golden-generation: with boot.loader.grub.default = "saved", an entry that somebody picks in the menu boots from
-        then on. Do not set it, and a pick is for one boot.
+        services.golden-generation: with boot.loader.grub.default = "saved", an entry that is booted from a submenu boots from
+        then on, even one that is to be booted once: a new generation that dies before its boot check (kernel, initrd) is not
+        covered. Do not set it.
       ''
       ++ lib.optional (!isWritable) ''
         services.golden-generation: GRUB cannot write its environment block on ${kind}, so it boots nothing once: a new generation

@@ -383,7 +383,13 @@ impl Host for LinuxHost {
         if !self.is_this_machine() {
             return Err(io::Error::other("the machine below another root is not running"));
         }
-        let output = self.run(Path::new("systemctl"), &["--no-block", "reboot"])?;
+        let systemctl = Path::new("systemctl");
+        if self.run(systemctl, &["--no-block", "reboot"])?.success {
+            return Ok(());
+        }
+        // Emergency mode that a failed mount asked for cannot be stopped, and so a reboot cannot stop the services in
+        // order: they are killed, and file systems unmounted.
+        let output = self.run(systemctl, &["--no-block", "--force", "reboot"])?;
         if output.success { Ok(()) } else { Err(io::Error::other(output.stderr)) }
     }
 

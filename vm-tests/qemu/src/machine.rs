@@ -82,10 +82,12 @@ impl Machine {
         std::env::temp_dir().join(format!("golden-vm-{}-{name}.{of}", std::process::id()))
     }
 
-    /// How often a firmware has run: each power-on and each reset.
+    /// How often the firmware has started the machine: at each power-on and each reset.
     pub fn boots(&mut self) -> Result<usize> {
+        // SeaBIOS answers a reset with another one, which brings its own memory back.
+        let each = if self.image.firmware == Firmware::Bios { 2 } else { 1 };
         let resets = self.qmp.as_mut().map(|qmp| qmp.count("RESET")).transpose()?;
-        Ok(self.earlier_boots + resets.map_or(0, |resets| resets + 1))
+        Ok(self.earlier_boots + resets.map_or(0, |resets| resets.div_ceil(each) + 1))
     }
 
     /// How often the watchdog has reset this machine since it was switched on.
@@ -257,20 +259,22 @@ fn tool(tools: &Path, name: &str) -> Command {
 
 /// Copy ledger, history and loader.conf off the disk of a machine that is off.
 pub(crate) fn salvage(image: &Image, directory: &Path) -> Result<()> {
-    script(SALVAGE, &[directory, &image.tools]).map(drop)
+    let root_at_mib = if image.firmware == Firmware::Bios { "2" } else { "129" };
+    script(SALVAGE, &[directory, &image.tools, Path::new(root_at_mib)]).map(drop)
 }
 
-/// `$1` the machine's directory, `$2` the tools.
+/// `$1` the machine's directory, `$2` the tools, `$3` where its root file system begins, in MiB.
 const SALVAGE: &str = r#"
 cd "$1"
 loader=("$2/lib64/ld-linux-x86-64.so.2" --library-path "$2/usr/lib/x86_64-linux-gnu:$2/usr/lib")
 "${loader[@]}" "$2/usr/bin/qemu-img" convert -O raw disk.qcow2 disk.raw
-dd if=disk.raw of=root.raw bs=1M skip=129 conv=sparse status=none
+dd if=disk.raw of=root.raw bs=1M skip="$3" conv=sparse status=none
 # What was written last is still in its journal.
 e2fsck -p root.raw >/dev/null 2>&1 || true
 for file in ledger.json history.jsonl; do
   debugfs -R "dump /var/lib/golden-generation/$file $file" root.raw 2>/dev/null || true
 done
+debugfs -R "dump /boot/grub/grubenv grubenv" root.raw 2>/dev/null || true
 dd if=disk.raw of=esp.raw bs=1M skip=1 count=128 conv=sparse status=none
 mcopy -n -i esp.raw ::/loader/loader.conf . 2>/dev/null || true
 rm -f disk.raw root.raw esp.raw

@@ -65,11 +65,24 @@ pub struct Boot {
 /// Where an entry is: its number in the menu, in the submenu, and so on.
 pub type Place = Vec<usize>;
 
+/// Whether an entry that is booted once becomes the default by that. NixOS's `savedefault` is to do nothing where
+/// `boot_once` is set, but a submenu does not see a variable that is not exported: seen with GRUB 2.12.
+fn saves_what_boots_once(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim);
+    let exports = text.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.next() == Some("export") && words.any(|word| word == "boot_once")
+    });
+    let in_submenus = lines.find(|line| line.starts_with("submenu ")).is_some();
+    in_submenus && lines.any(|line| line == "savedefault") && !exports
+}
+
 impl GrubCfg {
     /// Read a configuration. What is not understood is no entry, and makes the default unknown where it may change it.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
-        let tokens = tokens(&String::from_utf8_lossy(bytes));
+        let text = String::from_utf8_lossy(bytes);
+        let tokens = tokens(&text);
         let mut parser = Parser { tokens: &tokens, at: 0, header: Header::default() };
         let mut items = Vec::new();
         while parser.at < tokens.len() {
@@ -83,6 +96,9 @@ impl GrubCfg {
         };
         let one_shot = match once {
             _ if !loads => Err("its configuration does not load the environment block"),
+            _ if saves_what_boots_once(&text) => {
+                Err("its entries make themselves the default (boot.loader.grub.default = \"saved\")")
+            }
             Default::Fixed(value) if value == "${next_entry}" && clears => Ok(()),
             Default::Fixed(value) if value == "${next_entry}" => {
                 Err("its configuration does not clear next_entry")

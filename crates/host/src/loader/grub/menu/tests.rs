@@ -96,6 +96,10 @@ fn a_configuration_that_does_otherwise_is_not_believed() {
     let does_not_load = NIXOS.replace("load_env", "true");
     assert!(header(&does_not_load).1.unwrap_err().contains("load"));
     assert_eq!(header(&does_not_load).0, Default::Fixed(String::new()), "nobody ever saved an entry");
+    let in_submenu = "{\n  savedefault\n  linux ($drive1)/kernels/b";
+    let saves = NIXOS.replace("{\n  linux ($drive1)/kernels/b", in_submenu);
+    assert!(header(&saves).1.unwrap_err().contains("make themselves the default"));
+    assert_eq!(header(&format!("export boot_once\n{saves}")).1, Ok(()), "a submenu sees it then");
     // An owner's extraConfig comes after it.
     assert!(header(&format!("{NIXOS}set default=2\n")).1.unwrap_err().contains("obey"));
     assert_eq!(header(&format!("{NIXOS}set default=2\n")).0, Default::Fixed("2".to_owned()));
