@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use golden_core::{Attempt, BootId, End, Ledger, Quarantined, Toplevel};
+use golden_core::{Attempt, BootId, End, Landing, Ledger, Quarantined, Toplevel};
 use golden_host::command::Common;
 use golden_host::{Error, Reading, Store, describe_cause, describe_evidence};
 use serde::Serialize;
@@ -20,6 +20,8 @@ struct Why<'a> {
     /// Where the machine came back to, or will.
     landed_on: Option<&'a Toplevel>,
     attempts: &'a [Attempt],
+    /// What the machine came back to before, and did not work either.
+    failed_landings: Vec<&'a Landing>,
 }
 
 pub(crate) fn run(common: &Common, of: Option<&str>, json: bool) -> Result<String, Error> {
@@ -49,6 +51,10 @@ fn why<'a>(ledger: &'a Ledger, of: Option<&str>) -> Why<'a> {
         failed: found.map(|(toplevel, _)| toplevel),
         landed_on,
         attempts: found.map_or(&[], |(_, attempts)| attempts),
+        failed_landings: found.map_or_else(Vec::new, |(toplevel, _)| {
+            let came_from = |landing: &&Landing| landing.from == *toplevel;
+            ledger.failed_landings.iter().chain(&ledger.landing).filter(came_from).collect()
+        }),
     }
 }
 
@@ -66,7 +72,19 @@ fn in_words(why: &Why) -> String {
         Some(landing) => format!("Rolled back from {failed}\nto {landing}.\n"),
         None => format!("{failed}:\n"),
     };
-    for (index, attempt) in why.attempts.iter().enumerate() {
+    write_attempts(&mut text, why.attempts);
+    for landing in why.failed_landings.iter().filter(|landing| landing.attempts.failures() > 0) {
+        let _ = writeln!(text, "The machine came back to {}, which did not work either:", landing.toplevel);
+        write_attempts(&mut text, &landing.attempts);
+    }
+    if why.landed_on.is_some() {
+        text.push_str("The trial is quarantined. Mend the configuration and deploy again.\n");
+    }
+    text
+}
+
+fn write_attempts(text: &mut String, attempts: &[Attempt]) {
+    for (index, attempt) in attempts.iter().enumerate() {
         let end = match &attempt.end {
             Some(End::Failed { cause }) => format!("failed: {}", describe_cause(cause)),
             Some(End::Innocent { .. }) => {
@@ -79,8 +97,4 @@ fn in_words(why: &Why) -> String {
         let _ =
             writeln!(text, "Attempt {} ({boot}) {end}.{}", index + 1, describe_evidence(&attempt.evidence));
     }
-    if why.landed_on.is_some() {
-        text.push_str("It is quarantined. Mend the configuration and deploy again.\n");
-    }
-    text
 }

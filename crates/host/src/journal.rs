@@ -124,7 +124,7 @@ pub fn priority(event: &Event) -> Priority {
 pub fn describe(event: &Event) -> String {
     match event {
         Event::Marked { toplevel, landing } => {
-            format!("{toplevel} is a trial: the next boot starts it once, {landing} stays the default")
+            format!("{toplevel} is a trial: the next boot tries it, and the machine comes back to {landing}")
         }
         Event::Inferred { toplevel } => {
             format!("{toplevel} runs, is not known and was not marked: it is a trial from now on")
