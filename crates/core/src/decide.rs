@@ -124,7 +124,9 @@ fn was_consumed(seen: &Seen, trial: &Trial) -> bool {
     // Started never since it was armed: somebody took the one-shot back. Once: for what runs now, and a person picked
     // that. Fewer times than then: the firmware has lost its memory, and the one-shot with it.
     let starts = starts_since_armed(seen, trial);
-    trial.arming == Arming::Armed
+    // Where the boot check takes it back, one that is gone says nothing: an installer may have set another default.
+    loader.consumes_one_shot
+        && trial.arming == Arming::Armed
         && loader.one_shot == OneShot::Clear
         && starts.is_none_or(|starts| starts > 1)
 }

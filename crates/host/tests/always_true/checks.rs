@@ -57,10 +57,14 @@ fn confirmed_stays(explorer: &mut Explorer, before: &Before, program: &Program, 
 /// While a trial runs that was marked, what boots by itself is known to be good: nothing that goes wrong with
 /// the trial, and no crash, can keep the machine from coming back.
 fn default_is_known_good(explorer: &mut Explorer, before: &Before, program: &Program, after: &After) {
+    let has_one_shot = explorer.configuration.has_one_shot();
     let mut is_good = |world: &World, ledger: Option<&Ledger>| {
         explorer.views.foresee(world).default.is_some_and(|default| is_known_good(world, ledger, &default))
     };
-    if matches!(program, Program::Switch(_)) || !is_good(&before.state.world, before.ledger.as_deref()) {
+    if !has_one_shot
+        || matches!(program, Program::Switch(_))
+        || !is_good(&before.state.world, before.ledger.as_deref())
+    {
         return;
     }
     if !is_good(&after.world, after.ledger.as_deref()) {
@@ -183,11 +187,16 @@ fn switched(explorer: &mut Explorer, before: &Before, toplevel: &Toplevel, after
             explorer.violate(Property::QuarantinedIsNoDefault, before.id, &text);
         }
     } else if let Some(trial) = ledger.trial.as_ref().filter(|trial| trial.toplevel == *toplevel) {
-        let good = default.is_some_and(|default| is_known_good(&after.world, Some(ledger), &default));
+        let is_good = |default: &Toplevel| is_known_good(&after.world, Some(ledger), default);
+        let good = default.as_ref().is_some_and(is_good);
         let exhausted = trial.attempts.failures() + 1 >= explorer.configuration.max_failures
             && trial.attempts.open().is_some()
             || trial.attempts.failures() >= explorer.configuration.max_failures;
-        if !good || (once.as_ref() != Some(toplevel) && !exhausted) {
+        let waits = trial.attempts.open().is_some() && !explorer.configuration.has_one_shot();
+        let exhausted = exhausted || waits;
+        let (good, armed) =
+            if explorer.configuration.has_one_shot() { (good, once) } else { (true, default) };
+        if !good || (armed.as_ref() != Some(toplevel) && !exhausted) {
             explorer.violate(Property::SwitchesWork, before.id, &format!("the trial of {name} is not armed"));
         }
     } else {

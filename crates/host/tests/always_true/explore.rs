@@ -7,7 +7,7 @@ use std::sync::Arc;
 use golden_core::{BootId, Ledger, Policy, RollbackTarget, Toplevel};
 use golden_host::operation::Options;
 use golden_host::simulated::{
-    Disk, Loader, Program, SimulatedHost, Snapshot, World, boot_id, golden_profile, install, start,
+    Disk, Lie, Loader, Program, SimulatedHost, Snapshot, World, boot_id, golden_profile, install, start,
 };
 
 use crate::ghost::Counted;
@@ -17,12 +17,16 @@ use crate::{Property, step};
 
 pub const STATE_DIR: &str = "/var/lib/golden-generation";
 pub const LEDGER: &str = "/var/lib/golden-generation/ledger.json";
+/// What is armed, where the loader boots nothing once.
+pub const ONE_SHOT: &str = "/var/lib/golden-generation/one-shot.json";
 pub const HISTORY: &str = "/var/lib/golden-generation/history.jsonl";
 
 /// What is explored.
 #[derive(Debug, Clone, Copy)]
 pub struct Configuration {
     pub loader: Loader,
+    /// What it does not do although it is told.
+    pub lie: Option<Lie>,
     pub max_failures: u32,
     /// Whether the first system is golden from the beginning.
     pub pinned: bool,
@@ -39,6 +43,13 @@ impl Configuration {
 
     pub fn toplevels(self) -> Vec<Toplevel> {
         toplevels().into_iter().take(self.systems).collect()
+    }
+
+    /// Whether the loader boots something once by itself. If not, a trial is its default until the boot check takes that back:
+    /// what dies before is booted for ever, and nobody hears of it.
+    pub fn has_one_shot(self) -> bool {
+        let consumes = matches!(self.loader, Loader::SystemdBoot | Loader::Grub { writes: true });
+        consumes && self.lie != Some(Lie::KeepsOneShots)
     }
 
     pub fn policy(self) -> Policy {
@@ -155,6 +166,7 @@ impl Explorer {
         let all = self.configuration.toplevels();
         let first = all[0].clone();
         self.host.change(|world| {
+            world.lie = self.configuration.lie;
             world.firmware_boots = self.configuration.firmware_counts.then_some(0);
             Arc::make_mut(&mut world.var).create_directory(Path::new(STATE_DIR));
             for toplevel in &all {
@@ -213,6 +225,9 @@ impl Explorer {
     }
 
     pub fn violate(&mut self, property: Property, at: usize, text: &str) {
+        if self.configuration.lie.is_some() && property.needs_the_loader() {
+            return;
+        }
         let kept = self.explored.violations.entry(property).or_default();
         if kept.len() < MAX_KEPT {
             let text = format!("{text}\n  after: {}", self.trace(at));
@@ -233,8 +248,9 @@ impl Explorer {
         steps.join("; ")
     }
 
-    /// The distinct states that a power cut during `snapshots` may leave, with the effect it came after. Only the
-    /// ledger counts of what is below `/var`: nothing else there is read to decide anything.
+    /// The distinct states that a power cut during `snapshots` may leave, with the effect it came after. Of what is below
+    /// `/var` only the ledger counts, and what is armed where the loader boots nothing once: nothing else there is read to
+    /// decide anything.
     pub fn images(&mut self, snapshots: &[Snapshot]) -> Vec<(usize, World)> {
         let mut seen = HashSet::new();
         let mut images = Vec::new();
@@ -247,10 +263,10 @@ impl Explorer {
             }
             let (variables, nix) = (Arc::as_ptr(&world.variables), Arc::as_ptr(&world.nix));
             for var in &vars.after_crash {
-                let ledger = var.read(Path::new(LEDGER)).ok();
+                let state = [LEDGER, ONE_SHOT].map(|file| var.read(Path::new(file)).ok());
                 for esp in &esps.after_crash {
                     self.explored.images += 1;
-                    if seen.insert((ledger.clone(), Arc::as_ptr(esp), variables, nix)) {
+                    if seen.insert((state.clone(), Arc::as_ptr(esp), variables, nix)) {
                         let image = World { var: var.clone(), esp: esp.clone(), ..world.switched_off() };
                         images.push((number + 1, image));
                     }

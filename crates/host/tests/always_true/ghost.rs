@@ -1,5 +1,6 @@
 //! What the test itself counts, to hold against what the ledger counts.
 
+use crate::explore::Configuration;
 use golden_core::{Arming, Attempt, BootId, End, Ledger, Toplevel};
 
 /// The failed attempts that really happened since a trial began.
@@ -43,7 +44,20 @@ impl Counted {
     /// can see that only by the one-shot that is gone; so it cannot see it if the ledger did not say yet that it was
     /// there (the power was cut between arming and recording that), or if a person had picked the entry. If it
     /// was something else that a person picked, the one-shot is gone all the same.
-    pub fn nobody_saw(&mut self, ledger: &Ledger, booted: &Toplevel, picked: bool) {
+    pub fn nobody_saw(
+        &mut self,
+        configuration: Configuration,
+        ledger: &Ledger,
+        booted: &Toplevel,
+        picked: bool,
+    ) {
+        if !configuration.has_one_shot() {
+            // Nothing is consumed that could be missed.
+            if self.toplevel == *booted {
+                self.may_have_been_booted();
+            }
+            return;
+        }
         let armed = ledger.trial.as_ref().is_some_and(|trial| trial.arming == Arming::Armed);
         if self.toplevel != *booted {
             if std::mem::take(&mut self.is_passed_over) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use golden_core::{Arming, Attempt, Attempts, BootId, End, Ledger, Toplevel, Trial};
 
-use crate::explore::{LEDGER, State, golden};
+use crate::explore::{LEDGER, ONE_SHOT, State, golden};
 use crate::views::Views;
 
 /// Two machines with the same key go on in the same way.
@@ -27,6 +27,9 @@ pub fn key(views: &mut Views, state: &State) -> String {
     let _ = write!(key, "|{once} {default} {} {}", foreseen.is_named, short(golden.as_ref()));
     for toplevel in views.bootable(world).iter() {
         let _ = write!(key, " {}", toplevel.short());
+    }
+    if let Ok(armed) = world.var.read(Path::new(ONE_SHOT)) {
+        let _ = write!(key, "|{}", String::from_utf8_lossy(&armed));
     }
     if let Some(up) = up {
         let (due, asked, safe) = (world.phase_two_is_due(), world.reboot_asked, world.is_safe);

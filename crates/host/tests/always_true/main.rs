@@ -21,7 +21,7 @@ use std::thread;
 
 use explore::{Configuration, Explored, Explorer, Forced};
 use golden_core::RollbackTarget::{Golden, LastConfirmed};
-use golden_host::simulated::Loader;
+use golden_host::simulated::{Lie, Loader};
 
 /// A sentence that must always be true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,34 +39,21 @@ enum Property {
     SwitchesWork,
 }
 
+impl Property {
+    /// Whether it is about what boots: a loader that does not do what it is told is found out and said, and cannot be helped.
+    fn needs_the_loader(self) -> bool {
+        matches!(
+            self,
+            Self::Arrives | Self::DefaultIsKnownGood | Self::QuarantinedIsNoDefault | Self::SwitchesWork
+        )
+    }
+}
+
 /// The system that is installed, one more, and where that ends in time a third, which comes in between.
-const CONFIGURATIONS: [Configuration; 10] = [
+const CONFIGURATIONS: [Configuration; 18] = [
     Configuration {
         loader: Loader::SystemdBoot,
-        max_failures: 2,
-        pinned: true,
-        firmware_counts: true,
-        rollback_target: Golden,
-        systems: 3,
-    },
-    Configuration {
-        loader: Loader::SystemdBoot,
-        max_failures: 3,
-        pinned: false,
-        firmware_counts: true,
-        rollback_target: Golden,
-        systems: 2,
-    },
-    Configuration {
-        loader: Loader::SystemdBoot,
-        max_failures: 1,
-        pinned: false,
-        firmware_counts: false,
-        rollback_target: Golden,
-        systems: 3,
-    },
-    Configuration {
-        loader: Loader::SystemdBoot,
+        lie: None,
         max_failures: 1,
         pinned: true,
         firmware_counts: true,
@@ -75,6 +62,25 @@ const CONFIGURATIONS: [Configuration; 10] = [
     },
     Configuration {
         loader: Loader::SystemdBoot,
+        lie: None,
+        max_failures: 3,
+        pinned: false,
+        firmware_counts: true,
+        rollback_target: Golden,
+        systems: 2,
+    },
+    Configuration {
+        loader: Loader::SystemdBoot,
+        lie: None,
+        max_failures: 2,
+        pinned: true,
+        firmware_counts: true,
+        rollback_target: Golden,
+        systems: 2,
+    },
+    Configuration {
+        loader: Loader::SystemdBoot,
+        lie: None,
         max_failures: 3,
         pinned: true,
         firmware_counts: false,
@@ -83,6 +89,7 @@ const CONFIGURATIONS: [Configuration; 10] = [
     },
     Configuration {
         loader: Loader::SystemdBoot,
+        lie: None,
         max_failures: 2,
         pinned: false,
         firmware_counts: true,
@@ -91,6 +98,7 @@ const CONFIGURATIONS: [Configuration; 10] = [
     },
     Configuration {
         loader: Loader::SystemdBoot,
+        lie: None,
         max_failures: 2,
         pinned: true,
         firmware_counts: false,
@@ -99,6 +107,7 @@ const CONFIGURATIONS: [Configuration; 10] = [
     },
     Configuration {
         loader: Loader::SystemdBoot,
+        lie: None,
         max_failures: 2,
         pinned: true,
         firmware_counts: true,
@@ -107,6 +116,7 @@ const CONFIGURATIONS: [Configuration; 10] = [
     },
     Configuration {
         loader: Loader::SystemdBoot,
+        lie: None,
         max_failures: 1,
         pinned: false,
         firmware_counts: true,
@@ -115,11 +125,115 @@ const CONFIGURATIONS: [Configuration; 10] = [
     },
     Configuration {
         loader: Loader::SystemdBoot,
+        lie: None,
         max_failures: 1,
         pinned: true,
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+    },
+    Configuration {
+        loader: Loader::Grub { writes: true },
+        lie: None,
+        max_failures: 2,
+        pinned: true,
+        firmware_counts: false,
+        rollback_target: Golden,
+        systems: 2,
+    },
+    Configuration {
+        loader: Loader::Grub { writes: true },
+        lie: None,
+        max_failures: 1,
+        pinned: false,
+        firmware_counts: false,
+        rollback_target: Golden,
+        systems: 2,
+    },
+    Configuration {
+        loader: Loader::Grub { writes: false },
+        lie: None,
+        max_failures: 2,
+        pinned: true,
+        firmware_counts: false,
+        rollback_target: Golden,
+        systems: 2,
+    },
+    Configuration {
+        loader: Loader::Extlinux,
+        lie: None,
+        max_failures: 2,
+        pinned: true,
+        firmware_counts: false,
+        rollback_target: Golden,
+        systems: 2,
+    },
+    Configuration {
+        loader: Loader::Extlinux,
+        lie: None,
+        max_failures: 1,
+        pinned: false,
+        firmware_counts: false,
+        rollback_target: Golden,
+        systems: 2,
+    },
+    Configuration {
+        loader: Loader::SystemdBoot,
+        lie: Some(Lie::KeepsOneShots),
+        max_failures: 2,
+        pinned: true,
+        firmware_counts: true,
+        rollback_target: Golden,
+        systems: 2,
+    },
+    Configuration {
+        loader: Loader::SystemdBoot,
+        lie: Some(Lie::IgnoresWrites),
+        max_failures: 2,
+        pinned: true,
+        firmware_counts: true,
+        rollback_target: Golden,
+        systems: 2,
+    },
+    Configuration {
+        loader: Loader::Grub { writes: true },
+        lie: Some(Lie::KeepsOneShots),
+        max_failures: 2,
+        pinned: true,
+        firmware_counts: false,
+        rollback_target: Golden,
+        systems: 2,
+    },
+    Configuration {
+        loader: Loader::Extlinux,
+        lie: Some(Lie::IgnoresWrites),
+        max_failures: 2,
+        pinned: true,
+        firmware_counts: false,
+        rollback_target: Golden,
+        systems: 2,
+    },
+];
+
+/// More machines than one waits for: `GOLDEN_WALK=wide` walks through these, for half an hour each.
+const WIDE: [Configuration; 2] = [
+    Configuration {
+        loader: Loader::SystemdBoot,
+        lie: None,
+        max_failures: 2,
+        pinned: true,
+        firmware_counts: true,
+        rollback_target: Golden,
+        systems: 3,
+    },
+    Configuration {
+        loader: Loader::SystemdBoot,
+        lie: None,
+        max_failures: 1,
+        pinned: false,
+        firmware_counts: false,
+        rollback_target: Golden,
+        systems: 3,
     },
 ];
 
@@ -143,17 +257,18 @@ const LADDER: u32 = 4;
 
 static EXPLORED: OnceLock<Vec<(Configuration, Explored)>> = OnceLock::new();
 
-/// All of them, or one, by its number in `GOLDEN_WALK`, for whoever looks for a mistake.
-fn chosen() -> std::vec::IntoIter<Configuration> {
-    let one = std::env::var("GOLDEN_WALK").ok().and_then(|number| number.parse().ok());
-    let chosen = CONFIGURATIONS.into_iter().enumerate();
-    let is_chosen = |number: usize| one.is_none_or(|one: usize| one == number);
-    chosen.filter(|(number, _)| is_chosen(*number)).map(|(_, it)| it).collect::<Vec<_>>().into_iter()
+/// All of them; for whoever looks for a mistake, one, by its number in `GOLDEN_WALK`.
+fn chosen() -> Vec<Configuration> {
+    match std::env::var("GOLDEN_WALK") {
+        Ok(wide) if wide == "wide" => WIDE.into(),
+        Ok(number) => vec![CONFIGURATIONS[number.parse::<usize>().unwrap()]],
+        Err(_) => CONFIGURATIONS.into(),
+    }
 }
 
 fn explored() -> &'static [(Configuration, Explored)] {
     EXPLORED.get_or_init(|| {
-        let next = std::sync::Mutex::new(chosen());
+        let next = std::sync::Mutex::new(chosen().into_iter());
         let worker = || {
             let take = || next.lock().unwrap().next();
             std::iter::from_fn(take)
@@ -170,7 +285,7 @@ fn explored() -> &'static [(Configuration, Explored)] {
 
 fn explore(configuration: Configuration) -> Explored {
     let mut explorer = Explorer::explore(configuration);
-    let Configuration { loader, max_failures, pinned, firmware_counts, rollback_target, systems } =
+    let Configuration { loader, lie, max_failures, pinned, firmware_counts, rollback_target, systems } =
         configuration;
     // What was not explored to its end says nothing about arriving.
     let is_good = explorer.explored.is_good();
@@ -201,7 +316,7 @@ fn explore(configuration: Configuration) -> Explored {
     // Not printed, so that the test runner does not swallow it.
     let _ = writeln!(
         std::io::stderr(),
-        "{loader:?}, max_failures {max_failures}, {golden}, {counter}, back to {rollback_target:?}, {systems} systems: {states} states, {transitions} transitions, \
+        "{loader:?}, lie {lie:?}, max_failures {max_failures}, {golden}, {counter}, back to {rollback_target:?}, {systems} systems: {states} states, {transitions} transitions, \
          {programs} programs run, {crash_points} crash points with {images} images of the disks"
     );
     explorer.explored

@@ -87,7 +87,7 @@ fn panic(
 ) {
     let picked = choice.why == Why::Menu;
     if let (Some(counted), Some(ledger)) = (&mut ghost, before.ledger.as_deref()) {
-        counted.nobody_saw(ledger, &choice.toplevel, picked);
+        counted.nobody_saw(explorer.configuration, ledger, &choice.toplevel, picked);
         counted.cap(explorer.configuration.max_failures);
     }
     let known = |toplevel: &Toplevel| is_known_good(&before.state.world, before.ledger.as_deref(), toplevel);
@@ -163,7 +163,7 @@ fn counted_by_boot_check(
         if attempt_of(after_ledger, &up.boot).is_some() {
             counted.failed();
         } else if !committed {
-            counted.nobody_saw(before_ledger, &up.toplevel, up.picked);
+            counted.nobody_saw(explorer.configuration, before_ledger, &up.toplevel, up.picked);
         }
         counted.cap(explorer.configuration.max_failures);
     }
