@@ -65,7 +65,11 @@ fn power_on(explorer: &mut Explorer, before: &Before, pick: Option<&Toplevel>) {
         }
         counted.cap(explorer.configuration.max_failures);
         let exhausted = counted.least >= explorer.configuration.max_failures;
-        if exhausted && choice.why == Why::OneShot && choice.toplevel == counted.toplevel {
+        if exhausted
+            && explorer.configuration.has_one_shot()
+            && choice.why == Why::OneShot
+            && choice.toplevel == counted.toplevel
+        {
             explorer.violate(Property::EnoughFailures, before.id, "a trial that has failed is armed");
         }
     }
@@ -188,7 +192,8 @@ fn go_on(explorer: &mut Explorer, before: &Before, up: &Up) {
     }
     program(explorer, before, up, &Program::Confirm);
     if is_watched(before.ledger.as_deref(), up) {
-        deadline(explorer, before, up, good);
+        fails_early(explorer, before, up, good, &Program::Deadline);
+        fails_early(explorer, before, up, good, &Program::Emergency);
     }
     for toplevel in explorer.configuration.toplevels() {
         program(explorer, before, up, &Program::Switch(toplevel));
@@ -296,36 +301,35 @@ fn ended_in_order(
     Some(ghost)
 }
 
-/// The boot does not get to its end, and its deadline passes.
-fn deadline(explorer: &mut Explorer, before: &Before, up: &Up, good: bool) {
-    let program = Program::Deadline;
-    let name = up.toplevel.short();
-    let (snapshots, end, _) = explorer.run(&before.state.world, &program);
+/// The boot does not get to its end, and `program` ends it.
+fn fails_early(explorer: &mut Explorer, before: &Before, up: &Up, good: bool, program: &Program) {
+    let name = format!("{}, in {},", up.toplevel.short(), program.name());
+    let (snapshots, end, _) = explorer.run(&before.state.world, program);
     checks::reboots(explorer, before, &snapshots);
     let is_open = |ledger: Option<&Ledger>| is_watched(ledger, up);
     for (effect, image) in explorer.images(&snapshots) {
         let after = After { ledger: explorer.views.ledger(&image), world: image, crashed: true };
-        checks::always(explorer, before, &program, &after);
+        checks::always(explorer, before, program, &after);
         let ghost = if is_open(after.ledger.as_deref()) {
             ended_by_power(explorer, before.state.ghost.clone(), after.ledger.as_deref(), up)
         } else {
             ended_in_order(explorer, before, after.ledger.as_deref(), true)
         };
         let state = State { world: after.world, up: None, ghost, boots: before.state.boots };
-        explorer.reach(state, before.id, || format!("{name} loses power in deadline after effect {effect}"));
+        explorer.reach(state, before.id, || format!("{name} loses power after effect {effect}"));
     }
     let after = After { ledger: explorer.views.ledger(&end), world: end, crashed: false };
-    checks::always(explorer, before, &program, &after);
+    checks::always(explorer, before, program, &after);
     let ghost = ended_in_order(explorer, before, after.ledger.as_deref(), true);
     checks::counted(explorer, before, &after, ghost.as_ref());
     if after.ledger.is_some() && is_open(after.ledger.as_deref()) {
-        explorer.violate(Property::Arrives, before.id, "a deadline that closes nothing");
+        explorer.violate(Property::Arrives, before.id, "an end that closes nothing");
     }
     let reboots = after.world.reboot_asked;
     let world = if reboots { after.world.after_shutdown() } else { after.world };
     let up_after = (!reboots).then(|| up.clone());
     let state = State { world, up: up_after, ghost, boots: before.state.boots };
-    let to = explorer.reach(state, before.id, || format!("{name} hangs until its deadline"));
+    let to = explorer.reach(state, before.id, || format!("{name} is ended"));
     if to != before.id {
         explorer.forced[before.id].push(Forced { to, boots: 0, reboots_itself: false, all_fails: good });
     }
