@@ -84,7 +84,7 @@ fn a_landing_that_failed_is_a_part_of_the_chain() {
     );
     machine.put(LEDGER, ledger.as_bytes());
     let why = answer(&machine, &["why"]);
-    assert!(why.contains(&format!("came back to {b}, which failed as well")), "{why}");
+    assert!(why.contains(&format!("came back to {b}, which did not work either")), "{why}");
     assert_eq!(why.matches("stopped without a word").count(), 2, "{why}");
     let json: serde_json::Value = serde_json::from_str(&answer(&machine, &["why", "--json"])).unwrap();
     assert_eq!(json["failed_landings"][0]["toplevel"], b, "{json}");
