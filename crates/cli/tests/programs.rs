@@ -72,6 +72,25 @@ fn questions_are_answered_on_a_machine_that_knows_nothing_yet() {
 }
 
 #[test]
+fn a_landing_that_failed_is_a_part_of_the_chain() {
+    let machine = Machine::installed();
+    let (a, b, c) = (toplevel("a"), toplevel("b"), toplevel("c"));
+    let failed = r#"[{"boot":null,"end":{"kind":"failed","cause":{"kind":"vanished"}}}]"#;
+    let ledger = format!(
+        r#"{{"format":1,"min_reader":1,"revision":9,"confirmed":[{{"toplevel":"{a}"}}],
+             "failed_landings":[{{"from":"{c}","toplevel":"{b}","attempts":{failed}}}],
+             "rolled_back":{{"from":"{c}","to":"{a}"}},
+             "quarantine":[{{"toplevel":"{c}","attempts":{failed}}}]}}"#
+    );
+    machine.put(LEDGER, ledger.as_bytes());
+    let why = answer(&machine, &["why"]);
+    assert!(why.contains(&format!("came back to {b}, which did not work either")), "{why}");
+    assert_eq!(why.matches("stopped without a word").count(), 2, "{why}");
+    let json: serde_json::Value = serde_json::from_str(&answer(&machine, &["why", "--json"])).unwrap();
+    assert_eq!(json["failed_landings"][0]["toplevel"], b, "{json}");
+}
+
+#[test]
 fn what_was_never_confirmed_is_not_pinned() {
     let machine = Machine::installed();
     machine.boot(2, "b");

@@ -200,7 +200,12 @@ fn count(image: &Image, setting: Option<&Setting>, claim: &Claim) -> Result<usiz
     story.boots()
 }
 
-/// The boots that a claim proves; `None` where there is no such claim.
-pub(crate) fn boots_of(name: &str) -> Option<Option<Boots>> {
-    CLAIMS.iter().find(|claim| claim.name == name).map(|claim| claim.boots)
+/// Whether there is a claim of that name.
+pub(crate) fn is_claim(name: &str) -> bool {
+    CLAIMS.iter().any(|claim| claim.name == name)
+}
+
+/// The boots that a claim proves; `None` where it counts none.
+pub(crate) fn boots_of(name: &str) -> Option<Boots> {
+    CLAIMS.iter().find(|claim| claim.name == name)?.boots
 }

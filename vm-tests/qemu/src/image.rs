@@ -131,7 +131,7 @@ for file in BOOT/BOOTX64.EFI systemd/systemd-bootx64.efi; do mcopy -o -i "$2@@1M
 pub(crate) enum Firmware {
     /// EDK II.
     Efi,
-    /// SeaBIOS.
+    /// `SeaBIOS`.
     Bios,
 }
 

@@ -117,7 +117,7 @@ impl Proof {
             Self::Vm(names) => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
             Self::Scenario(name) => scenario(name),
             Self::ScenarioIn(name, boots) => format!("{}, down for {}", scenario(name), boots.total()),
-            Self::AsIn(name) if claims::boots_of(name).is_some() => format!("as `{name}`"),
+            Self::AsIn(name) if claims::is_claim(name) => format!("as `{name}`"),
             Self::AsIn(name) => format!("as {}", scenario(name)),
             Self::NotCovered(why) => {
                 let known = reasons.iter().position(|reason| reason == why);
@@ -135,7 +135,7 @@ impl Proof {
         match self {
             Self::NotCovered(_) => String::new(),
             Self::Vm(names) => names.iter().map(|name| claim_complaint(name, boots)).collect(),
-            Self::AsIn(name) if claims::boots_of(name).is_some() => String::new(),
+            Self::AsIn(name) if claims::is_claim(name) => String::new(),
             Self::Scenario(name) | Self::ScenarioIn(name, _) | Self::AsIn(name) => {
                 let file = checkout.join(scenario_file(name));
                 if file.is_file() { String::new() } else { format!("there is no scenario {name}\n") }
@@ -153,12 +153,12 @@ fn scenario_file(name: &str) -> String {
 }
 
 fn claim_complaint(name: &str, boots: Boots) -> String {
+    if !claims::is_claim(name) {
+        return format!("there is no claim {name}\n");
+    }
     match claims::boots_of(name) {
-        None => format!("there is no claim {name}\n"),
-        Some(proved) if proved != Some(boots) => {
-            format!("the claim {name} proves {proved:?}, not {boots:?}\n")
-        }
-        Some(_) => String::new(),
+        Some(proved) if proved == boots => String::new(),
+        proved => format!("the claim {name} proves {proved:?}, not {boots:?}\n"),
     }
 }
 
