@@ -1,10 +1,11 @@
 //! `golden why`: the chain of attempts.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use golden_core::{Attempt, BootId, End, Landing, Ledger, Quarantined, Toplevel};
 use golden_host::command::Common;
-use golden_host::{Error, Reading, Store, describe_cause, describe_evidence};
+use golden_host::{Error, Reading, Store, describe_cause, describe_evidence, operation};
 use serde::Serialize;
 
 /// Version of the JSON answer.
@@ -22,6 +23,8 @@ struct Why<'a> {
     attempts: &'a [Attempt],
     /// What the machine came back to before, and did not work either.
     failed_landings: Vec<&'a Landing>,
+    /// The last warnings and errors of each boot that failed, as far as the journal still has them.
+    last_words: BTreeMap<BootId, Vec<String>>,
 }
 
 pub(crate) fn run(common: &Common, of: Option<&str>, json: bool) -> Result<String, Error> {
@@ -31,7 +34,13 @@ pub(crate) fn run(common: &Common, of: Option<&str>, json: bool) -> Result<Strin
         Reading::Missing => (Ledger::default(), None),
         Reading::Corrupt(why) => (Ledger::default(), Some(why)),
     };
-    let why = Why { unreadable, ..why(&ledger, of) };
+    let mut why = Why { unreadable, ..why(&ledger, of) };
+    let landings = why.failed_landings.iter().flat_map(|landing| landing.attempts.iter());
+    let failed = why.attempts.iter().chain(landings).filter(|it| matches!(it.end, Some(End::Failed { .. })));
+    for boot in failed.filter_map(|attempt| attempt.boot.clone()) {
+        let lines = operation::last_words(&host, &boot);
+        why.last_words.extend((!lines.is_empty()).then_some((boot, lines)));
+    }
     Ok(if json { crate::print::json(&why) } else { in_words(&why) })
 }
 
@@ -55,6 +64,7 @@ fn why<'a>(ledger: &'a Ledger, of: Option<&str>) -> Why<'a> {
             let came_from = |landing: &&Landing| landing.from == *toplevel;
             ledger.failed_landings.iter().chain(&ledger.landing).filter(came_from).collect()
         }),
+        last_words: BTreeMap::new(),
     }
 }
 
@@ -72,10 +82,10 @@ fn in_words(why: &Why) -> String {
         Some(landing) => format!("Rolled back from {failed}\nto {landing}.\n"),
         None => format!("{failed}:\n"),
     };
-    write_attempts(&mut text, why.attempts);
+    write_attempts(&mut text, why, why.attempts);
     for landing in why.failed_landings.iter().filter(|landing| landing.attempts.failures() > 0) {
         let _ = writeln!(text, "The machine came back to {}, which did not work either:", landing.toplevel);
-        write_attempts(&mut text, &landing.attempts);
+        write_attempts(&mut text, why, &landing.attempts);
     }
     if why.landed_on.is_some() {
         text.push_str("The trial is quarantined. Mend the configuration and deploy again.\n");
@@ -83,7 +93,7 @@ fn in_words(why: &Why) -> String {
     text
 }
 
-fn write_attempts(text: &mut String, attempts: &[Attempt]) {
+fn write_attempts(text: &mut String, why: &Why, attempts: &[Attempt]) {
     for (index, attempt) in attempts.iter().enumerate() {
         let end = match &attempt.end {
             Some(End::Failed { cause }) => format!("failed: {}", describe_cause(cause)),
@@ -96,5 +106,8 @@ fn write_attempts(text: &mut String, attempts: &[Attempt]) {
         let boot = attempt.boot.as_ref().map_or("unseen boot".to_owned(), |boot| format!("boot {boot}"));
         let _ =
             writeln!(text, "Attempt {} ({boot}) {end}.{}", index + 1, describe_evidence(&attempt.evidence));
+        for line in attempt.boot.iter().filter_map(|boot| why.last_words.get(boot)).flatten() {
+            let _ = writeln!(text, "    {line}");
+        }
     }
 }
