@@ -146,3 +146,55 @@ fn a_quarantined_system_may_not_be_deployed_and_any_other_may() {
     machine.put("/proc/cmdline", b"quiet golden.disable=1\n");
     assert_eq!(check(&b), (0, String::new()));
 }
+
+#[test]
+fn a_rehearsal_asks_first_and_is_refused_where_it_has_no_end() {
+    let machine = Machine::installed();
+    machine.put(LEDGER, ledger("null", "").as_bytes());
+    let before = machine.text(LEDGER);
+    // Nobody is there to say yes.
+    let said = answer(&machine, &["drill", "panic"]);
+    assert!(said.contains("reboots now") && said.ends_with("nothing was done\n"), "{said}");
+    assert!(answer(&machine, &["drill"]).starts_with("there was no rehearsal"));
+    fs::remove_file(machine.at("/nix/var/nix/profiles/system-profiles/golden")).unwrap();
+    let (code, said) = status(&machine.run(GOLDEN, &["drill", "unit", "--yes"]));
+    assert_eq!(code, 77, "{said}");
+    assert!(said.contains("no golden is pinned") && said.contains("hint: "), "{said}");
+    assert_eq!(status(&machine.run(GOLDEN, &["drill", "--yes"])).0, 64);
+    assert_eq!(machine.text(LEDGER), before);
+}
+
+#[test]
+fn a_unit_of_a_rehearsal_fails_in_its_attempt_and_never_else() {
+    let machine = Machine::installed();
+    machine.put(LEDGER, ledger("null", "").as_bytes());
+    assert_eq!(status(&machine.run(GOLDEN, &["inject"])).0, 0);
+}
+
+#[test]
+fn safe_mode_says_what_to_do_to_whoever_logs_in() {
+    const MOTD: &str = "/run/motd.d/golden-generation";
+    let machine = Machine::installed();
+    machine.put(LEDGER, ledger("null", "").as_bytes());
+    assert_eq!(answer(&machine, &["announce"]), "");
+    machine.put(LEDGER, ledger("null", r#","safe_mode":{"reason":{"kind":"ladder-ended"}}"#).as_bytes());
+    let said = answer(&machine, &["announce"]);
+    assert!(said.contains("SAFE MODE") && said.contains("golden why"), "{said}");
+    assert_eq!(machine.text(MOTD), said);
+    let status = answer(&machine, &["status"]);
+    assert!(status.contains("safe mode: every generation"), "{status}");
+    answer(&machine, &["announce", "--over"]);
+    assert!(!machine.at(MOTD).exists());
+}
+
+#[test]
+fn a_golden_that_lost_its_entry_is_said_before_it_is_needed() {
+    let machine = Machine::installed();
+    machine.put(LEDGER, ledger("null", "").as_bytes());
+    assert!(!answer(&machine, &["status"]).contains("DAMAGED"));
+    for entry in fs::read_dir(machine.at("/boot/loader/entries")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let said = answer(&machine, &["status"]);
+    assert!(said.starts_with("unprotected") && said.contains("DAMAGED"), "{said}");
+}

@@ -238,8 +238,12 @@ pub fn emergency(host: &dyn Host, options: &Options) -> Result<Emergency, Error>
         return Ok(Emergency::Unwatched);
     }
     let store = Store::new(host, &options.state_dir);
-    // A file system that is not mounted looks like a machine on which nothing has happened yet.
-    let Ok(Reading::Whole(_)) = store.read() else { return without_state(host, options) };
+    match store.read() {
+        Ok(Reading::Whole(_)) => {}
+        Err(error @ Error::LedgerTooNew { .. }) => return Err(error),
+        // A file system that is not mounted looks like a machine on which nothing has happened yet.
+        _ => return without_state(host, options),
+    }
     boot_check(host, options)?;
     match store.read()? {
         Reading::Whole(ledger) if is_watched(host, &ledger)? => Ok(Emergency::Watched),

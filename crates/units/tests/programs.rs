@@ -15,13 +15,18 @@ use machine::{LEDGER, Machine, status, toplevel};
 
 const BOOT_CHECK: &str = env!("CARGO_BIN_EXE_golden-boot-check");
 const CONFIRM: &str = env!("CARGO_BIN_EXE_golden-confirm");
+const DEADLINE: &str = env!("CARGO_BIN_EXE_golden-deadline");
+const EMERGENCY: &str = env!("CARGO_BIN_EXE_golden-emergency");
+const HIBERNATE: &str = env!("CARGO_BIN_EXE_golden-hibernate");
+const VERIFY: &str = env!("CARGO_BIN_EXE_golden-verify");
 const MARK: &str = env!("CARGO_BIN_EXE_golden-mark-pending");
 const RECORD_SHUTDOWN: &str = env!("CARGO_BIN_EXE_golden-record-shutdown");
 const ROLLBACK: &str = env!("CARGO_BIN_EXE_golden-rollback");
 
 /// Every program, with what it needs on its command line.
 fn programs() -> Vec<(&'static str, Vec<String>)> {
-    let bare = [BOOT_CHECK, CONFIRM, RECORD_SHUTDOWN, ROLLBACK].map(|program| (program, Vec::new()));
+    let bare = [BOOT_CHECK, CONFIRM, RECORD_SHUTDOWN, ROLLBACK, DEADLINE, EMERGENCY, HIBERNATE, VERIFY]
+        .map(|program| (program, Vec::new()));
     let mark = (MARK, vec![toplevel("b")]);
     bare.into_iter().chain([mark]).collect()
 }
@@ -315,4 +320,37 @@ fn one_setting_that_is_not_understood_does_not_move_the_state() {
     let output = machine.run(CONFIRM, &[]);
     assert_eq!(code(&output), 0, "{}", status(&output).1);
     assert!(machine.at("/persist/golden/ledger.json").exists() && !machine.at(LEDGER).exists());
+}
+
+#[test]
+fn a_boot_that_nobody_watches_is_left_alone_by_what_ends_boots() {
+    let machine = Machine::installed();
+    assert_eq!(code(&machine.run(CONFIRM, &[])), 0);
+    let before = machine.text(LEDGER);
+    for program in [DEADLINE, EMERGENCY, HIBERNATE] {
+        let output = machine.run(program, &[]);
+        assert_eq!(status(&output), (0, String::new()), "{program}");
+        assert!(output.stdout.is_empty(), "{program} counts down");
+    }
+    assert_eq!(machine.text(LEDGER), before);
+    assert!(!machine.at("/run/golden-generation/attempt").exists());
+}
+
+#[test]
+fn an_attempt_leaves_word_for_what_watches_it() {
+    let machine = marked();
+    machine.boot(2, "b");
+    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+    assert!(machine.at("/run/golden-generation/attempt").exists());
+}
+
+#[test]
+fn hibernation_arms_what_runs_and_waking_up_arms_the_trial() {
+    let machine = marked();
+    let armed = || machine.variable_text("LoaderEntryOneShot");
+    let trial = armed();
+    assert_eq!(code(&machine.run(HIBERNATE, &[])), 0);
+    assert!(armed().is_some() && armed() != trial, "{:?}", armed());
+    assert_eq!(code(&machine.run(HIBERNATE, &["--awake"])), 0);
+    assert_eq!(armed(), trial);
 }
