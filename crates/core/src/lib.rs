@@ -25,4 +25,4 @@ pub use ledger::{
 pub use name::{BootId, InvalidName, Toplevel};
 pub use plan::{Plan, Refusal, Step};
 pub use policy::{Policy, RollbackTarget};
-pub use seen::{Loader, Moment, OneShot, Seen, ShutdownSeen};
+pub use seen::{Damage, Loader, Moment, OneShot, Seen, ShutdownSeen};

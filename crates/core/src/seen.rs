@@ -20,8 +20,19 @@ pub struct Seen {
     pub loader: Option<Loader>,
     /// What is found of an earlier boot that ended without a word.
     pub evidence: Evidence,
-    /// Systems whose boot files are damaged beyond repair, and how: found out by trying.
-    pub damaged: Vec<(Toplevel, String)>,
+    /// Systems that cannot be booted now: found out by trying.
+    pub damaged: Vec<Damage>,
+}
+
+/// Why a system cannot be booted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Which.
+    pub toplevel: Toplevel,
+    /// What is damaged.
+    pub why: String,
+    /// Whether it is beyond repair. If not, there was no room for that, or no right to write.
+    pub is_lasting: bool,
 }
 
 /// The loader as it stands now.
@@ -117,8 +128,8 @@ impl Seen {
 
     /// Why this toplevel cannot be booted, if that was found out.
     #[must_use]
-    pub fn damage_of(&self, toplevel: &Toplevel) -> Option<&str> {
-        self.damaged.iter().find(|(damaged, _)| damaged == toplevel).map(|(_, why)| why.as_str())
+    pub fn damage_of(&self, toplevel: &Toplevel) -> Option<&Damage> {
+        self.damaged.iter().find(|damage| damage.toplevel == *toplevel)
     }
 
     /// Whether this toplevel has a boot entry, is in the store, and its boot files are whole as far as is known.

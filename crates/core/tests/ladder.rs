@@ -5,9 +5,9 @@
 mod machine;
 
 use golden_core::{
-    Cause, End, Event, Evidence, Injection, Ledger, Moment, OneShot, Plan, Policy, RebootCause, Refusal,
-    RollbackTarget, SafeModeReason, Seen, Shutdown, ShutdownSeen, Step, Toplevel, decide, is_settled,
-    landing,
+    Cause, Damage, End, Event, Evidence, Injection, Ledger, Moment, OneShot, Plan, Policy, RebootCause,
+    Refusal, RollbackTarget, SafeModeReason, Seen, Shutdown, ShutdownSeen, Step, Toplevel, decide,
+    is_settled, landing,
 };
 use machine::{after, boot, does, known, marked, policy, seen, toplevel};
 
@@ -188,16 +188,24 @@ fn the_rungs_are_golden_what_was_confirmed_last_and_older_goldens() {
     assert_eq!(landing(&known(), &seen, &last, &toplevel("trial")), Some(toplevel("other")));
 }
 
+fn damage(name: &str, is_lasting: bool) -> Damage {
+    Damage { toplevel: toplevel(name), why: "the kernel is gone".to_owned(), is_lasting }
+}
+
 #[test]
 fn what_cannot_be_booted_is_no_landing_and_a_trial_that_cannot_has_failed() {
-    let why = || "the kernel is gone".to_owned();
     let damaged =
-        |name: &str, number, booted| Seen { damaged: vec![(toplevel(name), why())], ..seen(number, booted) };
+        |name: &str, number, booted| Seen { damaged: vec![damage(name, true)], ..seen(number, booted) };
     let seen_now = damaged("golden", 0, "other");
     assert_eq!(landing(&known(), &seen_now, &policy(2), &toplevel("trial")), Some(toplevel("other")));
     let plan = decide(&marked(), &damaged("trial", 1, "golden"), &policy(1), &Moment::BootCheck);
     let ledger = after(&plan, marked());
     assert!(ledger.is_quarantined(&toplevel("trial")), "{plan:?}");
+    // A full boot partition is no fault of the trial's.
+    let full = Seen { damaged: vec![damage("trial", false)], ..seen(1, "other") };
+    let plan = decide(&marked(), &full, &policy(1), &Moment::BootCheck);
+    let ledger = after(&plan, marked());
+    assert_eq!(ledger.trial.unwrap().attempts.failures(), 0, "{plan:?}");
 }
 
 #[test]
@@ -265,7 +273,7 @@ fn a_rehearsal_is_refused_where_it_would_not_end_on_golden_or_something_is_under
     assert!(
         matches!(refused(&known(), &without_golden), Some(Refusal::NoDrill(why)) if why.contains("golden"))
     );
-    let damaged = Seen { damaged: vec![(toplevel("golden"), String::new())], ..now.clone() };
+    let damaged = Seen { damaged: vec![damage("golden", false)], ..now.clone() };
     assert!(refused(&known(), &damaged).is_some());
     for ledger in [marked(), landed()] {
         assert!(matches!(refused(&ledger, &now), Some(Refusal::NoDrill(why)) if why.contains("under way")));

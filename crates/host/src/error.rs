@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use golden_core::{Refusal, Toplevel};
+use golden_core::{Damage, Refusal, Toplevel};
 
 use crate::{Exit, Trouble};
 
@@ -30,6 +30,8 @@ pub enum Error {
     NoEntry(Toplevel),
     #[error("the boot files of {toplevel} are not whole: {why}")]
     BootFiles { toplevel: Toplevel, why: String },
+    #[error("the boot files of {toplevel} are not whole and cannot be repaired now")]
+    NotRepaired { toplevel: Toplevel, source: Box<Error> },
     #[error("{0} did not stick: it was written, and reading it back says otherwise")]
     DidNotStick(&'static str),
     #[error("GRUB's environment block /boot/grub/grubenv {0}")]
@@ -60,6 +62,28 @@ impl Error {
         move |source| Self::Io { action, path, source }
     }
 
+    /// The system that cannot be booted, if that is what it says.
+    pub(crate) fn damage(&self) -> Option<Damage> {
+        match self {
+            Self::BootFiles { toplevel, why } => {
+                Some(Damage { toplevel: toplevel.clone(), why: why.clone(), is_lasting: true })
+            }
+            Self::NotRepaired { toplevel, .. } => {
+                Some(Damage { toplevel: toplevel.clone(), why: self.chain(), is_lasting: false })
+            }
+            _ => None,
+        }
+    }
+
+    /// What could not be copied for want of room, or of a right to write, is not beyond repair.
+    pub(crate) fn not_repaired(toplevel: &Toplevel, error: Self) -> Self {
+        let toplevel = toplevel.clone();
+        match error.trouble() {
+            Trouble::NoSpace | Trouble::ReadOnly => Self::NotRepaired { toplevel, source: Box::new(error) },
+            _ => Self::BootFiles { toplevel, why: error.chain() },
+        }
+    }
+
     /// The documented exit status.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -80,6 +104,7 @@ impl Error {
             Self::LedgerTooNew { .. } => Trouble::LedgerTooNew,
             Self::Config { .. } => Trouble::Configuration,
             Self::Refused(_) => Trouble::Refused,
+            Self::NotRepaired { source, .. } => source.trouble(),
             Self::GoldenDamaged(..) => Trouble::GoldenDamaged,
             Self::Io { source, .. } | Self::EfiVariable { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::NoSpace,
@@ -123,6 +148,7 @@ impl Error {
             Self::OneShotStayed(_) => Some(
                 "panics of a trial are not covered from here on; once the loader can write again: `grub-editenv /boot/grub/grubenv unset golden_one_shot`",
             ),
+            Self::NotRepaired { .. } => Some("make room on the boot partition, or remount it writable"),
             Self::BootFiles { .. } => Some("run `nixos-rebuild boot`, which copies kernel and initrd anew"),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("run it as root")

@@ -417,9 +417,11 @@ fn act(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error>
         let plan = decide(&ledger, &seen, &options.policy, moment);
         match session(host, options, &ledger, &seen).execute(&plan) {
             // What cannot be booted is no place to go to: it is decided anew, without it.
-            Err(Error::BootFiles { toplevel, why }) if goes_on && seen.damage_of(&toplevel).is_none() => {
-                host.complain(Trouble::Loader, &format!("{toplevel} cannot be booted: {why}"));
-                damaged.push((toplevel, why));
+            Err(error)
+                if goes_on && error.damage().is_some_and(|it| seen.damage_of(&it.toplevel).is_none()) =>
+            {
+                host.complain(error.trouble(), &error.chain());
+                damaged.extend(error.damage());
             }
             done => {
                 done?;

@@ -51,6 +51,7 @@ fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> 
         (true, _) => rollback::begin(ledger, seen, policy, trial, events),
         (false, true) => begin_attempt(First::Ledger, ledger, seen, policy, trial, events),
         (false, false) if is_gone(seen, &trial) => give_up(ledger, trial, events),
+        // It cannot be armed now. The next boot tries again.
         (false, false) if seen.damage_of(&trial.toplevel).is_some() => {
             Plan::nothing().commit(&with_trial(ledger, &trial)).tell(events)
         }
@@ -114,8 +115,9 @@ fn close_earlier(trial: &mut Trial, seen: &Seen, policy: &Policy) -> Vec<Event> 
         events.push(failed(trial, policy, None, Cause::NeverReachedBootCheck));
         trial.arming = Arming::Idle;
     }
-    if let (Some(why), false) = (seen.damage_of(&trial.toplevel), trial.has_failed(policy)) {
-        let cause = Cause::NotBootable { why: why.to_owned() };
+    let damage = seen.damage_of(&trial.toplevel).filter(|damage| damage.is_lasting);
+    if let (Some(damage), false) = (damage, trial.has_failed(policy)) {
+        let cause = Cause::NotBootable { why: damage.why.clone() };
         trial.attempts.add_unseen(cause.clone(), &Evidence::default());
         events.push(failed(trial, policy, None, cause));
         trial.arming = Arming::Idle;

@@ -52,7 +52,7 @@ impl Copied<'_> {
             return Ok(());
         }
         durable::replace_with_copy(host, self.store, self.file)
-            .map_err(|error| self.damaged(&error.chain()))?;
+            .map_err(|error| Error::not_repaired(self.toplevel, error))?;
         let text = || format!("{} cannot be repaired", self.file.display());
         if self.is_whole(host)? { Ok(()) } else { Err(self.damaged(&text())) }
     }

@@ -73,7 +73,8 @@ impl SystemdBoot<'_> {
     }
 
     fn repair(&self, listed: &Listed, store: &Path, file: &Path) -> Result<(), Error> {
-        durable::replace_with_copy(self.host, store, file).map_err(|error| listed.damaged(&error.chain()))
+        let copied = durable::replace_with_copy(self.host, store, file);
+        copied.map_err(|error| Error::not_repaired(&listed.entry.toplevel, error))
     }
 
     /// It is a kernel that the firmware can start, wherever it came from.
