@@ -111,6 +111,20 @@ fn a_spent_budget_ends_in_safe_mode_and_not_in_a_reboot() {
 }
 
 #[test]
+fn a_spent_budget_ends_the_ladder_where_the_machine_is() {
+    let none = Policy { max_automatic_reboots: 0, ..policy(2) };
+    for (number, moment) in [(3, deadline()), (4, Moment::BootCheck)] {
+        let plan = decide(&landed(), &seen(number, "golden"), &none, &moment);
+        assert!(!does(&plan, &Step::Reboot), "{plan:?}");
+        assert_eq!(plan.steps.last(), Some(&Step::EnterSafeMode));
+        let ledger = after(&plan, landed());
+        assert_eq!(ledger.safe_mode.unwrap().reason, SafeModeReason::BudgetSpent);
+        // Whoever reboots it comes to the next rung.
+        assert!(does(&plan, &Step::SetDefault(toplevel("other"))), "{plan:?}");
+    }
+}
+
+#[test]
 fn a_landing_is_watched_until_it_is_confirmed() {
     let ledger = landed();
     assert!(ledger.landing.as_ref().unwrap().attempts.is_open_in(&boot(3)));
