@@ -258,6 +258,13 @@ impl World {
         names.iter().find_map(|name| name.to_str()?.strip_prefix("drill-").map(str::to_owned))
     }
 
+    /// Whether the unit of the deadline is started in this boot.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        let names = self.volatile.list(Path::new("/run/golden-generation"));
+        names.is_some_and(|names| names.iter().any(|name| name == "attempt"))
+    }
+
     /// The system of this boot, as stage 1 and stage 2 of the boot left it.
     pub fn start(&mut self, toplevel: &Toplevel, boot: &BootId) {
         let volatile = Arc::make_mut(&mut self.volatile);
@@ -271,7 +278,12 @@ impl World {
             let mount = format!("40 1 8:1 / {ESP} rw - {kind} /dev/sda1 rw\n");
             volatile.write("/proc/self/mountinfo", mount.as_bytes());
         }
-        volatile.write("/proc/cmdline", format!("init={toplevel}/init quiet\n").as_bytes());
+        let by_grub = if matches!(self.loader, Loader::Grub { .. }) {
+            "BOOT_IMAGE=(hd0,msdos1)/kernels/linux "
+        } else {
+            ""
+        };
+        volatile.write("/proc/cmdline", format!("{by_grub}init={toplevel}/init quiet\n").as_bytes());
     }
 }
 
