@@ -86,6 +86,33 @@ fn a_person_who_stays_is_not_rebooted_and_the_attempt_has_failed() {
 }
 
 #[test]
+fn emergency_mode_again_in_a_boot_in_which_a_person_stayed_is_no_other_attempt_and_reboots_nobody() {
+    let stays = || Moment::Close(Cause::Emergency { units: vec![] });
+    let trial = play(marked(), &[(1, "trial", Moment::BootCheck), (1, "trial", stays())]);
+    let landing = play(landed(), &[(3, "golden", stays())]);
+    for (ledger, number, booted) in [(trial, 1, "trial"), (landing, 3, "golden")] {
+        let again = decide(&ledger, &seen(number, booted), &policy(2), &Moment::BootCheck);
+        assert_eq!(again, Plan::default(), "{booted}");
+        let next = decide(&ledger, &seen(number + 1, booted), &policy(2), &Moment::BootCheck);
+        assert_ne!(next, Plan::default(), "{booted}");
+    }
+}
+
+#[test]
+fn a_boot_is_watched_before_anything_of_the_loader_is_touched() {
+    let of_trial = decide(&marked(), &seen(1, "trial"), &policy(2), &Moment::BootCheck);
+    let twice = play(marked(), &[(1, "trial", Moment::BootCheck), (2, "trial", Moment::BootCheck)]);
+    let mut armed = seen(3, "golden");
+    armed.loader.as_mut().unwrap().one_shot = OneShot::Armed(toplevel("trial"));
+    let of_landing = decide(&twice, &armed, &policy(2), &Moment::BootCheck);
+    for (plan, touches) in [(of_trial, Step::Arm(toplevel("trial"))), (of_landing, Step::Disarm)] {
+        let at = |step: &Step| plan.steps.iter().position(|it| it == step).unwrap();
+        let commit = plan.steps.iter().position(|step| matches!(step, Step::Commit(_))).unwrap();
+        assert!(commit < at(&Step::Watch) && at(&Step::Watch) < at(&touches), "{plan:?}");
+    }
+}
+
+#[test]
 fn without_the_loader_the_last_attempt_is_closed_and_the_default_does_the_rest() {
     let ledger = play(marked(), &[(1, "trial", Moment::BootCheck), (2, "trial", Moment::BootCheck)]);
     let blind = Seen { loader: None, ..seen(2, "trial") };
@@ -332,4 +359,57 @@ fn a_rehearsal_in_which_nothing_fails_has_not_passed() {
     let plan = decide(&ledger, &seen(1, "other"), &policy(2), &Moment::Confirm);
     assert_eq!(told(&plan, |event| matches!(event, Event::DrillEnded { passed: false, .. })), 1, "{plan:?}");
     let _: Option<Toplevel> = after(&plan, ledger).owed_default;
+}
+
+#[test]
+fn a_rehearsal_that_is_cut_off_before_it_is_armed_leaves_the_default_as_it_was() {
+    let mut before = seen(0, "other");
+    before.loader.as_mut().unwrap().default = Some(toplevel("other"));
+    let begin = decide(&known(), &before, &policy(2), &Moment::Drill(Injection::Unit));
+    let set = begin.steps.iter().position(|step| *step == Step::SetDefault(toplevel("golden"))).unwrap();
+    let cut = Plan { steps: begin.steps[..set].to_vec(), refusal: None };
+    let ledger = after(&cut, known());
+    // The power went before or after the default was set.
+    let golden = decide(&ledger, &seen(1, "golden"), &policy(2), &Moment::BootCheck);
+    assert!(does(&golden, &Step::SetDefault(toplevel("other"))), "{golden:?}");
+    before.boot = boot(1);
+    let other = decide(&ledger, &before, &policy(2), &Moment::BootCheck);
+    assert!(
+        after(&other, ledger).drill.is_none()
+            && !other.steps.iter().any(|step| matches!(step, Step::Inject(_)))
+    );
+}
+
+#[test]
+fn the_default_that_a_rehearsal_could_not_put_back_without_the_loader_is_owed() {
+    let mut before = seen(0, "other");
+    before.loader.as_mut().unwrap().default = Some(toplevel("other"));
+    let begin = decide(&known(), &before, &policy(2), &Moment::Drill(Injection::Unit));
+    let ledger = after(&begin, known());
+    let blind = Seen { loader: None, ..seen(1, "golden") };
+    let plan = decide(&ledger, &blind, &policy(2), &Moment::BootCheck);
+    assert!(!plan.steps.iter().any(|step| matches!(step, Step::SetDefault(_))), "{plan:?}");
+    let ledger = after(&plan, ledger);
+    let plan = decide(&ledger, &seen(1, "golden"), &policy(2), &Moment::Confirm);
+    assert!(does(&plan, &Step::SetDefault(toplevel("other"))), "{plan:?}");
+}
+
+#[test]
+fn a_golden_that_failed_when_it_was_needed_is_no_end_of_a_rehearsal() {
+    let ledger = play(
+        landed(),
+        &[(3, "golden", deadline()), (4, "other", Moment::BootCheck), (4, "other", Moment::Confirm)],
+    );
+    let ledger = Ledger { rollback: None, ..ledger };
+    let plan = decide(&ledger, &seen(4, "other"), &policy(2), &Moment::Drill(Injection::Panic));
+    assert!(matches!(plan.refusal, Some(Refusal::NoDrill(why)) if why.starts_with("golden")), "{plan:?}");
+}
+
+#[test]
+fn a_switch_to_a_known_system_takes_the_one_shot_of_a_rehearsal_back() {
+    let begin = decide(&known(), &seen(0, "other"), &policy(2), &Moment::Drill(Injection::Unit));
+    let mut armed = seen(1, "other");
+    armed.loader.as_mut().unwrap().one_shot = OneShot::Armed(toplevel("other"));
+    let plan = decide(&after(&begin, known()), &armed, &policy(2), &Moment::Mark(toplevel("golden")));
+    assert!(does(&plan, &Step::Disarm), "{plan:?}");
 }

@@ -5,8 +5,8 @@ use super::{
     rollback, starts_since_armed, was_consumed, with_trial,
 };
 use crate::{
-    Arming, Cause, End, Event, Evidence, Ledger, Origin, Plan, Policy, RebootCause, Seen, Step, Toplevel,
-    Trial,
+    Arming, Attempt, Cause, End, Event, Evidence, Ledger, Origin, Plan, Policy, RebootCause, Seen, Step,
+    Toplevel, Trial,
 };
 
 pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
@@ -20,6 +20,9 @@ pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
 }
 
 fn what_this_boot_is(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
+    if was_ended_by_emergency(ledger, seen) {
+        return Plan::nothing();
+    }
     if let Some(drill) = &ledger.drill {
         return drill::check(ledger, seen, policy, drill);
     }
@@ -37,9 +40,21 @@ fn what_this_boot_is(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
     }
 }
 
+/// Emergency mode can be reached again and again in one boot, by a person who tries to mend it. That is one failed attempt,
+/// and whoever stays is not rebooted.
+fn was_ended_by_emergency(ledger: &Ledger, seen: &Seen) -> bool {
+    let trials = ledger.trial.iter().chain(ledger.drill.iter().map(|drill| &drill.trial));
+    let attempts = trials.map(|trial| &trial.attempts).chain(ledger.landing.iter().map(|it| &it.attempts));
+    let ended = |attempt: &Attempt| {
+        attempt.boot.as_ref() == Some(&seen.boot)
+            && matches!(attempt.end, Some(End::Failed { cause: Cause::Emergency { .. } }))
+    };
+    attempts.filter_map(|attempts| attempts.last()).any(ended)
+}
+
 fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Plan {
     if trial.attempts.is_open_in(&seen.boot) {
-        return finish_arming(ledger, seen, policy, trial).then(Step::Watch);
+        return watch(finish_arming(ledger, seen, policy, trial));
     }
     if let Some(plan) = later_switch(ledger, seen, policy, trial) {
         return plan;
@@ -150,7 +165,15 @@ fn begin_attempt(
     let another_follows = trial.attempts.failures() + 1 < policy.max_failures.get();
     let is_safe = seen.loader.as_ref().is_none_or(|loader| loader.consumes_one_shot);
     let ledger = with_trial(ledger, &trial);
-    commit_and_arm(first, &ledger, seen, policy, another_follows && is_safe, events).then(Step::Watch)
+    let plan = commit_and_arm(first, &ledger, seen, policy, another_follows && is_safe, events);
+    watch(plan)
+}
+
+/// As soon as the attempt is durable: a loader that then cannot be armed takes nobody's deadline away.
+pub(super) fn watch(mut plan: Plan) -> Plan {
+    let begun = plan.steps.iter().position(|step| matches!(step, Step::Commit(_)));
+    plan.steps.insert(begun.map_or(0, |commit| commit + 1), Step::Watch);
+    plan
 }
 
 /// Something else than the trial runs. If the loader came here by itself because an attempt died, the trial gets

@@ -2,6 +2,7 @@
 //!
 //! What is rehearsed is known to be good and stays so; nothing is quarantined, and no profile moves.
 
+use super::boot::watch;
 use super::ladder::Whither;
 use super::{is_budget_spent, is_known_good, reboot, was_consumed};
 use crate::{
@@ -26,6 +27,9 @@ pub(super) fn begin(ledger: &Ledger, seen: &Seen, injection: Injection) -> Plan 
     {
         return refuse("a trial, a rollback or another rehearsal is under way");
     }
+    if ledger.is_failed_landing(golden) {
+        return refuse("golden did not work the last time that the machine came back to it");
+    }
     if ledger.safe_mode.is_some() {
         return refuse("the machine is in safe mode");
     }
@@ -35,8 +39,11 @@ pub(super) fn begin(ledger: &Ledger, seen: &Seen, injection: Injection) -> Plan 
     let drill =
         Drill { injection, default, trial: Trial::new(booted.clone(), Origin::Marked), unknown: Kept::new() };
     let begun = Event::DrillBegan { injection, toplevel: booted.clone() };
-    let plan = Plan::nothing().then_if(!seen.is_default(golden), || Step::SetDefault(golden.clone()));
-    let plan = arm(plan, ledger, seen, &drill, vec![begun]);
+    // What the default was is durable before it is another one: who else would put it back?
+    let intended = Ledger { drill: Some(drill.clone()), ..ledger.clone() };
+    let plan = Plan::nothing().commit(&intended).tell([begun]);
+    let plan = plan.then_if(!seen.is_default(golden), || Step::SetDefault(golden.clone()));
+    let plan = arm(plan, ledger, seen, &drill, Vec::new());
     let now = Ledger { drill: Some(drill), ..ledger.clone() };
     reboot(plan, &now, RebootCause::Drill, booted)
 }
@@ -64,6 +71,10 @@ pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy, drill: &Drill
         return Plan::nothing().then(Step::Watch).then(Step::Inject(drill.injection));
     }
     let mut drill = drill.clone();
+    if drill.trial.arming == Arming::Idle && drill.trial.attempts.is_empty() {
+        // It was cut off before anything was armed.
+        return end(ledger, seen, policy, drill);
+    }
     let trial = &mut drill.trial;
     let was_open = trial.attempts.open().is_some();
     trial.attempts.close(End::Failed { cause: Cause::Vanished }, &seen.evidence);
@@ -101,7 +112,7 @@ fn begin_attempt(ledger: &Ledger, seen: &Seen, policy: &Policy, mut drill: Drill
     } else {
         disarm(ledger, seen, &drill, begun)
     };
-    plan.then(Step::Watch).then(Step::Inject(drill.injection))
+    watch(plan.then(Step::Inject(drill.injection)))
 }
 
 /// The attempt failed, as it should, and that is known before it ends.
@@ -138,11 +149,11 @@ pub(super) fn end(ledger: &Ledger, seen: &Seen, policy: &Policy, drill: Drill) -
     };
     let causes = trial.attempts.iter().filter_map(cause).collect();
     let ended = Event::DrillEnded { injection, toplevel: trial.toplevel.clone(), passed, causes };
-    let owes = seen.is_bootable(&default) && !seen.is_default(&default);
+    let owes = seen.loader.is_none() || seen.is_bootable(&default) && !seen.is_default(&default);
     let after = Ledger { drill: None, owed_default: owes.then(|| default.clone()), ..ledger.clone() };
     let plan = Plan::nothing().commit(&after).tell([ended]);
     let plan = plan.then_if(seen.is_armed(&trial.toplevel), || Step::Disarm);
-    if owes {
+    if owes && seen.loader.is_some() {
         plan.then(Step::SetDefault(default)).commit(&Ledger { owed_default: None, ..after })
     } else {
         plan

@@ -1,10 +1,10 @@
 //! Where a rollback comes back to, and what follows if that does not work either.
 
-use super::boot::land;
+use super::boot::{land, watch};
 use super::{is_budget_spent, reboot, rollback};
 use crate::{
     Cause, End, Event, Evidence, Kept, Landing, Ledger, Plan, Policy, RebootCause, Rollback, RollbackTarget,
-    SafeMode, SafeModeReason, Seen, Step, Toplevel,
+    SafeMode, SafeModeReason, Seen, Toplevel,
 };
 
 /// Golden, what was confirmed last, and what was golden before; those of them that can be booted and are not `trial`.
@@ -47,7 +47,7 @@ fn has_failed(ledger: &Ledger, seen: &Seen, policy: &Policy, landing: &Landing) 
 pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy, landing: &Landing) -> Plan {
     let goes_on = |plan: Plan, ledger: &Ledger| {
         let resumed = ledger.rollback.iter().flat_map(|it| rollback::resume(ledger, seen, policy, it).steps);
-        resumed.fold(plan.then(Step::Watch), Plan::then)
+        watch(resumed.fold(plan, Plan::then))
     };
     if landing.attempts.is_open_in(&seen.boot) {
         return goes_on(Plan::nothing(), ledger);

@@ -1,7 +1,7 @@
 //! A switch has made a toplevel the default.
 
 use super::{First, commit_and_arm, is_known_good, landing};
-use crate::{Event, Ledger, OneShot, Origin, Plan, Policy, Refusal, Seen, Step, Toplevel, Trial};
+use crate::{Event, Ledger, Origin, Plan, Policy, Refusal, Seen, Step, Toplevel, Trial};
 
 pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
     if is_refused(ledger, seen, toplevel) {
@@ -74,10 +74,8 @@ fn end_trial(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel, mut events: Vec<
     if let Some(trial) = &ledger.trial {
         events.insert(0, superseded(trial));
     }
-    let armed_trial = matches!(
-        (&ledger.trial, seen.loader.as_ref().map(|loader| &loader.one_shot)),
-        (Some(trial), Some(OneShot::Armed(armed))) if trial.toplevel == *armed
-    );
+    let drilled = ledger.drill.iter().map(|drill| &drill.trial);
+    let armed_trial = ledger.trial.iter().chain(drilled).any(|trial| seen.is_armed(&trial.toplevel));
     let plan = if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after) };
     plan.tell(events).then_if(armed_trial, || Step::Disarm)
 }

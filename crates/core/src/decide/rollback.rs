@@ -1,6 +1,6 @@
 //! The end of a trial that failed.
 
-use super::boot::land;
+use super::boot::{land, watch};
 use super::{is_budget_spent, is_known_good, ladder, landing, reboot};
 use crate::{
     Event, Kept, Landing, Ledger, Plan, Policy, RebootCause, Rollback, RolledBack, SafeMode, SafeModeReason,
@@ -54,7 +54,7 @@ fn arrive(mut after: Ledger, seen: &Seen, from: &Toplevel, to: &Toplevel, events
     }
     let watched = here && after.landing.is_some();
     let plan = land(Plan::nothing().commit(&after).tell(events), seen, from, to);
-    plan.then_if(watched, || Step::Watch)
+    if watched { watch(plan) } else { plan }
 }
 
 /// The loader booted by itself what nobody knows to be good.

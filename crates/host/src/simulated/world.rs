@@ -258,6 +258,13 @@ impl World {
         names.iter().find_map(|name| name.to_str()?.strip_prefix("drill-").map(str::to_owned))
     }
 
+    /// Whether the unit of the deadline is started in this boot.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        let names = self.volatile.list(Path::new("/run/golden-generation"));
+        names.is_some_and(|names| names.iter().any(|name| name == "attempt"))
+    }
+
     /// The system of this boot, as stage 1 and stage 2 of the boot left it.
     pub fn start(&mut self, toplevel: &Toplevel, boot: &BootId) {
         let volatile = Arc::make_mut(&mut self.volatile);
