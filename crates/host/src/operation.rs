@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use golden_core::{
-    BootId, Cause, Evidence, Injection, Ledger, Moment, Policy, Refusal, Seen, Toplevel, decide, is_settled,
-    landing,
+    BootId, Cause, End, Event, Evidence, Injection, Ledger, Moment, Policy, RebootCause, Refusal, Seen,
+    Toplevel, decide, is_settled, landing,
 };
 
 use crate::config::load_options_of;
 use crate::execute::Session;
 use crate::loader::{self, BootLoader};
-use crate::{Error, Host, Limits, Reading, Store, Trouble, evidence, manager, profile, system};
+use crate::{Error, Host, Limits, Reading, Store, Trouble, evidence, history, manager, profile, system};
 
 /// Where the state directory is unless told otherwise.
 pub const STATE_DIR: &str = "/var/lib/golden-generation";
@@ -215,7 +215,52 @@ pub fn time_left(host: &dyn Host, options: &Options) -> Result<Option<Duration>,
 /// Not everything could be done.
 pub fn pass_deadline(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let units = manager::unfinished(host).unwrap_or_default();
-    act(host, options, &Moment::Fail(Cause::Deadline { secs: options.boot_deadline.as_secs(), units }))
+    fail(host, options, Cause::Deadline { secs: options.boot_deadline.as_secs(), units })
+}
+
+/// This boot has failed. What could not be armed or made the default is decided anew by the next boot, but there has to be
+/// one: nobody comes back to a boot that is closed.
+fn fail(host: &dyn Host, options: &Options, cause: Cause) -> Result<(), Error> {
+    let failed = act(host, options, &Moment::Fail(cause));
+    if failed.is_err()
+        && let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()?
+        && has_failed(&ledger, &system::boot(host)?)
+    {
+        leave_closed(host, options, &ledger)?;
+    }
+    failed
+}
+
+/// Whether the ledger says so of this boot. One that was confirmed meanwhile has not failed.
+fn has_failed(ledger: &Ledger, boot: &BootId) -> bool {
+    let trials = ledger.trial.iter().chain(ledger.drill.iter().map(|drill| &drill.trial));
+    let landings = ledger.landing.iter().chain(&ledger.failed_landings).map(|landing| &landing.attempts);
+    let quarantined = ledger.quarantine.iter().map(|failed| &failed.attempts);
+    let mut attempts =
+        trials.map(|trial| &trial.attempts).chain(landings).chain(quarantined).flat_map(|it| it.iter());
+    attempts
+        .any(|attempt| attempt.boot.as_ref() == Some(boot) && matches!(attempt.end, Some(End::Failed { .. })))
+}
+
+/// The reboot was counted when the boot was closed. One that history cannot know does not happen: then it is safe mode.
+fn leave_closed(host: &dyn Host, options: &Options, ledger: &Ledger) -> Result<(), Error> {
+    let next = match ledger {
+        Ledger { safe_mode: Some(_), .. } => None,
+        Ledger { rollback: Some(rollback), .. } => Some((RebootCause::RollBack, &rollback.to)),
+        Ledger { trial: Some(trial), .. } => Some((RebootCause::Retry, &trial.toplevel)),
+        Ledger { drill: Some(drill), .. } => Some((RebootCause::Drill, &drill.trial.toplevel)),
+        Ledger { landing: Some(landing), .. } => Some((RebootCause::LandAgain, &landing.toplevel)),
+        _ => return Ok(()),
+    };
+    let is_known = next.is_some_and(|(cause, toplevel)| {
+        let automatic_reboots = ledger.automatic_reboots;
+        let event = Event::Rebooting { cause, toplevel: toplevel.clone(), automatic_reboots };
+        let boot = system::boot(host);
+        let written = boot.and_then(|boot| history::append(host, &options.state_dir, &boot, &event));
+        host.tell(&event);
+        written.is_ok()
+    });
+    if is_known { host.reboot().map_err(Error::io("reboot", "/")) } else { manager::enter_safe_mode(host) }
 }
 
 /// What a boot that ends in emergency mode is.
@@ -281,7 +326,7 @@ pub fn leave_emergency(host: &dyn Host, options: &Options, emergency: Emergency)
         Emergency::Unwatched => Ok(()),
         Emergency::Watched => {
             let units = manager::missing(host).unwrap_or_default();
-            act(host, options, &Moment::Fail(Cause::Emergency { units }))
+            fail(host, options, Cause::Emergency { units })
         }
         Emergency::WithoutState => host.reboot().map_err(Error::io("reboot", "/")),
     }
