@@ -131,6 +131,19 @@ fn a_configuration_that_does_not_clear_the_one_shot_is_not_believed_to() {
 }
 
 #[test]
+fn a_one_shot_that_is_still_there_after_a_kexec_says_nothing_about_grub() {
+    for (cmdline, stays) in [("init=/x quiet", false), ("BOOT_IMAGE=(hd0)/kernels/b init=/x", true)] {
+        let machine = deployed();
+        assert_eq!(mark(&machine, "b").0, 0);
+        machine.boot(2, "b");
+        machine.put("/proc/cmdline", cmdline.as_bytes());
+        assert_eq!(boot_check(&machine).0, 0);
+        assert_eq!(variable(&machine, "golden_one_shot").is_some(), stays, "{cmdline}");
+        assert_eq!(variable(&machine, "next_entry").is_some(), !stays, "{cmdline}");
+    }
+}
+
+#[test]
 fn a_one_shot_that_grub_did_not_take_back_is_found_out_and_never_used_again() {
     let machine = deployed();
     assert_eq!(mark(&machine, "b").0, 0);

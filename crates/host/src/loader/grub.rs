@@ -179,7 +179,15 @@ impl<'a> Grub<'a> {
         };
         let cfg = self.cfg()?;
         let names_booted = named(&cfg, &self.entries(&cfg), &next).as_ref() == Some(booted);
-        Ok(names_booted && armed_in != system::boot(self.host)?.as_str())
+        Ok(names_booted && armed_in != system::boot(self.host)?.as_str() && self.was_started())
+    }
+
+    /// Whether GRUB started this kernel, and not a `kexec`: it says so on the command line. It did where there is none.
+    /// Source: `LINUX_IMAGE` of `grub-core/loader`.
+    fn was_started(&self) -> bool {
+        let line = self.host.read(Path::new("/proc/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        line.is_empty() || line.split_ascii_whitespace().any(|word| word.starts_with("BOOT_IMAGE="))
     }
 }
 

@@ -278,7 +278,12 @@ impl World {
             let mount = format!("40 1 8:1 / {ESP} rw - {kind} /dev/sda1 rw\n");
             volatile.write("/proc/self/mountinfo", mount.as_bytes());
         }
-        volatile.write("/proc/cmdline", format!("init={toplevel}/init quiet\n").as_bytes());
+        let by_grub = if matches!(self.loader, Loader::Grub { .. }) {
+            "BOOT_IMAGE=(hd0,msdos1)/kernels/linux "
+        } else {
+            ""
+        };
+        volatile.write("/proc/cmdline", format!("{by_grub}init={toplevel}/init quiet\n").as_bytes());
     }
 }
 
