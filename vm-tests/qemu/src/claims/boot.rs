@@ -5,10 +5,11 @@ use anyhow::{Result, ensure};
 use super::Setting;
 use crate::story::Story;
 
-/// Everything that a healthy reboot must leave alone.
+/// Everything that a healthy reboot must leave alone. The loader itself renews its random seed.
 const UNTOUCHED: &str = "cd /; stat -c '%n %i %s %Y' /var/lib/golden-generation/ledger.json; \
     sha256sum /var/lib/golden-generation/ledger.json; \
-    find /boot -type f ! -name 'random-seed' -printf '%p %s %T@\\n' | sort; find /boot -type f -exec sha256sum {} + | sort";
+    find /boot -type f ! -name 'random-seed' -printf '%p %s %T@\\n' | sort; \
+    find /boot -type f ! -name 'random-seed' -exec sha256sum {} + | sort";
 
 pub(super) fn good_switch(setting: &Setting, name: &str) -> Result<Story> {
     good_switch_and(setting, name, 10)
