@@ -65,10 +65,10 @@ fn status(
     let golden = golden_host::golden(host)?;
     let loader = loader::detect(host, options).and_then(|loader| loader.see());
     let running = host.read_link(std::path::Path::new("/run/booted-system")).ok();
-    let landing_exists = |loader: &golden_core::Loader| {
-        let known = |toplevel: &Toplevel| golden.as_ref() == Some(toplevel) || ledger.is_confirmed(toplevel);
-        loader.listed.iter().any(known)
-    };
+    let known = |toplevel: &Toplevel| golden.as_ref() == Some(toplevel) || ledger.is_confirmed(toplevel);
+    let landing_exists = |loader: &golden_core::Loader| loader.listed.iter().any(known);
+    // A mark that could not keep it back, or a system that nobody marked: a panic would boot it again.
+    let default_is_known = |loader: &golden_core::Loader| loader.default.as_ref().is_none_or(known);
     let damage = operation::glance_at_golden(host, options).err().map(|error| error.chain());
     let state = if ledger.safe_mode.is_some() {
         State::SafeMode
@@ -79,7 +79,7 @@ fn status(
     } else if unreadable.is_some()
         || golden.is_none()
         || damage.is_some()
-        || !loader.as_ref().is_ok_and(landing_exists)
+        || !loader.as_ref().is_ok_and(|loader| landing_exists(loader) && default_is_known(loader))
     {
         State::Unprotected
     } else {

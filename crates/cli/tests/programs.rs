@@ -198,3 +198,11 @@ fn a_golden_that_lost_its_entry_is_said_before_it_is_needed() {
     let said = answer(&machine, &["status"]);
     assert!(said.starts_with("unprotected") && said.contains("DAMAGED"), "{said}");
 }
+
+#[test]
+fn a_machine_whose_default_nobody_knows_is_unprotected() {
+    let machine = Machine::installed();
+    machine.put(LEDGER, ledger("null", "").as_bytes());
+    machine.put("/boot/loader/loader.conf", b"timeout 3\ndefault nixos-b.conf\n");
+    assert!(answer(&machine, &["status"]).starts_with("unprotected"));
+}

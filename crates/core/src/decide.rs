@@ -27,7 +27,7 @@ pub fn decide(ledger: &Ledger, seen: &Seen, policy: &Policy, moment: &Moment) ->
         Moment::Close(cause) => fail::stay(ledger, seen, policy, cause),
         Moment::Hibernate => sleep::hibernate(ledger, seen),
         Moment::Resume => sleep::resume(ledger, seen, policy),
-        Moment::Drill(injection) => drill::begin(ledger, seen, *injection),
+        Moment::Drill(injection) => drill::begin(ledger, seen, policy, *injection),
         Moment::Shutdown(shutdown) => shutdown::record(ledger, seen, policy, shutdown),
         Moment::Pin { force } => confirm::pin(ledger, seen, *force),
         Moment::RollBack => rollback::effects(ledger, seen),

@@ -320,6 +320,8 @@ fn a_rehearsal_is_refused_where_it_would_not_end_on_golden_or_something_is_under
         assert!(matches!(refused(&ledger, &now), Some(Refusal::NoDrill(why)) if why.contains("under way")));
     }
     assert!(refused(&known(), &seen(0, "trial")).is_some(), "what runs was never confirmed");
+    let spent = Ledger { automatic_reboots: 5, ..known() };
+    assert!(matches!(refused(&spent, &now), Some(Refusal::NoDrill(why)) if why.contains("budget")));
 }
 
 #[test]

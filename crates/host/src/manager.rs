@@ -70,12 +70,23 @@ pub(crate) fn safety_net(host: &dyn Host) -> Result<SafetyNet, Error> {
 /// Leave whatever is starting and go to what a person needs to help.
 pub(crate) fn enter_safe_mode(host: &dyn Host) -> Result<(), Error> {
     const TARGET: &str = "golden-safe-mode.target";
-    let output = host.run(Path::new("systemctl"), &["--no-block", "isolate", TARGET]);
-    let output = output.map_err(Error::io("run", "systemctl"))?;
-    if output.success {
+    let run = |arguments: &[&str]| {
+        host.run(Path::new("systemctl"), arguments).map_err(Error::io("run", "systemctl"))
+    };
+    if run(&["--no-block", "isolate", TARGET])?.success {
+        return Ok(());
+    }
+    // Emergency mode that a failed mount asked for gives way to nothing: what safe mode wants comes up beside it.
+    let wants = systemctl(host, &["show", "--property=Wants", "--value", TARGET])?;
+    let start = ["--no-block", "--job-mode=ignore-dependencies", "start"];
+    let units: Vec<&str> = wants.split_whitespace().filter(|unit| !unit.ends_with(".target")).collect();
+    // What a host does not have is not missed.
+    run(&[&start[..], &units].concat())?;
+    let said = run(&[&start[..], &["golden-safe-mode.service"]].concat())?;
+    if said.success {
         Ok(())
     } else {
-        Err(Error::Program { program: "systemctl".to_owned(), stderr: output.stderr })
+        Err(Error::Program { program: "systemctl".to_owned(), stderr: said.stderr })
     }
 }
 

@@ -221,14 +221,20 @@ pub fn pass_deadline(host: &dyn Host, options: &Options) -> Result<(), Error> {
 /// This boot has failed. What could not be armed or made the default is decided anew by the next boot, but there has to be
 /// one: nobody comes back to a boot that is closed.
 fn fail(host: &dyn Host, options: &Options, cause: Cause) -> Result<(), Error> {
-    let failed = act(host, options, &Moment::Fail(cause));
-    if failed.is_err()
-        && let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()?
-        && has_failed(&ledger, &system::boot(host)?)
-    {
-        leave_closed(host, options, &ledger)?;
+    let Err(error) = act(host, options, &Moment::Fail(cause)) else { return Ok(()) };
+    match Store::new(host, &options.state_dir).read() {
+        Ok(Reading::Whole(ledger)) if has_failed(&ledger, &system::boot(host)?) => {
+            leave_closed(host, options, &ledger)?;
+        }
+        Ok(Reading::Whole(ledger)) if !is_watched(host, &ledger)? => {}
+        // It cannot be closed: nobody may reboot then, and nobody has to wait.
+        _ if matches!(error.trouble(), Trouble::NoSpace | Trouble::ReadOnly | Trouble::Io) => {
+            host.complain(error.trouble(), &error.chain());
+            return manager::enter_safe_mode(host);
+        }
+        _ => {}
     }
-    failed
+    Err(error)
 }
 
 /// Whether the ledger says so of this boot. One that was confirmed meanwhile has not failed.

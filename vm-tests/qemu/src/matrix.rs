@@ -41,6 +41,9 @@ pub(crate) const UNSEEN: Boots = Boots { through_golden: 1, ..SEEN };
 pub(crate) const PASSED_OVER: Boots = Boots { failed: 1, without_reset: 1, ..SEEN };
 /// It is not armed, and golden boots.
 pub(crate) const REFUSED: Boots = Boots { failed: 0, ..SEEN };
+/// It does not come back.
+pub(crate) const NEVER: Boots =
+    Boots { failed: 0, through_golden: 0, failed_landings: 0, landing: 0, without_reset: 0 };
 /// Golden fails once, and what was confirmed last takes over.
 pub(crate) const SECOND_RUNG: Boots = Boots { failed_landings: 1, ..SEEN };
 /// Golden fails once, what was confirmed last twice; after that it boots into safe mode.
@@ -90,7 +93,9 @@ pub fn table() -> String {
         let shown = if row.stage == stage { "" } else { row.stage };
         stage = row.stage;
         let [systemd_boot, grub, extlinux] = row.proofs().map(|proof| proof.in_words(&mut reasons));
-        let (boots, total) = (row.boots.in_words(), row.boots.total());
+        let total = row.boots.total();
+        let (boots, total) =
+            (row.boots.in_words(), if total == 0 { "ever".to_owned() } else { total.to_string() });
         let _ = writeln!(
             table,
             "| {shown} | {} | {systemd_boot} | {grub} | {extlinux} | {boots} | {total} |",
@@ -164,6 +169,9 @@ fn claim_complaint(name: &str, boots: Boots) -> String {
 
 impl Boots {
     fn in_words(self) -> String {
+        if self == NEVER {
+            return "never".to_owned();
+        }
         let parts = [
             (self.failed, "failed"),
             (self.through_golden, "through golden, which alone can arm the next attempt"),
@@ -177,7 +185,7 @@ impl Boots {
 
     /// Two failed attempts and a landing are enough, but where only golden can arm the next attempt.
     const fn is_bounded(self) -> bool {
-        self.failed <= 2 && self.landing == 1 && self.through_golden < 2
+        self.failed <= 2 && self.landing <= 1 && self.through_golden < 2
     }
 }
 

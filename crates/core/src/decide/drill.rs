@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Arm the first attempt and reboot.
-pub(super) fn begin(ledger: &Ledger, seen: &Seen, injection: Injection) -> Plan {
+pub(super) fn begin(ledger: &Ledger, seen: &Seen, policy: &Policy, injection: Injection) -> Plan {
     let refuse = |why| Plan::refuse(Refusal::NoDrill(why));
     let Some(booted) = &seen.booted else { return Plan::refuse(Refusal::NothingBooted) };
     let Some(golden) = seen.golden.as_ref().filter(|golden| seen.is_bootable(golden)) else {
@@ -29,6 +29,10 @@ pub(super) fn begin(ledger: &Ledger, seen: &Seen, injection: Injection) -> Plan 
     }
     if ledger.is_failed_landing(golden) {
         return refuse("golden did not work the last time that the machine came back to it");
+    }
+    let reboots = ledger.automatic_reboots.saturating_add(policy.max_failures.get());
+    if reboots > policy.max_automatic_reboots {
+        return refuse("the budget of automatic reboots does not allow as many as it takes");
     }
     if ledger.safe_mode.is_some() {
         return refuse("the machine is in safe mode");

@@ -1,7 +1,7 @@
 //! The rows, in the order of a boot.
 
 use super::Proof::{AsIn, NotCovered, Scenario, ScenarioIn, Vm};
-use super::{LADDER_ENDED, PASSED_OVER, REFUSED, Row, SECOND_RUNG, SEEN, UNSEEN};
+use super::{LADDER_ENDED, NEVER, PASSED_OVER, REFUSED, Row, SECOND_RUNG, SEEN, UNSEEN};
 
 const LOADER: &str = "loader";
 const KERNEL: &str = "kernel and initrd";
@@ -9,6 +9,7 @@ const EARLY: &str = "early userspace";
 const USERSPACE: &str = "userspace";
 const LANDING: &str = "after the rollback";
 
+const DEFAULT_DIES: &str = "Golden is the loader's default then, and nothing of the suite runs. `golden-verify` finds damaged files before.";
 const WAITS: &str = "GRUB waits at its menu for ever, and `fallback` of its configuration knows no submenus. What is damaged when it \
                      is to be armed is repaired or not armed.";
 const U_BOOT: &str = "U-Boot stops, or does what it was built to do. What is damaged when it is to be armed is repaired or not armed.";
@@ -135,6 +136,14 @@ pub(crate) const ROWS: &[Row] = &[
         grub: AsIn("golden-broken"),
         extlinux: AsIn("golden-broken"),
         boots: SECOND_RUNG,
+    },
+    Row {
+        stage: LANDING,
+        fault: "golden's own kernel or initrd dies",
+        systemd_boot: NotCovered(DEFAULT_DIES),
+        grub: NotCovered(DEFAULT_DIES),
+        extlinux: NotCovered(DEFAULT_DIES),
+        boots: NEVER,
     },
     Row {
         stage: LANDING,
