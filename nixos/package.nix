@@ -32,7 +32,7 @@ rustPlatform.buildRustPackage {
   # All but the walk over every state, which takes minutes.
   checkType = "debug";
   cargoTestFlags = [ "--workspace" "--lib" ]
-    ++ lib.concatMap (name: [ "--test" name ]) [ "decide" "durable" "ledger" "linux" "loader" "meanwhile" "pin" "programs" "scenarios" ];
+    ++ lib.concatMap (name: [ "--test" name ]) [ "decide" "durable" "early_end" "ledger" "linux" "loader" "meanwhile" "pin" "programs" "scenarios" ];
   # A test has a lock held by flock(1).
   nativeCheckInputs = [ util-linux ];
 

@@ -415,3 +415,14 @@ fn a_switch_to_a_known_system_takes_the_one_shot_of_a_rehearsal_back() {
     let plan = decide(&after(&begin, known()), &armed, &policy(2), &Moment::Mark(toplevel("golden")));
     assert!(does(&plan, &Step::Disarm), "{plan:?}");
 }
+
+#[test]
+fn what_a_boot_check_takes_back_is_no_evidence_of_an_attempt() {
+    let failures = |consumes_one_shot| {
+        let mut seen = seen(1, "golden");
+        seen.loader.as_mut().unwrap().consumes_one_shot = consumes_one_shot;
+        let plan = decide(&marked(), &seen, &policy(2), &Moment::BootCheck);
+        after(&plan, marked()).trial.unwrap().attempts.failures()
+    };
+    assert_eq!((failures(true), failures(false)), (1, 0));
+}

@@ -354,3 +354,22 @@ fn hibernation_arms_what_runs_and_waking_up_arms_the_trial() {
     assert_eq!(code(&machine.run(HIBERNATE, &["--awake"])), 0);
     assert_eq!(armed(), trial);
 }
+
+#[test]
+fn what_the_kernel_and_the_watchdog_left_stays_with_the_attempt_that_ended_without_a_word() {
+    let machine = marked();
+    machine.boot(2, "b");
+    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+    machine.put("/sys/class/watchdog/watchdog0/bootstatus", b"32\n");
+    machine.put(
+        "/sys/fs/pstore/dmesg-efi_pstore-1",
+        b"<0>[    3.1] Kernel panic - not syncing: Attempted to kill init!\n",
+    );
+    machine.boot(3, "b");
+    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+    let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
+    let attempts = &ledger["trial"]["attempts"];
+    let panic = "Kernel panic - not syncing: Attempted to kill init!";
+    assert_eq!(attempts[0]["evidence"], serde_json::json!({ "panic": panic, "watchdog": true }));
+    assert!(attempts[1]["evidence"].is_null(), "{attempts}");
+}

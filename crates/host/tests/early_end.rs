@@ -1,0 +1,161 @@
+//! A boot that has to be confirmed, and what ends it: the deadline, emergency mode, and files that are gone.
+
+#![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use golden_core::{Cause, End, Ledger, Toplevel};
+use golden_host::operation::{self, Emergency, Options};
+use golden_host::simulated::{Program, Said, SimulatedHost, World, boot_id, install, start};
+use golden_host::{Reading, Store, Trouble};
+
+const STATE_DIR: &str = "/var/lib/golden-generation";
+
+fn toplevel(name: &str) -> Toplevel {
+    format!("/nix/store/{}-{name}", name.repeat(4)).parse().unwrap()
+}
+
+fn options() -> Options {
+    Options { state_dir: PathBuf::from(STATE_DIR), ..Options::default() }
+}
+
+fn ledger(host: &SimulatedHost) -> Ledger {
+    match Store::new(host, Path::new(STATE_DIR)).read().unwrap() {
+        Reading::Whole(ledger) => *ledger,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn boot(host: &SimulatedHost, number: u64, system: &str) {
+    host.change(|world| {
+        *world = world.after_shutdown();
+        start(world, None);
+        world.start(&toplevel(system), &boot_id(number));
+    });
+}
+
+/// Golden `a` runs, and `b` is armed.
+fn marked() -> SimulatedHost {
+    let host = SimulatedHost::new(World::default(), options());
+    host.change(|world| Arc::make_mut(&mut world.var).create_directory(Path::new(STATE_DIR)));
+    install(&host, &toplevel("a")).unwrap();
+    host.change(|world| world.build(&toplevel("b")));
+    boot(&host, 1, "a");
+    for program in [Program::Confirm, Program::Pin { force: false }, Program::Switch(toplevel("b"))] {
+        program.run(&host).unwrap();
+    }
+    host.said();
+    host
+}
+
+fn complaints(host: &SimulatedHost, of: Trouble) -> usize {
+    host.said().iter().filter(|said| matches!(said, Said::Complained(trouble, _) if *trouble == of)).count()
+}
+
+#[test]
+fn the_deadline_counts_from_the_start_of_userspace_on_the_clock_that_does_not_sleep() {
+    let host = marked();
+    boot(&host, 2, "b");
+    let left = |secs| {
+        host.set_clock(secs);
+        operation::time_left(&host, &options()).unwrap()
+    };
+    assert_eq!(left(5), None, "nobody watches before the boot check");
+    Program::BootCheck.run(&host).unwrap();
+    // The simulated userspace begins after one second.
+    assert_eq!(left(101), Some(Duration::from_secs(500)));
+    assert_eq!(left(601), Some(Duration::ZERO));
+    assert_eq!(left(4_294_967_296), Some(Duration::ZERO));
+    Program::Confirm.run(&host).unwrap();
+    assert_eq!(left(601), None, "it is confirmed");
+}
+
+#[test]
+fn a_trial_whose_kernel_is_gone_for_good_is_given_up_after_two_tries_and_golden_stays() {
+    let host = marked();
+    host.change(|world| {
+        assert!(Arc::make_mut(&mut world.nix).remove(Path::new("/nix/store/bbbb-linux-b")));
+        let esp = Arc::make_mut(&mut world.esp);
+        esp.remove(Path::new("/boot/EFI/nixos/bbbb-linux-b-bzImage.efi")).unwrap();
+        esp.sync();
+    });
+    // The loader passes over the entry, and golden finds that it cannot be armed.
+    for (number, failures) in [(2, Some(1)), (3, None)] {
+        boot(&host, number, "a");
+        Program::BootCheck.run(&host).unwrap();
+        assert!(!host.world().reboot_asked, "there is nothing to retry");
+        assert_eq!(ledger(&host).trial.map(|trial| trial.attempts.failures()), failures);
+        assert_eq!(complaints(&host, Trouble::Loader), 1);
+    }
+    let quarantined = &ledger(&host).quarantine[0];
+    assert_eq!(quarantined.toplevel, toplevel("b"));
+    let is_not_bootable =
+        |end: &Option<End>| matches!(end, Some(End::Failed { cause: Cause::NotBootable { .. } }));
+    assert!(quarantined.attempts.iter().all(|attempt| is_not_bootable(&attempt.end)));
+}
+
+#[test]
+fn emergency_mode_without_the_state_is_left_only_if_the_loader_did_not_boot_its_default() {
+    let lose_state = |host: &SimulatedHost| {
+        host.change(|world| {
+            let var = Arc::make_mut(&mut world.var);
+            var.remove(&Path::new(STATE_DIR).join("ledger.json")).unwrap();
+            var.sync();
+        });
+    };
+    for (system, expected) in [("b", Emergency::WithoutState), ("a", Emergency::Unwatched)] {
+        let host = marked();
+        lose_state(&host);
+        boot(&host, 2, system);
+        let emergency = operation::emergency(&host, &options()).unwrap();
+        assert_eq!(emergency, expected, "{system}");
+        operation::leave_emergency(&host, &options(), emergency).unwrap();
+        assert_eq!(host.world().reboot_asked, expected == Emergency::WithoutState, "{system}");
+    }
+}
+
+#[test]
+fn emergency_mode_in_an_attempt_is_one_failure_even_if_the_boot_check_never_ran() {
+    let host = marked();
+    boot(&host, 2, "b");
+    let emergency = operation::emergency(&host, &options()).unwrap();
+    assert_eq!(emergency, Emergency::Watched);
+    operation::leave_emergency(&host, &options(), emergency).unwrap();
+    assert!(host.world().reboot_asked);
+    let attempts = ledger(&host).trial.unwrap().attempts;
+    assert_eq!((attempts.len(), attempts.failures()), (1, 1));
+}
+
+#[test]
+fn a_confirmation_finds_a_golden_that_could_not_be_landed_on() {
+    let lost_entry = |host: &SimulatedHost| {
+        host.change(|world| {
+            let esp = Arc::make_mut(&mut world.esp);
+            let of_a = |text: &[u8]| String::from_utf8_lossy(text).contains("init=/nix/store/aaaa-a/init");
+            let entries: Vec<PathBuf> = esp
+                .files()
+                .filter(|(path, bytes)| path.starts_with("/boot/loader/entries") && of_a(bytes))
+                .map(|(path, _)| path.clone())
+                .collect();
+            assert!(!entries.is_empty());
+            for entry in entries {
+                esp.remove(&entry).unwrap();
+            }
+            esp.sync();
+        });
+    };
+    for (is_lost, expected) in [(false, 0), (true, 1)] {
+        let host = marked();
+        boot(&host, 2, "b");
+        Program::BootCheck.run(&host).unwrap();
+        if is_lost {
+            lost_entry(&host);
+        }
+        host.said();
+        Program::Confirm.run(&host).unwrap();
+        assert!(ledger(&host).is_confirmed(&toplevel("b")));
+        assert_eq!(complaints(&host, Trouble::GoldenDamaged), expected);
+    }
+}
