@@ -122,11 +122,13 @@ fn starts_since_armed(seen: &Seen, trial: &Trial) -> Option<i32> {
 fn was_consumed(seen: &Seen, trial: &Trial) -> bool {
     let Some(loader) = &seen.loader else { return false };
     // Started never since it was armed: somebody took the one-shot back. Once: for what runs now, and a person picked
-    // that. Fewer times than then: the firmware has lost its memory, and the one-shot with it.
+    // that, or the loader passed over what it could not start. Fewer times than then: the firmware has lost its memory, and
+    // the one-shot with it.
     let starts = starts_since_armed(seen, trial);
+    let passed_over = loader.incomplete.contains(&trial.toplevel);
     // Where the boot check takes it back, one that is gone says nothing: an installer may have set another default.
     loader.consumes_one_shot
         && trial.arming == Arming::Armed
         && loader.one_shot == OneShot::Clear
-        && starts.is_none_or(|starts| starts > 1)
+        && starts.is_none_or(|starts| starts > 1 || starts == 1 && passed_over)
 }

@@ -426,6 +426,10 @@ pub fn glance_at_golden(host: &dyn Host, options: &Options) -> Result<(), Error>
             Error::Closure { toplevel: golden.clone(), missing: golden.to_string() }
         }
         _ if !loader.listed.contains(&golden) => Error::NoEntry(golden.clone()),
+        _ if loader.incomplete.contains(&golden) => Error::BootFiles {
+            toplevel: golden.clone(),
+            why: "its kernel or initrd is not on the boot partition".to_owned(),
+        },
         _ => return Ok(()),
     };
     Err(Error::GoldenDamaged(golden, Box::new(error)))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use golden_core::{Cause, End, Ledger, Toplevel};
 use golden_host::operation::{self, Emergency, Options};
-use golden_host::simulated::{Program, Said, SimulatedHost, World, boot_id, install, start};
+use golden_host::simulated::{Program, Said, SimulatedHost, World, boot_id, foresee, install, start};
 use golden_host::{Reading, Store, Trouble};
 
 const STATE_DIR: &str = "/var/lib/golden-generation";
@@ -81,19 +81,36 @@ fn a_trial_whose_kernel_is_gone_for_good_is_given_up_after_two_tries_and_golden_
         esp.remove(Path::new("/boot/EFI/nixos/bbbb-linux-b-bzImage.efi")).unwrap();
         esp.sync();
     });
-    // The loader passes over the entry, and golden finds that it cannot be armed.
-    for (number, failures) in [(2, Some(1)), (3, None)] {
-        boot(&host, number, "a");
-        Program::BootCheck.run(&host).unwrap();
-        assert!(!host.world().reboot_asked, "there is nothing to retry");
-        assert_eq!(ledger(&host).trial.map(|trial| trial.attempts.failures()), failures);
-        assert_eq!(complaints(&host, Trouble::Loader), 1);
-    }
+    // The loader passes over the entry, and golden finds that it cannot be armed again.
+    boot(&host, 2, "a");
+    Program::BootCheck.run(&host).unwrap();
+    assert!(!host.world().reboot_asked, "there is nothing to retry");
     let quarantined = &ledger(&host).quarantine[0];
     assert_eq!(quarantined.toplevel, toplevel("b"));
-    let is_not_bootable =
-        |end: &Option<End>| matches!(end, Some(End::Failed { cause: Cause::NotBootable { .. } }));
-    assert!(quarantined.attempts.iter().all(|attempt| is_not_bootable(&attempt.end)));
+    let causes: Vec<_> = quarantined.attempts.iter().map(|attempt| attempt.end.clone().unwrap()).collect();
+    assert_eq!(causes[0], End::Failed { cause: Cause::NeverReachedBootCheck });
+    assert!(matches!(&causes[1], End::Failed { cause: Cause::NotBootable { .. } }), "{causes:?}");
+    assert_eq!(complaints(&host, Trouble::Loader), 1);
+}
+
+#[test]
+fn a_trial_that_the_loader_passed_over_is_repaired_and_gets_its_next_attempt_at_once() {
+    let host = marked();
+    host.change(|world| {
+        let esp = Arc::make_mut(&mut world.esp);
+        esp.remove(Path::new("/boot/EFI/nixos/bbbb-linux-b-bzImage.efi")).unwrap();
+        esp.sync();
+    });
+    boot(&host, 2, "a");
+    Program::BootCheck.run(&host).unwrap();
+    assert!(host.world().reboot_asked);
+    assert_eq!(ledger(&host).trial.unwrap().attempts.failures(), 1);
+    boot(&host, 3, "b");
+    assert_eq!(foresee(&host.world()).default, Some(toplevel("a")));
+    for program in [Program::BootCheck, Program::Confirm] {
+        program.run(&host).unwrap();
+    }
+    assert!(ledger(&host).is_confirmed(&toplevel("b")));
 }
 
 #[test]

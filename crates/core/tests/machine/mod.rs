@@ -35,6 +35,7 @@ pub fn seen(number: u32, booted: &str) -> Seen {
             one_shot: OneShot::Clear,
             selected: Some(toplevel(booted)),
             firmware_boots: None,
+            incomplete: Vec::new(),
             consumes_one_shot: true,
         }),
         evidence: Evidence::default(),

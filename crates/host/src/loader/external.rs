@@ -114,6 +114,7 @@ impl BootLoader for External<'_> {
             // It does not say.
             selected: None,
             firmware_boots: self.host.firmware_boots().ok().flatten(),
+            incomplete: Vec::new(),
             consumes_one_shot: true,
         })
     }

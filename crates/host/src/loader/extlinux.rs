@@ -169,6 +169,7 @@ impl BootLoader for Extlinux<'_> {
             // It does not say.
             selected: None,
             firmware_boots: self.host.firmware_boots().ok().flatten(),
+            incomplete: Vec::new(),
             consumes_one_shot: false,
         })
     }

@@ -290,6 +290,8 @@ impl BootLoader for Grub<'_> {
             // It does not say.
             selected: None,
             firmware_boots: self.host.firmware_boots().ok().flatten(),
+            // GRUB waits at its menu for a person there.
+            incomplete: Vec::new(),
             consumes_one_shot: true,
         })
     }

@@ -145,6 +145,7 @@ impl BootLoader for SystemdBoot<'_> {
             },
         };
         let selected = self.variable(SELECTED)?;
+        let listed = || entries.iter().filter(used).filter(|listed| self.is_in_store(&listed.entry.toplevel));
         Ok(Loader {
             default: self.default_of(&entries)?,
             one_shot,
@@ -152,12 +153,11 @@ impl BootLoader for SystemdBoot<'_> {
             // Evidence that is welcome and not needed.
             firmware_boots: self.host.firmware_boots().ok().flatten(),
             consumes_one_shot: true,
-            listed: entries
-                .iter()
-                .filter(used)
+            incomplete: listed()
+                .filter(|listed| !self.are_files_there(listed))
                 .map(Listed::toplevel)
-                .filter(|top| self.is_in_store(top))
                 .collect(),
+            listed: listed().map(Listed::toplevel).collect(),
         })
     }
 
