@@ -321,7 +321,10 @@ impl Host for LinuxHost {
     }
 
     fn sync_file_system(&self, path: &Path) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(open_to_read(&self.resolve(path)?)?)?)
+        let file = open_to_read(&self.resolve(path)?)?;
+        rustix::fs::syncfs(&file)?;
+        // On vfat that leaves it in the disk's own cache, which only an fsync empties.
+        Ok(rustix::fs::fsync(&file)?)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard + '_>> {
