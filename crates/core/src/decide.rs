@@ -57,6 +57,17 @@ pub fn landing(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Toplevel) 
     rungs.iter().find(works).or(rungs.first()).cloned()
 }
 
+/// What boots by itself as long as a trial has yet to prove itself. Where the loader boots anything else by a one-shot only,
+/// that is what was confirmed last: it ran here, and golden may be older. If golden does not get as far as its boot check,
+/// the loader goes on by itself instead of booting it for ever.
+fn stand_in(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Toplevel) -> Option<Toplevel> {
+    let landing = landing(ledger, seen, policy, trial)?;
+    let has_one_shot = seen.loader.as_ref().is_some_and(|loader| loader.consumes_one_shot);
+    let works = |toplevel: &Toplevel| !ledger.is_failed_landing(toplevel);
+    let confirmed = ladder::last_confirmed(ledger, seen, trial).filter(|last| has_one_shot && works(last));
+    Some(confirmed.unwrap_or(landing))
+}
+
 fn is_known_good(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> bool {
     seen.golden.as_ref() == Some(toplevel) || ledger.is_confirmed(toplevel)
 }
@@ -75,7 +86,7 @@ enum First {
     Ledger,
 }
 
-/// Commit the trial, make sure of the landing, and arm the trial's next attempt if `arm`.
+/// Commit the trial, make sure of what boots by itself, and arm the trial's next attempt if `arm`.
 fn commit_and_arm(
     first: First,
     ledger: &Ledger,
@@ -87,8 +98,8 @@ fn commit_and_arm(
     let Some(trial) = &ledger.trial else { return Plan::nothing() };
     let armed_at = seen.loader.as_ref().filter(|_| arm).and_then(|loader| loader.firmware_boots);
     let with_arming = |arming| with_trial(ledger, &Trial { arming, armed_at, ..trial.clone() });
-    let landing = landing(ledger, seen, policy, &trial.toplevel).filter(|landing| !seen.is_default(landing));
-    let secure = |plan: Plan| landing.iter().fold(plan, |plan, to| plan.then(Step::SetDefault(to.clone())));
+    let default = stand_in(ledger, seen, policy, &trial.toplevel).filter(|default| !seen.is_default(default));
+    let secure = |plan: Plan| default.iter().fold(plan, |plan, to| plan.then(Step::SetDefault(to.clone())));
     let intended = with_arming(if arm { Arming::Intended } else { Arming::Idle });
     let plan = match first {
         First::Default => secure(Plan::nothing()).commit(&intended).tell(events),
@@ -112,23 +123,23 @@ fn reboot(plan: Plan, ledger: &Ledger, cause: RebootCause, toplevel: &Toplevel) 
     plan.tell([event]).then(Step::Reboot)
 }
 
-/// How often the firmware has started the machine since the trial was armed; negative where it has lost count.
-fn starts_since_armed(seen: &Seen, trial: &Trial) -> Option<i32> {
+/// How often the firmware has started the machine since something was armed; negative where it has lost count.
+fn starts_since(seen: &Seen, armed_at: Option<u32>) -> Option<i32> {
     let now = seen.loader.as_ref()?.firmware_boots?;
-    trial.armed_at.map(|then| now.wrapping_sub(then).cast_signed())
+    armed_at.map(|then| now.wrapping_sub(then).cast_signed())
 }
 
-/// Whether the loader consumed the one-shot and started what it names.
-fn was_consumed(seen: &Seen, trial: &Trial) -> bool {
+/// Whether the loader consumed the one-shot that was to boot `toplevel`, and started it or could not.
+fn was_consumed(seen: &Seen, arming: Arming, armed_at: Option<u32>, toplevel: &Toplevel) -> bool {
     let Some(loader) = &seen.loader else { return false };
     // Started never since it was armed: somebody took the one-shot back. Once: for what runs now, and a person picked
     // that, or the loader passed over what it could not start. Fewer times than then: the firmware has lost its memory, and
     // the one-shot with it.
-    let starts = starts_since_armed(seen, trial);
-    let passed_over = loader.incomplete.contains(&trial.toplevel);
+    let starts = starts_since(seen, armed_at);
+    let passed_over = loader.incomplete.contains(toplevel);
     // Where the boot check takes it back, one that is gone says nothing: an installer may have set another default.
     loader.consumes_one_shot
-        && trial.arming == Arming::Armed
+        && arming == Arming::Armed
         && loader.one_shot == OneShot::Clear
         && starts.is_none_or(|starts| starts > 1 || starts == 1 && passed_over)
 }

@@ -159,6 +159,12 @@ pub struct Landing {
     /// The trial that failed.
     pub from: Toplevel,
     pub toplevel: Toplevel,
+    /// Whether it is armed, because the loader's default is another one until it has proved itself.
+    #[serde(default = "idle")]
+    pub arming: Arming,
+    /// What the firmware had counted when that was done; `None` where it does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub armed_at: Option<u32>,
     /// Its boots since, the oldest first; only the last can be open.
     #[serde(default)]
     pub attempts: Attempts,
@@ -325,9 +331,20 @@ impl Trial {
     }
 }
 
+fn idle() -> Arming {
+    Arming::Idle
+}
+
 impl Landing {
     pub(crate) fn new(from: &Toplevel, toplevel: &Toplevel) -> Self {
         let (from, toplevel) = (from.clone(), toplevel.clone());
-        Self { from, toplevel, attempts: Attempts::default(), unknown: Kept::new() }
+        Self {
+            from,
+            toplevel,
+            arming: Arming::Idle,
+            armed_at: None,
+            attempts: Attempts::default(),
+            unknown: Kept::new(),
+        }
     }
 }

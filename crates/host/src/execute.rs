@@ -37,6 +37,7 @@ impl Session<'_> {
             Step::Arm(toplevel) => self.loader()?.arm(toplevel),
             Step::Disarm => self.loader()?.disarm(),
             Step::Bless(toplevel) => self.loader()?.bless(toplevel),
+            Step::Keep(toplevel) => profile::keep(self.host, toplevel),
             Step::PinProfile(toplevel) => self.pin(toplevel),
             Step::SetProfile(toplevel) => profile::set_system(self.host, toplevel),
             Step::InstallLoader(toplevel) => profile::install_loader(self.host, toplevel),

@@ -11,6 +11,8 @@ const PROFILES: &str = "/nix/var/nix/profiles";
 /// A profile of its own, so that NixOS's installers list it and garbage collection spares it.
 const GOLDEN: &str = "/nix/var/nix/profiles/system-profiles/golden";
 const SYSTEM: &str = "/nix/var/nix/profiles/system";
+/// Holds what boots by itself while a trial runs, where that is not golden.
+pub(crate) const KEPT: &str = "/nix/var/nix/gcroots/golden-generation-default";
 /// Set in the environment of an installer that must not mark.
 pub const NO_MARK: &str = "GOLDEN_GENERATION_NO_MARK";
 /// Mode of the directories of profiles, as NixOS makes them.
@@ -92,6 +94,11 @@ fn set(host: &dyn Host, profile: &Path, toplevel: &Toplevel) -> Result<(), Error
     // Nix does not sync the link it makes.
     let directory = profile.parent().unwrap_or(Path::new("/"));
     host.sync_directory(directory).map_err(Error::io("sync", directory))
+}
+
+/// Hold one toplevel by a root of garbage collection, instead of the one it held before.
+pub(crate) fn keep(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
+    run(host, "nix-store", &["--realise", toplevel.as_str(), "--add-root", KEPT]).map(drop)
 }
 
 /// Run the toplevel's own installer: it writes every boot entry anew. It does not mark: somebody else may do so

@@ -1,8 +1,9 @@
 //! Early in a boot: close what the last boot left open, then say what this one is.
 
+use super::ladder::Whither;
 use super::{
     First, commit_and_arm, drill, is_budget_spent, is_known_good, is_settled, ladder, landing, reboot,
-    rollback, starts_since_armed, was_consumed, with_trial,
+    rollback, starts_since, was_consumed, with_trial,
 };
 use crate::{
     Arming, Attempt, Cause, End, Event, Evidence, Ledger, Origin, Plan, Policy, RebootCause, Seen, Step,
@@ -28,6 +29,9 @@ fn what_this_boot_is(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
     }
     if let Some(trial) = &ledger.trial {
         return check_trial(ledger, seen, policy, trial);
+    }
+    if let Some(landing) = ledger.landing.as_ref().filter(|landing| ladder::was_missed(seen, landing)) {
+        return ladder::miss(ledger, seen, policy, landing);
     }
     let landed = ledger.landing.as_ref().filter(|landing| seen.booted.as_ref() == Some(&landing.toplevel));
     match (landed, &ledger.rollback, &seen.booted) {
@@ -63,7 +67,7 @@ fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> 
     let events = close_earlier(&mut trial, seen, policy);
     let runs = seen.booted.as_ref() == Some(&trial.toplevel);
     match (trial.has_failed(policy), runs) {
-        (true, _) => rollback::begin(ledger, seen, policy, trial, events),
+        (true, _) => rollback::begin(ledger, seen, policy, trial, events, Whither::Reboots),
         (false, true) => begin_attempt(First::Ledger, ledger, seen, policy, trial, events),
         (false, false) if is_gone(seen, &trial) => give_up(ledger, trial, events),
         // It cannot be armed now. The next boot tries again.
@@ -125,7 +129,10 @@ fn close_earlier(trial: &mut Trial, seen: &Seen, policy: &Policy) -> Vec<Event> 
         events.push(failed(trial, policy, boot, Cause::Vanished));
     }
     let elsewhere = seen.booted.as_ref() != Some(&trial.toplevel);
-    if elsewhere && seen.booted_by_default() && was_consumed(seen, trial) {
+    if elsewhere
+        && seen.booted_by_default()
+        && was_consumed(seen, trial.arming, trial.armed_at, &trial.toplevel)
+    {
         trial.attempts.add_unseen(Cause::NeverReachedBootCheck, &seen.evidence);
         events.push(failed(trial, policy, None, Cause::NeverReachedBootCheck));
         trial.arming = Arming::Idle;
@@ -155,7 +162,7 @@ fn begin_attempt(
     mut trial: Trial,
     mut events: Vec<Event>,
 ) -> Plan {
-    if seen.is_armed(&trial.toplevel) && starts_since_armed(seen, &trial).is_some_and(|starts| starts > 0) {
+    if seen.is_armed(&trial.toplevel) && starts_since(seen, trial.armed_at).is_some_and(|starts| starts > 0) {
         events.push(Event::OneShotStayed { toplevel: trial.toplevel.clone() });
     }
     trial.attempts.begin(&seen.boot);

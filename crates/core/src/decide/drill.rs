@@ -83,7 +83,9 @@ pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy, drill: &Drill
     let was_open = trial.attempts.open().is_some();
     trial.attempts.close(End::Failed { cause: Cause::Vanished }, &seen.evidence);
     let runs = seen.booted.as_ref() == Some(&trial.toplevel);
-    let unseen = !runs && seen.booted_by_default() && was_consumed(seen, trial);
+    let unseen = !runs
+        && seen.booted_by_default()
+        && was_consumed(seen, trial.arming, trial.armed_at, &trial.toplevel);
     if unseen {
         trial.attempts.add_unseen(Cause::NeverReachedBootCheck, &seen.evidence);
     }

@@ -51,7 +51,7 @@ fn fail_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, mut trial: Trial, c
     let events = vec![failed(&trial, policy, Some(seen.boot.clone()), cause.clone())];
     // Without the loader the next boot, which is the default's, does what there is to do.
     if trial.has_failed(policy) && seen.loader.is_some() {
-        return rollback::begin(ledger, seen, policy, trial, events);
+        return rollback::begin(ledger, seen, policy, trial, events, Whither::Reboots);
     }
     again(ledger, seen, policy, &trial, events)
 }

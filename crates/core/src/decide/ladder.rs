@@ -1,20 +1,18 @@
 //! Where a rollback comes back to, and what follows if that does not work either.
 
 use super::boot::{land, watch};
-use super::{is_budget_spent, reboot, rollback};
+use super::{is_budget_spent, reboot, rollback, stand_in, was_consumed};
 use crate::{
-    Cause, End, Event, Evidence, Kept, Landing, Ledger, Plan, Policy, RebootCause, Rollback, RollbackTarget,
-    SafeMode, SafeModeReason, Seen, Toplevel,
+    Arming, Cause, End, Event, Evidence, Kept, Landing, Ledger, Plan, Policy, RebootCause, Rollback,
+    RollbackTarget, SafeMode, SafeModeReason, Seen, Step, Toplevel,
 };
 
 /// Golden, what was confirmed last, and what was golden before; those of them that can be booted and are not `trial`.
 /// Safe mode comes after the last one.
 pub(super) fn rungs(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Toplevel) -> Vec<Toplevel> {
-    let usable = |toplevel: &&Toplevel| {
-        seen.is_bootable(toplevel) && *toplevel != trial && !ledger.is_quarantined(toplevel)
-    };
+    let usable = |toplevel: &&Toplevel| is_usable(ledger, seen, trial, toplevel);
     let golden = seen.golden.iter().find(usable);
-    let mut confirmed = ledger.confirmed.iter().rev().map(|confirmed| &confirmed.toplevel);
+    let mut confirmed = all_confirmed(ledger);
     let confirmed = confirmed.find(|toplevel| usable(toplevel) && Some(*toplevel) != golden);
     let first_two = match policy.rollback_target {
         RollbackTarget::Golden => [golden, confirmed],
@@ -27,6 +25,20 @@ pub(super) fn rungs(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Tople
         }
     }
     rungs
+}
+
+fn is_usable(ledger: &Ledger, seen: &Seen, trial: &Toplevel, rung: &Toplevel) -> bool {
+    seen.is_bootable(rung) && rung != trial && !ledger.is_quarantined(rung)
+}
+
+/// The newest first.
+fn all_confirmed(ledger: &Ledger) -> impl Iterator<Item = &Toplevel> {
+    ledger.confirmed.iter().rev().map(|confirmed| &confirmed.toplevel)
+}
+
+/// What was confirmed last, golden or not, and can be booted.
+pub(super) fn last_confirmed(ledger: &Ledger, seen: &Seen, trial: &Toplevel) -> Option<Toplevel> {
+    all_confirmed(ledger).find(|confirmed| is_usable(ledger, seen, trial, confirmed)).cloned()
 }
 
 /// What follows after `landing`.
@@ -58,6 +70,7 @@ pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy, landing: &Lan
         return go_on(ledger, seen, policy, landing, events, Whither::Reboots);
     }
     landing.attempts.begin(&seen.boot);
+    landing.arming = Arming::Idle;
     let after = Ledger { landing: Some(landing), ..ledger.clone() };
     goes_on(Plan::nothing().commit(&after).tell(events), &after)
 }
@@ -126,14 +139,60 @@ fn go_on(
     };
     after.landing = Some(Landing::new(&from, &to));
     after.rollback = Some(Rollback { from, to: to.clone(), unknown: Kept::new() });
+    if seen.booted.as_ref() == Some(&to) {
+        return rollback::arrive(after, seen, &failed, &to, events);
+    }
     if reboots && is_budget_spent(ledger, policy) {
         let plan = safe_mode(after, SafeModeReason::BudgetSpent, events);
         return land(plan, seen, &failed, &to);
     }
-    after.automatic_reboots += u32::from(reboots);
     events.push(Event::RollbackBegan { from: failed.clone(), to: to.clone() });
-    let plan = land(Plan::nothing().commit(&after).tell(events), seen, &failed, &to);
+    after.automatic_reboots += u32::from(reboots);
+    let plan = send(&after, seen, policy, &failed, events);
     if reboots { reboot(plan, &after, RebootCause::RollBack, &to) } else { plan }
+}
+
+/// Have the landing booted. Where it is not what boots by itself until it has proved itself, it is booted once: if it dies
+/// before its boot check, the loader goes on by itself.
+pub(super) fn send(
+    after: &Ledger,
+    seen: &Seen,
+    policy: &Policy,
+    failed: &Toplevel,
+    events: Vec<Event>,
+) -> Plan {
+    let Some(rollback) = &after.rollback else { return Plan::nothing() };
+    let default = stand_in(after, seen, policy, &rollback.from).filter(|default| *default != rollback.to);
+    let (Some(landing), Some(default)) = (&after.landing, default) else {
+        return land(Plan::nothing().commit(after).tell(events), seen, failed, &rollback.to);
+    };
+    let armed_at = seen.loader.as_ref().and_then(|loader| loader.firmware_boots);
+    let with = |arming| {
+        let landing = Landing { arming, armed_at, ..landing.clone() };
+        Ledger { landing: Some(landing), ..after.clone() }
+    };
+    Plan::nothing()
+        .commit(&with(Arming::Intended))
+        .tell(events)
+        .then_if(!seen.is_default(&default), || Step::SetDefault(default))
+        .then(Step::Arm(rollback.to.clone()))
+        .commit(&with(Arming::Armed))
+}
+
+/// Whether the landing was booted once and died before its boot check: what boots by itself runs.
+pub(super) fn was_missed(seen: &Seen, landing: &Landing) -> bool {
+    seen.booted.as_ref() != Some(&landing.toplevel)
+        && seen.booted_by_default()
+        && was_consumed(seen, landing.arming, landing.armed_at, &landing.toplevel)
+}
+
+/// It has failed, and something better runs already.
+pub(super) fn miss(ledger: &Ledger, seen: &Seen, policy: &Policy, landing: &Landing) -> Plan {
+    let mut landing = landing.clone();
+    let (cause, toplevel) = (Cause::NeverReachedBootCheck, landing.toplevel.clone());
+    landing.attempts.add_unseen(cause.clone(), &seen.evidence);
+    let events = vec![Event::LandingFailed { toplevel, boot: None, cause }];
+    go_on(ledger, seen, policy, landing, events, Whither::Reboots)
 }
 
 /// The suite causes no further reboot.

@@ -1,6 +1,6 @@
 //! A switch has made a toplevel the default.
 
-use super::{First, commit_and_arm, is_known_good, landing};
+use super::{First, commit_and_arm, is_known_good, landing, stand_in};
 use crate::{Event, Ledger, Origin, Plan, Policy, Refusal, Seen, Step, Toplevel, Trial};
 
 pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
@@ -20,9 +20,18 @@ pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Top
             events.push(Event::Marked { toplevel: toplevel.clone(), landing });
             let trial = Trial::new(toplevel.clone(), Origin::Marked);
             let ledger = Ledger { trial: Some(trial), ..without_earlier_switch(ledger) };
-            commit_and_arm(First::Default, &ledger, seen, policy, true, events)
+            let plan = commit_and_arm(First::Default, &ledger, seen, policy, true, events);
+            keep_default(plan, &ledger, seen, policy, toplevel)
         }
     }
+}
+
+/// Golden is a profile's. Anything else that boots by itself while a trial runs is not: a collection of garbage in that very
+/// boot would take it away.
+fn keep_default(plan: Plan, ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Toplevel) -> Plan {
+    let default = stand_in(ledger, seen, policy, trial);
+    let unrooted = default.filter(|default| seen.golden.as_ref() != Some(default));
+    unrooted.into_iter().fold(plan, |plan, default| plan.then(Step::Keep(default)))
 }
 
 fn is_refused(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> bool {

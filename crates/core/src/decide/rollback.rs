@@ -1,25 +1,26 @@
 //! The end of a trial that failed.
 
 use super::boot::{land, watch};
+use super::ladder::Whither;
 use super::{is_budget_spent, is_known_good, ladder, landing, reboot};
 use crate::{
-    Event, Kept, Landing, Ledger, Plan, Policy, RebootCause, Rollback, RolledBack, SafeMode, SafeModeReason,
-    Seen, Step, Toplevel, Trial,
+    Arming, Event, Kept, Landing, Ledger, Plan, Policy, RebootCause, Rollback, RolledBack, SafeMode,
+    SafeModeReason, Seen, Step, Toplevel, Trial,
 };
 
-/// Phase one: record the intent, make the landing the default, and get there.
+/// Phase one: record the intent, have the landing booted, and get there.
 pub(super) fn begin(
     ledger: &Ledger,
     seen: &Seen,
     policy: &Policy,
     trial: Trial,
     mut events: Vec<Event>,
+    whither: Whither,
 ) -> Plan {
     if seen.loader.is_none() {
         return Plan::nothing();
     }
     let from = trial.toplevel.clone();
-    let runs = seen.booted.as_ref() == Some(&from) || is_stranded(ledger, seen);
     let mut after = Ledger { trial: None, owed_default: None, rolled_back: None, ..ledger.clone() };
     after.quarantine(trial);
     let Some(to) = landing(ledger, seen, policy, &from) else {
@@ -27,9 +28,17 @@ pub(super) fn begin(
     };
     after.rollback = Some(Rollback { from: from.clone(), to: to.clone(), unknown: Kept::new() });
     after.landing = (!ledger.is_failed_landing(&to)).then(|| Landing::new(&from, &to));
-    if runs && is_budget_spent(ledger, policy) {
-        let plan = ladder::safe_mode(after, SafeModeReason::BudgetSpent, events);
-        return land(plan, seen, &from, &to);
+    // Who picked something else is left where he is.
+    let by_itself = seen.booted.as_ref() == Some(&from) || booted_another_by_default(seen, &to);
+    let reboots = by_itself && whither == Whither::Reboots;
+    if reboots && is_budget_spent(ledger, policy) {
+        let is_well = seen.booted.as_ref().is_some_and(|booted| is_known_good(&after, seen, booted));
+        let stay = |plan| land(plan, seen, &from, &to);
+        return if is_well {
+            stay(Plan::nothing().commit(&after).tell(events))
+        } else {
+            stay(ladder::safe_mode(after, SafeModeReason::BudgetSpent, events))
+        };
     }
     if after.landing.is_none() {
         // It did not work the last time: there the machine stays in safe mode.
@@ -37,17 +46,28 @@ pub(super) fn begin(
         after.safe_mode = Some(SafeMode { reason: reason.clone(), unknown: Kept::new() });
         events.push(Event::SafeMode { reason });
     }
-    after.automatic_reboots += u32::from(runs);
+    after.automatic_reboots += u32::from(reboots);
     events.push(Event::RollbackBegan { from: from.clone(), to: to.clone() });
-    if runs {
-        let plan = land(Plan::nothing().commit(&after).tell(events), seen, &from, &to);
-        return reboot(plan, &after, RebootCause::RollBack, &to);
+    if !by_itself {
+        return arrive(after, seen, &from, &to, events);
     }
-    arrive(after, seen, &from, &to, events)
+    let plan = ladder::send(&after, seen, policy, &from, events);
+    if reboots { reboot(plan, &after, RebootCause::RollBack, &to) } else { plan }
+}
+
+/// The loader booted by itself something else than where the machine is to go.
+fn booted_another_by_default(seen: &Seen, to: &Toplevel) -> bool {
+    seen.booted_by_default() && seen.booted.as_ref() != Some(to)
 }
 
 /// The landing runs already: it has to prove itself from now on.
-fn arrive(mut after: Ledger, seen: &Seen, from: &Toplevel, to: &Toplevel, events: Vec<Event>) -> Plan {
+pub(super) fn arrive(
+    mut after: Ledger,
+    seen: &Seen,
+    from: &Toplevel,
+    to: &Toplevel,
+    events: Vec<Event>,
+) -> Plan {
     let here = seen.booted.as_ref() == Some(to);
     if let Some(landing) = after.landing.as_mut().filter(|_| here) {
         landing.attempts.begin(&seen.boot);
@@ -87,19 +107,28 @@ pub(super) fn resume(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &R
     if has_lost_its_entry(seen, rollback) {
         return land_elsewhere(ledger, seen, policy, rollback);
     }
-    let lost = is_stranded(ledger, seen);
-    let plan = Plan::nothing();
-    if !lost || ledger.safe_mode.is_some() {
-        return land(plan, seen, &rollback.from, &rollback.to);
+    let Rollback { from, to, .. } = rollback;
+    // What phase one had told the loader did not stick, or it was cut off before it could.
+    let (stranded, cut_off) = (is_stranded(ledger, seen), was_cut_off(ledger, seen, to));
+    if !stranded && !cut_off || ledger.safe_mode.is_some() {
+        return land(Plan::nothing(), seen, from, to);
     }
-    // The default that phase one set did not stick.
     if is_budget_spent(ledger, policy) {
-        let plan = ladder::safe_mode(ledger.clone(), SafeModeReason::BudgetSpent, Vec::new());
-        return land(plan, seen, &rollback.from, &rollback.to);
+        let plan = match stranded {
+            true => ladder::safe_mode(ledger.clone(), SafeModeReason::BudgetSpent, Vec::new()),
+            false => Plan::nothing(),
+        };
+        return land(plan, seen, from, to);
     }
     let after = Ledger { automatic_reboots: ledger.automatic_reboots + 1, ..ledger.clone() };
-    let plan = land(plan.commit(&after), seen, &rollback.from, &rollback.to);
-    reboot(plan, &after, RebootCause::RollBack, &rollback.to)
+    let plan = ladder::send(&after, seen, policy, from, Vec::new());
+    reboot(plan, &after, RebootCause::RollBack, to)
+}
+
+/// Whether the power went between the intent to boot the landing and telling the loader.
+fn was_cut_off(ledger: &Ledger, seen: &Seen, to: &Toplevel) -> bool {
+    let intended = ledger.landing.as_ref().is_some_and(|landing| landing.arming == Arming::Intended);
+    intended && booted_another_by_default(seen, to)
 }
 
 /// Whether there is no way to boot the landing any more. Phase two makes one where the landing runs.

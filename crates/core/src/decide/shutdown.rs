@@ -1,7 +1,7 @@
 //! The machine is going down: was that asked for?
 
 use super::ladder::{self, Whither};
-use super::{First, commit_and_arm, drill, with_trial};
+use super::{First, commit_and_arm, drill, rollback, with_trial};
 use crate::{
     Arming, Attempts, Cause, Drill, End, Event, Evidence, Landing, Ledger, Plan, Policy, Seen, ShutdownSeen,
 };
@@ -32,6 +32,9 @@ pub(super) fn record(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &S
             Event::AttemptInterrupted { toplevel, boot: seen.boot.clone(), shutdown: shutdown.kind }
         }
     };
+    if trial.has_failed(policy) && seen.loader.is_some() {
+        return rollback::begin(ledger, seen, policy, trial, vec![event], Whither::GoesDown);
+    }
     let in_place = trial.arming == Arming::Armed && seen.is_armed(&trial.toplevel);
     let ledger = with_trial(ledger, &trial);
     if in_place && !trial.has_failed(policy) {

@@ -12,6 +12,7 @@ use super::effect::Effect;
 use super::host::SimulatedHost;
 use super::world::{ESP, Loader, PROFILES, World, hash_of};
 use super::{extlinux, grub};
+use crate::profile;
 
 /// Point a profile at a system, as `nix-env --profile PROFILE --set TOPLEVEL` does: one durable effect, and none
 /// if it points there already.
@@ -206,6 +207,8 @@ pub(super) fn collect_garbage(world: &mut World) {
         let running = world.volatile.read_link(Path::new(link)).and_then(|path| path.to_str()?.parse().ok());
         held.extend(running.iter().map(|toplevel| hash_of(toplevel).to_owned()));
     }
+    let kept = world.nix.read_link(Path::new(profile::KEPT)).and_then(|path| path.to_str()?.parse().ok());
+    held.extend(kept.iter().map(|toplevel: &Toplevel| hash_of(toplevel).to_owned()));
     let store = Path::new("/nix/store");
     let paths = world.nix.list(store).unwrap_or_default();
     let is_dead = |name: &&std::ffi::OsString| {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use golden_core::Toplevel;
 
@@ -41,6 +42,14 @@ impl SimulatedHost {
             ("nix-store", ["--query", "--requisites", toplevel]) => {
                 let toplevel = toplevel.parse().map_err(io::Error::other)?;
                 Ok(success(&self.change(|world| world.requisites(&toplevel)).join("\n")))
+            }
+            ("nix-store", ["--realise", toplevel, "--add-root", root]) => {
+                let toplevel: Toplevel = toplevel.parse().map_err(io::Error::other)?;
+                let hold = |world: &mut World| {
+                    Arc::make_mut(&mut world.nix).link(Path::new(root), toplevel.as_str())
+                };
+                self.change(hold);
+                Ok(success(toplevel.as_str()))
             }
             ("systemctl", ["--no-block", "isolate", "golden-safe-mode.target"]) => {
                 let enter = |world: &mut World| {

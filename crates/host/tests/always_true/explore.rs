@@ -91,6 +91,15 @@ pub struct Forced {
     pub boots: u32,
     /// Whether the failure was an orderly reboot of its own.
     pub reboots_itself: bool,
+    /// Whether that is so only if golden, or another one that is older than what was confirmed last, does not get as far as
+    /// its boot check.
+    pub dies_early: bool,
+}
+
+impl Forced {
+    pub fn to(to: usize, boots: u32) -> Self {
+        Self { to, boots, all_fails: false, reboots_itself: false, dies_early: false }
+    }
 }
 
 /// What was explored, and what was found.

@@ -47,6 +47,8 @@ fn write_ledger(
     boot: Option<&BootId>,
     firmware_boots: Option<u32>,
 ) -> std::fmt::Result {
+    let since =
+        |armed: Option<u32>| armed.zip(firmware_boots).map(|(then, now)| now.wrapping_sub(then).min(2));
     for confirmed in &ledger.confirmed {
         write!(key, "c{}", confirmed.toplevel.short())?;
     }
@@ -56,12 +58,14 @@ fn write_ledger(
     if let Some(trial) = &ledger.trial {
         write_trial(key, trial, boot)?;
         if trial.arming == Arming::Armed {
-            let since = trial.armed_at.zip(firmware_boots).map(|(then, now)| now.wrapping_sub(then).min(2));
-            write!(key, "f{since:?}")?;
+            write!(key, "f{:?}", since(trial.armed_at))?;
         }
     }
     if let Some(landing) = &ledger.landing {
-        write!(key, "l{}<{}", landing.toplevel.short(), landing.from.short())?;
+        write!(key, "l{}<{}{:?}", landing.toplevel.short(), landing.from.short(), landing.arming)?;
+        if landing.arming == Arming::Armed {
+            write!(key, "f{:?}", since(landing.armed_at))?;
+        }
         write_attempts(key, &landing.attempts, boot)?;
     }
     let mut failed: Vec<&str> = ledger.failed_landings.iter().map(|one| one.toplevel.short()).collect();

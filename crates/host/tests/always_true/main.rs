@@ -50,7 +50,16 @@ impl Property {
 }
 
 /// The system that is installed, one more, and where that ends in time a third, which comes in between.
-const CONFIGURATIONS: [Configuration; 18] = [
+const CONFIGURATIONS: [Configuration; 19] = [
+    Configuration {
+        loader: Loader::SystemdBoot,
+        lie: None,
+        max_failures: 1,
+        pinned: true,
+        firmware_counts: true,
+        rollback_target: Golden,
+        systems: 3,
+    },
     Configuration {
         loader: Loader::SystemdBoot,
         lie: None,
@@ -244,12 +253,15 @@ struct Question {
     reboots_itself: bool,
     /// Whether what the machine comes back to fails as well.
     all_fails: bool,
+    /// Whether golden does not get as far as its boot check, although something else was confirmed after it.
+    golden_dies: bool,
 }
 
-const QUESTIONS: [Question; 3] = [
-    Question { reboots_itself: false, all_fails: false },
-    Question { reboots_itself: true, all_fails: false },
-    Question { reboots_itself: false, all_fails: true },
+const QUESTIONS: [Question; 4] = [
+    Question { reboots_itself: false, all_fails: false, golden_dies: false },
+    Question { reboots_itself: true, all_fails: false, golden_dies: false },
+    Question { reboots_itself: false, all_fails: true, golden_dies: false },
+    Question { reboots_itself: false, all_fails: true, golden_dies: true },
 ];
 
 /// Steps from golden to safe mode. Source: the design, "The end of the ladder".
@@ -296,7 +308,9 @@ fn explore(configuration: Configuration) -> Explored {
         let bound = (max_failures + rungs) * each + LADDER;
         let arrived = if question.all_fails { explorer.settled.clone() } else { explorer.arrived.clone() };
         let follow = |edge: &Forced| {
-            (question.reboots_itself || !edge.reboots_itself) && (question.all_fails || !edge.all_fails)
+            (question.reboots_itself || !edge.reboots_itself)
+                && (question.all_fails || !edge.all_fails)
+                && (question.golden_dies || !edge.dies_early)
         };
         match liveness::longest(&explorer, &arrived, follow) {
             Ok((boots, _)) if boots <= bound => {}

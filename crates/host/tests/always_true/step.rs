@@ -100,9 +100,22 @@ fn panic(
     let state = State { world: world.after_shutdown(), up: None, ghost, boots: before.state.boots + 1 };
     let pick = if picked { "picked " } else { "" };
     let to = explorer.reach(state, before.id, || format!("{pick}{} panics", choice.toplevel.short()));
-    if bad && !picked && landing {
-        explorer.forced[before.id].push(Forced { to, boots: 1, reboots_itself: false, all_fails: false });
+    let ledger = before.ledger.as_deref();
+    let dies_early =
+        explorer.configuration.has_one_shot() && ledger.is_some_and(|ledger| is_unproven(ledger, choice));
+    if (bad || dies_early) && !picked && landing {
+        explorer.forced[before.id].push(Forced { dies_early: !bad, ..Forced::to(to, 1) });
     }
+}
+
+/// Whether it is where the machine comes back to, something else was confirmed after it, and it has not shown since that it
+/// still gets as far as its boot check.
+fn is_unproven(ledger: &Ledger, choice: &Choice) -> bool {
+    let trial = ledger.trial.as_ref().map(|trial| &trial.toplevel);
+    let last = ledger.confirmed.iter().rev().map(|one| &one.toplevel).find(|one| Some(*one) != trial);
+    let landing = ledger.landing.as_ref().filter(|landing| landing.toplevel == choice.toplevel);
+    let awaits = landing.map_or(ledger.trial.is_some(), |landing| landing.attempts.is_empty());
+    awaits && last.is_some_and(|last| *last != choice.toplevel)
 }
 
 fn boot_check(explorer: &mut Explorer, before: &Before, up: &Up) {
@@ -127,7 +140,7 @@ fn boot_check(explorer: &mut Explorer, before: &Before, up: &Up) {
     checks::counted(explorer, before, &after, ghost.as_ref());
     checks::repaired(explorer, before, up, &after);
     let state = State { world: after.world, ghost, ..before.state.clone() };
-    let forced = |to| Forced { to, boots: 1, reboots_itself: false, all_fails: false };
+    let forced = |to| Forced::to(to, 1);
     if state.world.reboot_asked {
         // With the record of the shutdown, or, so early in the boot, without it.
         let off = State { world: state.world.after_shutdown(), up: None, ..state.clone() };
@@ -210,7 +223,7 @@ fn vanish(explorer: &mut Explorer, before: &Before, up: &Up, good: bool) {
         let to = explorer.reach(state, before.id, || format!("{} vanishes", up.toplevel.short()));
         let all_fails = good;
         if !good || is_watched(before.ledger.as_deref(), up) {
-            explorer.forced[before.id].push(Forced { to, boots: 0, reboots_itself: false, all_fails });
+            explorer.forced[before.id].push(Forced { all_fails, ..Forced::to(to, 0) });
         }
     }
 }
@@ -281,7 +294,11 @@ fn shut_down(explorer: &mut Explorer, before: &Before, up: &Up, unit_failed: boo
     let all_fails = good;
     let fails = !good || unit_failed && is_watched(before.ledger.as_deref(), up);
     if fails && !before.state.world.reboot_asked {
-        explorer.forced[before.id].push(Forced { to, boots: 0, reboots_itself: !unit_failed, all_fails });
+        explorer.forced[before.id].push(Forced {
+            reboots_itself: !unit_failed,
+            all_fails,
+            ..Forced::to(to, 0)
+        });
     }
 }
 
@@ -331,7 +348,7 @@ fn fails_early(explorer: &mut Explorer, before: &Before, up: &Up, good: bool, pr
     let state = State { world, up: up_after, ghost, boots: before.state.boots };
     let to = explorer.reach(state, before.id, || format!("{name} is ended"));
     if to != before.id {
-        explorer.forced[before.id].push(Forced { to, boots: 0, reboots_itself: false, all_fails: good });
+        explorer.forced[before.id].push(Forced { all_fails: good, ..Forced::to(to, 0) });
     }
 }
 
@@ -361,6 +378,6 @@ fn program(explorer: &mut Explorer, before: &Before, up: &Up, program: &Program)
     let good = is_known_good(&before.state.world, before.ledger.as_deref(), &up.toplevel);
     let goes_on_by_itself = matches!(program, Program::RollBack | Program::Confirm);
     if good && goes_on_by_itself && to != before.id {
-        explorer.forced[before.id].push(Forced { to, boots: 0, reboots_itself: false, all_fails: false });
+        explorer.forced[before.id].push(Forced::to(to, 0));
     }
 }
