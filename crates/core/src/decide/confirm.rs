@@ -50,11 +50,16 @@ fn pay(plan: Plan, ledger: &Ledger, seen: &Seen, owed: &Toplevel) -> Plan {
         .commit(&Ledger { owed_default: None, ..ledger.clone() })
 }
 
-/// No trial of its own runs, and the system is up. On nearly every boot there is nothing to write.
+/// No trial of its own runs, and the system is up. On nearly every boot there is nothing to write. While a trial waits, or what
+/// a rollback comes back to, what was confirmed last is what boots by itself, and stays it.
 fn healthy(ledger: &Ledger, seen: &Seen, booted: &Toplevel, trial_waits: bool) -> Plan {
     let mut after = ledger.clone();
-    let adopted = !ledger.is_confirmed(booted);
-    after.confirm(booted);
+    let landing_waits = ledger.landing.as_ref().is_some_and(|landing| landing.toplevel != *booted);
+    let nothing_waits = !trial_waits && !landing_waits;
+    let adopted = nothing_waits && !ledger.is_confirmed(booted);
+    if nothing_waits {
+        after.confirm(booted);
+    }
     if !trial_waits {
         after.automatic_reboots = 0;
         after.safe_mode = None;

@@ -179,6 +179,19 @@ pub(super) fn send(
         .commit(&with(Arming::Armed))
 }
 
+/// Something else than the landing runs, and is left alone: the next boot goes there.
+pub(super) fn stay_aimed(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &Rollback) -> Plan {
+    let Rollback { from, to, .. } = rollback;
+    let armed = ledger.landing.as_ref().is_some_and(|landing| landing.arming == Arming::Armed);
+    if seen.booted.as_ref() == Some(to) {
+        land(Plan::nothing(), seen, from, to)
+    } else if armed && seen.is_armed(to) {
+        Plan::nothing()
+    } else {
+        send(ledger, seen, policy, from, Vec::new())
+    }
+}
+
 /// Whether the landing was booted once and died before its boot check: what boots by itself runs.
 pub(super) fn was_missed(seen: &Seen, landing: &Landing) -> bool {
     seen.booted.as_ref() != Some(&landing.toplevel)

@@ -63,7 +63,7 @@ fn refuse(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) ->
         |toplevel: &&Toplevel| seen.loader.as_ref().is_some_and(|loader| loader.listed.contains(toplevel));
     let runs = seen.booted.as_ref().filter(|booted| is_known_good(ledger, seen, booted)).filter(listed);
     let stays =
-        runs.filter(|runs| *runs != toplevel).cloned().or_else(|| landing(ledger, seen, policy, toplevel));
+        runs.filter(|runs| *runs != toplevel).cloned().or_else(|| stand_in(ledger, seen, policy, toplevel));
     let plan = stays
         .filter(|stays| !seen.is_default(stays))
         .into_iter()

@@ -111,24 +111,26 @@ pub(super) fn resume(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &R
     // What phase one had told the loader did not stick, or it was cut off before it could.
     let (stranded, cut_off) = (is_stranded(ledger, seen), was_cut_off(ledger, seen, to));
     if !stranded && !cut_off || ledger.safe_mode.is_some() {
-        return land(Plan::nothing(), seen, from, to);
+        return ladder::stay_aimed(ledger, seen, policy, rollback);
     }
     if is_budget_spent(ledger, policy) {
-        let plan = match stranded {
-            true => ladder::safe_mode(ledger.clone(), SafeModeReason::BudgetSpent, Vec::new()),
-            false => Plan::nothing(),
+        return if stranded {
+            let plan = ladder::safe_mode(ledger.clone(), SafeModeReason::BudgetSpent, Vec::new());
+            land(plan, seen, from, to)
+        } else {
+            ladder::stay_aimed(ledger, seen, policy, rollback)
         };
-        return land(plan, seen, from, to);
     }
     let after = Ledger { automatic_reboots: ledger.automatic_reboots + 1, ..ledger.clone() };
     let plan = ladder::send(&after, seen, policy, from, Vec::new());
     reboot(plan, &after, RebootCause::RollBack, to)
 }
 
-/// Whether the power went between the intent to boot the landing and telling the loader.
+/// Whether the power went between the intent to boot the landing and telling the loader: what was to be left boots again.
 fn was_cut_off(ledger: &Ledger, seen: &Seen, to: &Toplevel) -> bool {
     let intended = ledger.landing.as_ref().is_some_and(|landing| landing.arming == Arming::Intended);
-    intended && booted_another_by_default(seen, to)
+    let failed = seen.booted.as_ref().is_some_and(|booted| ledger.is_failed_landing(booted));
+    (intended || failed) && booted_another_by_default(seen, to)
 }
 
 /// Whether there is no way to boot the landing any more. Phase two makes one where the landing runs.

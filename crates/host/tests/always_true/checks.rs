@@ -20,6 +20,7 @@ pub fn always(explorer: &mut Explorer, before: &Before, program: &Program, after
         explorer.violate(Property::LedgerStays, before.id, &format!("{} leaves no ledger", program.name()));
     }
     default_is_known_good(explorer, before, program, after);
+    default_ran_last(explorer, before, program, after);
 }
 
 fn golden_is_pinned_and_whole(explorer: &mut Explorer, before: &Before, program: &Program, after: &After) {
@@ -71,6 +72,51 @@ fn default_is_known_good(explorer: &mut Explorer, before: &Before, program: &Pro
         let text = format!("{} makes an unknown system the default", program.name());
         explorer.violate(Property::DefaultIsKnownGood, before.id, &text);
     }
+}
+
+/// As long as a trial, or golden after it, has yet to prove itself, what boots by itself is what was confirmed last: golden may
+/// be older, and die before its boot check. A switch that is cut off before its mark is its installer's, and whoever switches to
+/// something that is known to be good gets it.
+fn default_ran_last(explorer: &mut Explorer, before: &Before, program: &Program, after: &After) {
+    let is_switch = matches!(program, Program::Switch(_));
+    let is_asked_for = |toplevel: &Toplevel| is_known_good(&after.world, after.ledger.as_deref(), toplevel);
+    let is_back = matches!(program, Program::Switch(toplevel) if is_asked_for(toplevel));
+    if !explorer.configuration.has_one_shot() || is_back || is_switch && after.crashed {
+        return;
+    }
+    let holds = |explorer: &mut Explorer, world: &World, ledger: Option<&Ledger>| {
+        let Some((ledger, trial)) = ledger.and_then(|ledger| Some((ledger, unproven(ledger)?))) else {
+            return true;
+        };
+        let bootable = explorer.views.bootable(world);
+        let usable = |rung: &&Toplevel| {
+            bootable.contains(rung)
+                && *rung != trial
+                && !ledger.is_quarantined(rung)
+                && !ledger.is_failed_landing(rung)
+        };
+        let last = ledger.confirmed.iter().rev().map(|one| &one.toplevel).find(usable);
+        let default = explorer.views.foresee(world).default;
+        // What runs, or failed as a landing, has shown that it gets as far as its boot check.
+        let runs = before.state.up.as_ref().map(|up| &up.toplevel);
+        let has_shown = default.as_ref().is_some_and(|it| ledger.is_failed_landing(it) || runs == Some(it));
+        last.is_none_or(|last| has_shown || default.as_ref() == Some(last))
+    };
+    let (world, ledger) = (&before.state.world, before.ledger.as_deref());
+    let default = explorer.views.foresee(world).default;
+    let was_good = default.is_some_and(|default| is_known_good(world, ledger, &default));
+    let held = is_switch || was_good && holds(explorer, world, ledger);
+    if held && !holds(explorer, &after.world, after.ledger.as_deref()) {
+        let text = format!("{} makes something the default that did not run last", program.name());
+        explorer.violate(Property::DefaultIsKnownGood, before.id, &text);
+    }
+}
+
+/// The trial that is under way or that failed, as long as nothing has proved itself since.
+fn unproven(ledger: &Ledger) -> Option<&Toplevel> {
+    let landing = ledger.landing.as_ref().filter(|landing| landing.attempts.is_empty());
+    let trial = ledger.trial.as_ref().map(|trial| &trial.toplevel);
+    trial.or(landing.map(|landing| &landing.from))
 }
 
 /// The trial is quarantined: after as many failed attempts as the owner allowed.

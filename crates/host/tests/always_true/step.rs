@@ -100,22 +100,10 @@ fn panic(
     let state = State { world: world.after_shutdown(), up: None, ghost, boots: before.state.boots + 1 };
     let pick = if picked { "picked " } else { "" };
     let to = explorer.reach(state, before.id, || format!("{pick}{} panics", choice.toplevel.short()));
-    let ledger = before.ledger.as_deref();
-    let dies_early =
-        explorer.configuration.has_one_shot() && ledger.is_some_and(|ledger| is_unproven(ledger, choice));
+    let dies_early = choice.why == Why::OneShot;
     if (bad || dies_early) && !picked && landing {
         explorer.forced[before.id].push(Forced { dies_early: !bad, ..Forced::to(to, 1) });
     }
-}
-
-/// Whether it is where the machine comes back to, something else was confirmed after it, and it has not shown since that it
-/// still gets as far as its boot check.
-fn is_unproven(ledger: &Ledger, choice: &Choice) -> bool {
-    let trial = ledger.trial.as_ref().map(|trial| &trial.toplevel);
-    let last = ledger.confirmed.iter().rev().map(|one| &one.toplevel).find(|one| Some(*one) != trial);
-    let landing = ledger.landing.as_ref().filter(|landing| landing.toplevel == choice.toplevel);
-    let awaits = landing.map_or(ledger.trial.is_some(), |landing| landing.attempts.is_empty());
-    awaits && last.is_some_and(|last| *last != choice.toplevel)
 }
 
 fn boot_check(explorer: &mut Explorer, before: &Before, up: &Up) {
