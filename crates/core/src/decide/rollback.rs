@@ -33,11 +33,10 @@ pub(super) fn begin(
     let reboots = by_itself && whither == Whither::Reboots;
     if reboots && is_budget_spent(ledger, policy) {
         let is_well = seen.booted.as_ref().is_some_and(|booted| is_known_good(&after, seen, booted));
-        let stay = |plan| land(plan, seen, &from, &to);
         return if is_well {
-            stay(Plan::nothing().commit(&after).tell(events))
+            ladder::send(&after, seen, policy, &from, events)
         } else {
-            stay(ladder::safe_mode(after, SafeModeReason::BudgetSpent, events))
+            land(ladder::safe_mode(after, SafeModeReason::BudgetSpent, events), seen, &from, &to)
         };
     }
     if after.landing.is_none() {
@@ -48,7 +47,7 @@ pub(super) fn begin(
     }
     after.automatic_reboots += u32::from(reboots);
     events.push(Event::RollbackBegan { from: from.clone(), to: to.clone() });
-    if !by_itself {
+    if seen.booted.as_ref() == Some(&to) {
         return arrive(after, seen, &from, &to, events);
     }
     let plan = ladder::send(&after, seen, policy, &from, events);
@@ -68,11 +67,10 @@ pub(super) fn arrive(
     to: &Toplevel,
     events: Vec<Event>,
 ) -> Plan {
-    let here = seen.booted.as_ref() == Some(to);
-    if let Some(landing) = after.landing.as_mut().filter(|_| here) {
+    if let Some(landing) = after.landing.as_mut() {
         landing.attempts.begin(&seen.boot);
     }
-    let watched = here && after.landing.is_some();
+    let watched = after.landing.is_some();
     let plan = land(Plan::nothing().commit(&after).tell(events), seen, from, to);
     if watched { watch(plan) } else { plan }
 }

@@ -46,7 +46,7 @@ impl SimulatedHost {
             ("nix-store", ["--realise", toplevel, "--add-root", root]) => {
                 let toplevel: Toplevel = toplevel.parse().map_err(io::Error::other)?;
                 let hold = |world: &mut World| {
-                    Arc::make_mut(&mut world.nix).link(Path::new(root), toplevel.as_str())
+                    Arc::make_mut(&mut world.nix).link(Path::new(root), toplevel.as_str());
                 };
                 self.change(hold);
                 Ok(success(toplevel.as_str()))

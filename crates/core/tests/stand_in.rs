@@ -1,0 +1,171 @@
+//! What boots by itself until golden has shown that it still does: here `other` was confirmed after golden.
+
+#![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+
+mod machine;
+
+use golden_core::{
+    Arming, Cause, Event, Ledger, Moment, OneShot, Plan, Seen, Shutdown, ShutdownSeen, Step, decide,
+};
+use machine::{after, does, known, picked, policy, toplevel};
+
+/// The loader's default is `other`, and the firmware has started the machine `number` times.
+fn seen(number: u32, booted: &str) -> Seen {
+    let mut seen = machine::seen(number, booted);
+    let loader = seen.loader.as_mut().unwrap();
+    loader.default = Some(toplevel("other"));
+    loader.firmware_boots = Some(number);
+    seen
+}
+
+fn plan(ledger: &Ledger, number: u32, booted: &str, moment: &Moment) -> Plan {
+    decide(ledger, &seen(number, booted), &policy(2), moment)
+}
+
+fn play(ledger: Ledger, moments: &[(u32, &str, Moment)]) -> Ledger {
+    moments.iter().fold(ledger, |ledger, (number, booted, moment)| {
+        after(&plan(&ledger, *number, booted, moment), ledger)
+    })
+}
+
+/// `other` was confirmed last, and `trial` is armed.
+fn marked() -> Ledger {
+    play(known(), &[(0, "other", Moment::Confirm), (0, "other", Moment::Mark(toplevel("trial")))])
+}
+
+fn unit_fails() -> Moment {
+    let failed_units = vec!["web.service".to_owned()];
+    Moment::Shutdown(ShutdownSeen { kind: Shutdown::Reboot, failed_units })
+}
+
+/// The trial failed a unit twice, and the machine goes down to boot golden.
+fn sent() -> Ledger {
+    let attempt = |number| [(number, "trial", Moment::BootCheck), (number, "trial", unit_fails())];
+    play(marked(), &[attempt(1), attempt(2)].concat())
+}
+
+#[test]
+fn while_a_trial_runs_what_was_confirmed_last_is_the_default_and_is_kept_from_the_garbage_collector() {
+    let ledger = play(known(), &[(0, "other", Moment::Confirm)]);
+    let mut installed = seen(0, "other");
+    installed.loader.as_mut().unwrap().default = Some(toplevel("trial"));
+    let plan = decide(&ledger, &installed, &policy(2), &Moment::Mark(toplevel("trial")));
+    assert!(
+        does(&plan, &Step::SetDefault(toplevel("other"))) && does(&plan, &Step::Keep(toplevel("other"))),
+        "{plan:?}"
+    );
+}
+
+#[test]
+fn golden_that_ran_last_is_the_default_itself_and_its_profile_keeps_it() {
+    let plan = decide(&known(), &machine::seen(0, "golden"), &policy(2), &Moment::Mark(toplevel("trial")));
+    assert!(!plan.steps.iter().any(|step| matches!(step, Step::Keep(_) | Step::SetDefault(_))), "{plan:?}");
+}
+
+#[test]
+fn where_nothing_is_booted_once_golden_is_the_default() {
+    let mut extlinux = seen(1, "trial");
+    extlinux.loader.as_mut().unwrap().consumes_one_shot = false;
+    let plan = decide(&marked(), &extlinux, &policy(2), &Moment::BootCheck);
+    assert!(does(&plan, &Step::SetDefault(toplevel("golden"))), "{plan:?}");
+}
+
+#[test]
+fn golden_is_booted_once_as_soon_as_the_trial_has_failed() {
+    let ledger = play(
+        marked(),
+        &[(1, "trial", Moment::BootCheck), (1, "trial", unit_fails()), (2, "trial", Moment::BootCheck)],
+    );
+    let plan = plan(&ledger, 2, "trial", &unit_fails());
+    assert!(does(&plan, &Step::Arm(toplevel("golden"))) && !does(&plan, &Step::Reboot), "{plan:?}");
+    let landing = after(&plan, ledger).landing.unwrap();
+    assert_eq!((landing.toplevel, landing.arming), (toplevel("golden"), Arming::Armed));
+}
+
+#[test]
+fn what_boots_by_itself_after_the_last_attempt_sends_the_machine_to_golden() {
+    let ledger = play(marked(), &[(1, "trial", Moment::BootCheck), (2, "trial", Moment::BootCheck)]);
+    let plan = plan(&ledger, 3, "other", &Moment::BootCheck);
+    assert!(does(&plan, &Step::Arm(toplevel("golden"))) && does(&plan, &Step::Reboot), "{plan:?}");
+    assert!(!does(&plan, &Step::SetDefault(toplevel("golden"))), "{plan:?}");
+}
+
+#[test]
+fn who_picked_something_else_is_not_sent_anywhere() {
+    let ledger = play(marked(), &[(1, "trial", Moment::BootCheck), (2, "trial", Moment::BootCheck)]);
+    let mut golden_picked = seen(3, "golden");
+    golden_picked.loader.as_mut().unwrap().selected = Some(toplevel("golden"));
+    for seen in [golden_picked, picked(3, "golden")] {
+        let plan = decide(&ledger, &seen, &policy(2), &Moment::BootCheck);
+        assert!(!does(&plan, &Step::Reboot), "{plan:?}");
+    }
+}
+
+#[test]
+fn golden_that_gets_as_far_as_its_boot_check_is_the_default_from_then_on() {
+    let plan = plan(&sent(), 3, "golden", &Moment::BootCheck);
+    assert!(
+        does(&plan, &Step::SetDefault(toplevel("golden"))) && does(&plan, &Step::RequestRollback),
+        "{plan:?}"
+    );
+    assert_eq!(after(&plan, sent()).landing.unwrap().arming, Arming::Idle);
+}
+
+#[test]
+fn golden_that_dies_before_its_boot_check_gives_way_to_what_runs_then() {
+    let plan = plan(&sent(), 4, "other", &Moment::BootCheck);
+    let failed = |step: &Step| {
+        matches!(step, Step::Tell(Event::LandingFailed { toplevel: it, boot: None, cause: Cause::NeverReachedBootCheck })
+            if *it == toplevel("golden"))
+    };
+    assert!(plan.steps.iter().any(failed), "{plan:?}");
+    assert!(
+        does(&plan, &Step::Watch) && does(&plan, &Step::RequestRollback) && !does(&plan, &Step::Reboot),
+        "{plan:?}"
+    );
+    let ledger = after(&plan, sent());
+    assert!(ledger.is_failed_landing(&toplevel("golden")));
+    assert_eq!(ledger.landing.unwrap().toplevel, toplevel("other"));
+    assert_eq!(ledger.rollback.unwrap().to, toplevel("other"));
+}
+
+#[test]
+fn a_one_shot_that_the_firmware_forgot_is_armed_again_and_the_machine_stays_up() {
+    let plan = plan(&sent(), 3, "other", &Moment::BootCheck);
+    assert!(does(&plan, &Step::Arm(toplevel("golden"))) && !does(&plan, &Step::Reboot), "{plan:?}");
+    let mut in_place = seen(3, "other");
+    in_place.loader.as_mut().unwrap().one_shot = OneShot::Armed(toplevel("golden"));
+    let again = decide(&sent(), &in_place, &policy(2), &Moment::BootCheck);
+    assert_eq!(again, Plan::default());
+}
+
+#[test]
+fn power_that_goes_before_golden_is_armed_ends_on_golden_all_the_same() {
+    let ledger = play(
+        marked(),
+        &[(1, "trial", Moment::BootCheck), (1, "trial", unit_fails()), (2, "trial", Moment::BootCheck)],
+    );
+    let cut_off = plan(&ledger, 2, "trial", &unit_fails());
+    let first = cut_off.steps.iter().find_map(|step| match step {
+        Step::Commit(ledger) => Some((**ledger).clone()),
+        _ => None,
+    });
+    let plan = plan(&first.unwrap(), 3, "other", &Moment::BootCheck);
+    assert!(does(&plan, &Step::Arm(toplevel("golden"))) && does(&plan, &Step::Reboot), "{plan:?}");
+}
+
+#[test]
+fn without_a_budget_what_is_well_stays_up() {
+    let ledger = play(marked(), &[(1, "trial", Moment::BootCheck), (2, "trial", Moment::BootCheck)]);
+    let none = golden_core::Policy { max_automatic_reboots: 0, ..policy(2) };
+    let plan = decide(&ledger, &seen(3, "other"), &none, &Moment::BootCheck);
+    assert!(!does(&plan, &Step::Reboot) && !does(&plan, &Step::EnterSafeMode), "{plan:?}");
+    assert!(after(&plan, ledger).safe_mode.is_none());
+}
+
+#[test]
+fn what_is_up_while_a_trial_waits_takes_nobodys_place() {
+    let ledger = marked();
+    let plan = plan(&ledger, 1, "golden", &Moment::Confirm);
+    assert_eq!(after(&plan, ledger.clone()).confirmed, ledger.confirmed);
+}
