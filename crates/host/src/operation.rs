@@ -12,7 +12,7 @@ use golden_core::{
 use crate::config::load_options_of;
 use crate::execute::Session;
 use crate::loader::{self, BootLoader};
-use crate::{Error, Host, Limits, Reading, Store, Trouble, evidence, history, manager, profile, system};
+use crate::{Error, Host, Reading, Store, Trouble, evidence, history, manager, profile, system};
 
 /// Where the state directory is unless told otherwise.
 pub const STATE_DIR: &str = "/var/lib/golden-generation";
@@ -368,19 +368,6 @@ fn act_for_trial(host: &dyn Host, options: &Options, moment: &Moment) -> Result<
 pub fn drill(host: &dyn Host, options: &Options, injection: Injection) -> Result<(), Error> {
     loader::detect(host, options)?.see()?;
     act(host, options, &Moment::Drill(injection))
-}
-
-/// The last that the journal has of a boot and that was no everyday matter; empty where it has nothing.
-#[must_use]
-pub fn last_words(host: &dyn Host, boot: &BootId) -> Vec<String> {
-    const LINES: &str = "--lines=3";
-    let boot = format!("--boot={}", boot.as_str());
-    let arguments = ["--quiet", "--no-pager", "--output=cat", "--priority=warning", LINES, &boot];
-    let limits = Limits { time: Duration::from_secs(5), output_bytes: 1 << 16 };
-    let ended = host.run_within(limits, std::path::Path::new("journalctl"), &arguments);
-    let text = ended.map_or_else(|_| String::new(), |ended| ended.stdout);
-    let printable = |line: &str| line.chars().filter(|letter| !letter.is_control()).take(200).collect();
-    text.lines().map(printable).filter(|line: &String| !line.is_empty()).take(3).collect()
 }
 
 /// What a rehearsal wants to fail in this boot; `None` where none is under way.
