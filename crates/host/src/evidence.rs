@@ -9,13 +9,14 @@ use golden_core::Evidence;
 use crate::Host;
 
 pub use journal::last_words;
+pub(crate) use pstore::Dumps;
 
 /// Longest line that is kept, in characters.
 const MAX_CHARS: usize = 200;
 
-/// What there is. Welcome and not needed: what cannot be read is not there.
-pub(crate) fn gather(host: &dyn Host) -> Evidence {
-    Evidence { panic: pstore::panic(host), watchdog: watchdog::has_reset(host) }
+/// What there is, but for dumps that were there before. Welcome and not needed: what cannot be read is not there.
+pub(crate) fn gather(host: &dyn Host, dumps: &Dumps, known_dumps: &[String]) -> Evidence {
+    Evidence { panic: dumps.panic_besides(known_dumps), watchdog: watchdog::has_reset(host) }
 }
 
 /// A line as people can read it, and not more of it than they want to.

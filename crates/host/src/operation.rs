@@ -10,6 +10,7 @@ use golden_core::{
 };
 
 use crate::config::load_options_of;
+use crate::evidence::Dumps;
 use crate::execute::Session;
 use crate::loader::{self, BootLoader};
 use crate::{Error, Host, Reading, Store, Trouble, evidence, history, manager, profile, system};
@@ -440,7 +441,7 @@ pub fn roll_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let seen = system::see(host, None)?;
     let plan = decide(&ledger, &seen, &options.policy, &Moment::RollBack);
     // Without the lock, for it takes its time, and who deploys meanwhile wins.
-    session(host, options, &ledger, &seen).execute(&plan)?;
+    session(host, options, &ledger, &seen, &Dumps::new(host)).execute(&plan)?;
     act(host, options, &Moment::RolledBack)
 }
 
@@ -450,14 +451,18 @@ fn act(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error>
     let _lock = store.lock()?;
     let goes_on =
         matches!(moment, Moment::BootCheck | Moment::Fail(_) | Moment::Close(_) | Moment::Shutdown(_));
-    let evidence = if *moment == Moment::BootCheck { evidence::gather(host) } else { Evidence::default() };
+    let dumps = Dumps::new(host);
     let mut damaged = Vec::new();
     loop {
         let ledger = store.open()?;
         let seen = system::see(host, see_loader(host, options))?;
-        let seen = Seen { evidence: evidence.clone(), damaged: damaged.clone(), ..seen };
+        let evidence = match moment {
+            Moment::BootCheck => evidence::gather(host, &dumps, &ledger.known_dumps),
+            _ => Evidence::default(),
+        };
+        let seen = Seen { evidence, damaged: damaged.clone(), ..seen };
         let plan = decide(&ledger, &seen, &options.policy, moment);
-        match session(host, options, &ledger, &seen).execute(&plan) {
+        match session(host, options, &ledger, &seen, &dumps).execute(&plan) {
             // What cannot be booted is no place to go to: it is decided anew, without it.
             Err(error)
                 if goes_on && error.damage().is_some_and(|it| seen.damage_of(&it.toplevel).is_none()) =>
@@ -473,13 +478,20 @@ fn act(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error>
     }
 }
 
-fn session<'a>(host: &'a dyn Host, options: &'a Options, ledger: &Ledger, seen: &Seen) -> Session<'a> {
+fn session<'a>(
+    host: &'a dyn Host,
+    options: &'a Options,
+    ledger: &Ledger,
+    seen: &Seen,
+    dumps: &'a Dumps<'a>,
+) -> Session<'a> {
     Session {
         host,
         state_dir: &options.state_dir,
         loader: loader::detect(host, options).ok(),
         boot: seen.boot.clone(),
         revision: Cell::new(ledger.revision),
+        dumps,
     }
 }
 
