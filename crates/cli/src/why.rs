@@ -51,7 +51,8 @@ fn why<'a>(ledger: &'a Ledger, of: Option<&str>) -> Why<'a> {
     let found = candidates.find(|(toplevel, attempts)| of.is_none_or(|of| is_meant(of, toplevel, attempts)));
     let rolled_back = ledger.rolled_back.iter().map(|done| (&done.from, &done.to));
     let rollback = ledger.rollback.iter().map(|begun| (&begun.from, &begun.to));
-    let mut landings = rolled_back.chain(rollback);
+    // The one that has begun later, where the first landing did not work.
+    let mut landings = rollback.chain(rolled_back);
     let landed_on =
         found.and_then(|(toplevel, _)| landings.find(|(from, _)| *from == toplevel).map(|(_, to)| to));
     Why {

@@ -91,6 +91,29 @@ fn a_landing_that_failed_is_a_part_of_the_chain() {
 }
 
 #[test]
+fn what_led_to_a_rollback_names_where_the_machine_is_and_not_where_it_was_first() {
+    let machine = Machine::installed();
+    let (a, b, c) = (toplevel("a"), toplevel("b"), toplevel("c"));
+    let failed = r#"[{"boot":null,"end":{"kind":"failed","cause":{"kind":"vanished"}}}]"#;
+    let landed = format!(r#","rolled_back":{{"from":"{c}","to":"{a}"}}"#);
+    let quarantine = format!(r#","quarantine":[{{"toplevel":"{c}","attempts":{failed}}}]"#);
+    // Golden did not work, and the rollback has gone on to what was confirmed last.
+    let goes_on = format!(
+        r#","failed_landings":[{{"from":"{c}","toplevel":"{a}","attempts":{failed}}}],
+           "landing":{{"from":"{c}","toplevel":"{b}","attempts":[]}},"rollback":{{"from":"{c}","to":"{b}"}}"#
+    );
+    for (more, expected) in
+        [(format!("{landed}{quarantine}{goes_on}"), &b), (format!("{landed}{quarantine}"), &a)]
+    {
+        machine.put(LEDGER, ledger("null", &more).as_bytes());
+        let why = answer(&machine, &["why"]);
+        assert!(why.starts_with(&format!("Rolled back from {c}\nto {expected}.\n")), "{why}");
+        let json: serde_json::Value = serde_json::from_str(&answer(&machine, &["why", "--json"])).unwrap();
+        assert_eq!(json["landed_on"], **expected, "{json}");
+    }
+}
+
+#[test]
 fn what_was_never_confirmed_is_not_pinned() {
     let machine = Machine::installed();
     machine.boot(2, "b");
