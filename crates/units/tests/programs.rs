@@ -112,6 +112,30 @@ fn a_ledger_for_a_newer_build_is_left_as_it_is() {
 type Make = fn(&Machine);
 
 #[test]
+fn what_is_no_file_in_the_place_of_history_does_not_keep_it_from_being_written() {
+    const HISTORY: &str = "/var/lib/golden-generation/history.jsonl";
+    let makes: [(&str, Make); 3] = [
+        ("a FIFO", |machine| {
+            assert!(Command::new("mkfifo").arg(machine.at(HISTORY)).status().unwrap().success());
+        }),
+        ("a directory", |machine| fs::create_dir(machine.at(HISTORY)).unwrap()),
+        ("too much", |machine| File::create(machine.at(HISTORY)).unwrap().set_len(1 << 40).unwrap()),
+    ];
+    for (what, make) in makes {
+        let machine = Machine::installed();
+        make(&machine);
+        let (code, said) = status(&machine.run(CONFIRM, &[]));
+        assert!(code == 0 && !said.contains("cannot"), "{what}: {said}");
+        assert!(machine.text(HISTORY).contains("\"adopted\""), "{what}: {}", machine.text(HISTORY));
+        let lines = golden_host::read_history(
+            &golden_host::LinuxHost::new(machine.root()),
+            "/var/lib/golden-generation".as_ref(),
+        );
+        assert_eq!(lines.unwrap().len(), 1, "{what}: what is in the way is kept aside and not read");
+    }
+}
+
+#[test]
 fn a_corrupt_ledger_is_kept_aside_whatever_it_is() {
     let makes: [(&str, Make); 5] = [
         ("torn", |machine| machine.put(LEDGER, b"{ torn")),
