@@ -1,7 +1,7 @@
 //! What the programs do: read, decide, take the steps.
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use golden_core::{
@@ -12,6 +12,7 @@ use golden_core::{
 use crate::config::load_options_of;
 use crate::evidence::Dumps;
 use crate::execute::Session;
+use crate::loader::mounts::Mounts;
 use crate::loader::{self, BootLoader};
 use crate::{Error, Host, Reading, Store, Trouble, evidence, history, manager, profile, system};
 
@@ -117,7 +118,7 @@ pub fn check(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<
 ///
 /// # Errors
 /// The ledger cannot be read or used.
-pub fn is_boot_settled(host: &dyn Host, state_dir: &std::path::Path) -> Result<bool, Error> {
+pub fn is_boot_settled(host: &dyn Host, state_dir: &Path) -> Result<bool, Error> {
     match Store::new(host, state_dir).read()? {
         Reading::Missing => Ok(true),
         Reading::Corrupt(_) => Ok(false),
@@ -390,6 +391,12 @@ pub fn safety_net(host: &dyn Host) -> Result<manager::SafetyNet, Error> {
     manager::safety_net(host)
 }
 
+/// Where the file system of the state directory is mounted, which a boot may end without; `None` where it is the root's.
+#[must_use]
+pub fn state_mount(host: &dyn Host, options: &Options) -> Option<PathBuf> {
+    Mounts::read(host).holder_of(&options.state_dir).map(Path::to_owned)
+}
+
 /// Make sure that golden could be landed on now: its boot entry and files, and its whole closure.
 ///
 /// # Errors
@@ -409,7 +416,7 @@ pub fn verify_golden(host: &dyn Host, options: &Options) -> Result<(), Error> {
 pub fn glance_at_golden(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let Some(golden) = profile::golden(host)? else { return Ok(()) };
     let loader = loader::detect(host, options)?.see()?;
-    let error = match host.read_link(&std::path::Path::new(golden.as_str()).join("kernel")) {
+    let error = match host.read_link(&Path::new(golden.as_str()).join("kernel")) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Error::Closure { toplevel: golden.clone(), missing: golden.to_string() }
         }

@@ -66,8 +66,8 @@ fn read(host: &dyn Host) -> Vec<Dump> {
 
 fn dump(name: &str, bytes: &[u8]) -> Dump {
     let hash = Sha256::digest(bytes);
-    let hash: String = hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
-    Dump { identity: format!("{name} {hash}"), says: last_words(&String::from_utf8_lossy(bytes)) }
+    let hash = hash.iter().take(HASH_BYTES).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
+    Dump { identity: format!("{name} {hash:016x}"), says: last_words(&String::from_utf8_lossy(bytes)) }
 }
 
 /// The line that says why, without what the kernel puts before it.

@@ -250,6 +250,14 @@ impl BootLoader for Grub<'_> {
         device::is_writable(self.host, Path::new(ENV))
     }
 
+    /// NixOS's own configuration boots the top of the menu, whatever is saved.
+    fn takes_default(&self) -> Result<(), String> {
+        if self.cfg().map_err(|error| error.chain())?.default != Default::Saved {
+            return Err("GRUB's configuration does not take it from saved_entry".to_owned());
+        }
+        self.has_block().map_err(|why| format!("GRUB's environment block {ENV} {why}"))
+    }
+
     /// GRUB takes it back itself. Where it was seen not to, nothing is armed this way any more.
     fn consume_one_shot(&self, booted: &Toplevel) -> Result<(), Error> {
         if !self.left_behind(booted)? {

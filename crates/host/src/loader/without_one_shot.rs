@@ -86,6 +86,10 @@ impl BootLoader for WithoutOneShot<'_> {
         Err(self.why.clone())
     }
 
+    fn takes_default(&self) -> Result<(), String> {
+        self.inner.takes_default()
+    }
+
     /// Something else that was picked in the menu leaves the trial armed.
     fn consume_one_shot(&self, booted: &Toplevel) -> Result<(), Error> {
         match self.see()?.one_shot {
