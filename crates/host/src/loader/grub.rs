@@ -160,7 +160,8 @@ impl<'a> Grub<'a> {
     fn check_file(&self, listed: &Listed, name: &str, store: &Path) -> Result<(), Error> {
         match locate(name) {
             Some(Location::Copy(file)) => {
-                Copied { toplevel: &listed.toplevel, store, file: &file }.repair(self.host)
+                Copied { toplevel: &listed.toplevel, store, file: &file, has_secrets: false }
+                    .repair(self.host)
             }
             Some(Location::Store(file)) => match self.host.compare(store, &file) {
                 Ok(crate::Comparison::Same) => Ok(()),
@@ -200,8 +201,7 @@ impl Listed {
 /// Whether this is an entry by which its toplevel is booted: none of the owner's, and none that is better.
 fn is_used(entries: &[Listed], listed: &Listed) -> bool {
     let of_it = entries.iter().filter(|other| other.toplevel == listed.toplevel);
-    let best = of_it.map(|other| other.standing).max();
-    listed.standing != Standing::Owners && best == Some(listed.standing)
+    listed.standing.is_used_among(of_it.map(|other| other.standing))
 }
 
 /// The system whose entry has this name.
