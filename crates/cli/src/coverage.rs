@@ -1,5 +1,6 @@
 //! From which failures this machine comes back by itself.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use golden_host::SafetyNet;
@@ -17,11 +18,16 @@ pub(crate) struct Coverage {
 pub(crate) struct Machine {
     /// Whether there is a known-good generation with a boot entry, or why the loader cannot be asked.
     pub landing: Result<bool, String>,
+    pub has_golden: bool,
+    /// Why what boots by itself cannot be set.
+    pub default: Result<(), String>,
     /// Why the loader boots nothing once.
     pub one_shot: Result<(), String>,
     /// What is in force, or why systemd cannot be asked.
     pub net: Result<SafetyNet, String>,
     pub deadline: Duration,
+    /// Where the state directory is mounted, if it is not on the root file system.
+    pub state_mount: Option<PathBuf>,
 }
 
 /// What there is for it, or what is missing.
@@ -29,7 +35,11 @@ type Means = Result<String, String>;
 
 pub(crate) fn coverage(machine: &Machine) -> Vec<Coverage> {
     let landing = match &machine.landing {
-        Ok(true) => Ok(()),
+        Ok(true) => {
+            let cannot =
+                |why| format!("no trial can be kept back, for the loader's default cannot be set: {why}");
+            machine.default.clone().map_err(cannot)
+        }
         Ok(false) => Err("there is nothing to come back to: run pin-golden".to_owned()),
         Err(error) => Err(error.clone()),
     };
@@ -66,11 +76,25 @@ pub(crate) fn coverage(machine: &Machine) -> Vec<Coverage> {
         "the hardware watchdog",
         "no hardware watchdog guards it: set RebootWatchdogSec=",
     );
+    // Without its state, a boot does not know whether it is a trial; only a loader that has gone back to its default tells.
+    let without_state = landing.clone().and(match (&machine.state_mount, &machine.one_shot) {
+        (None, _) => Ok("the state directory is on the root file system".to_owned()),
+        (Some(_), Ok(())) if machine.has_golden => {
+            Ok("a reboot after a countdown on the console: the loader's default is golden".to_owned())
+        }
+        (Some(_), Ok(())) => Err("only golden is known without the ledger: run pin-golden".to_owned()),
+        (Some(mount), Err(why)) => Err(format!(
+            "the loader boots nothing once ({why}), and what to go back to is known on {} alone: keep the state on the \
+             root file system",
+            mount.display()
+        )),
+    });
     [
         ("a kernel panic", one_shot().and(panic)),
         ("a dead initrd", one_shot().and(initrd)),
         ("a failed unit with FailureAction=reboot", counted("counting failed boots".to_owned())),
         ("emergency mode", counted("a reboot after a countdown on the console".to_owned())),
+        ("emergency mode without the state directory", without_state),
         ("a boot that does not get to its end", counted(format!("the deadline of {secs} s"))),
         ("a wedged kernel or manager", landing.clone().and(wedged)),
         ("a shutdown that hangs", shutdown),
@@ -91,7 +115,15 @@ mod tests {
             watchdog_is_fed: true,
             guards_shutdown: true,
         };
-        Machine { landing: Ok(true), one_shot: Ok(()), net: Ok(net), deadline: Duration::from_secs(600) }
+        Machine {
+            landing: Ok(true),
+            has_golden: true,
+            default: Ok(()),
+            one_shot: Ok(()),
+            net: Ok(net),
+            deadline: Duration::from_secs(600),
+            state_mount: None,
+        }
     }
 
     fn not_covered(machine: &Machine) -> Vec<&'static str> {
@@ -113,6 +145,23 @@ mod tests {
         let no_one_shot = Machine { one_shot: Err("the firmware has no variables".to_owned()), ..machine() };
         assert_eq!(not_covered(&no_one_shot), ["a kernel panic", "a dead initrd"]);
         let no_landing = Machine { landing: Ok(false), ..machine() };
-        assert_eq!(not_covered(&no_landing).len(), 6);
+        assert_eq!(not_covered(&no_landing).len(), 7);
+        let fixed = Machine { default: Err("it is fixed".to_owned()), ..machine() };
+        assert_eq!(not_covered(&fixed), not_covered(&no_landing), "nothing is ever tried");
+        assert!(coverage(&fixed).iter().filter(|it| !it.covered).all(|it| it.by.contains("it is fixed")));
+    }
+
+    #[test]
+    fn a_boot_without_its_state_is_told_from_others_by_what_the_loader_went_back_to_alone() {
+        let state_mount = Some(PathBuf::from("/var"));
+        let apart = Machine { state_mount: state_mount.clone(), ..machine() };
+        assert!(not_covered(&apart).is_empty());
+        let no_golden = Machine { has_golden: false, ..apart };
+        assert_eq!(not_covered(&no_golden), ["emergency mode without the state directory"]);
+        let no_one_shot = Machine { one_shot: Err("it is U-Boot".to_owned()), state_mount, ..machine() };
+        let expected = ["a kernel panic", "a dead initrd", "emergency mode without the state directory"];
+        assert_eq!(not_covered(&no_one_shot), expected);
+        let by = coverage(&no_one_shot).into_iter().find(|it| it.failure == expected[2]).unwrap().by;
+        assert!(by.contains("/var") && by.contains("U-Boot"), "{by}");
     }
 }

@@ -63,7 +63,10 @@ fn status(
     unreadable: Option<String>,
 ) -> Result<Status, Error> {
     let golden = golden_host::golden(host)?;
-    let loader = loader::detect(host, options).and_then(|loader| loader.see());
+    let boot_loader = loader::detect(host, options).map_err(|error| error.chain());
+    let boot_loader = boot_loader.as_ref().map_err(String::clone);
+    let loader = boot_loader.clone().and_then(|it| it.see().map_err(|error| error.chain()));
+    let takes_default = boot_loader.clone().and_then(|it| it.takes_default());
     let running = host.read_link(std::path::Path::new("/run/booted-system")).ok();
     let known = |toplevel: &Toplevel| golden.as_ref() == Some(toplevel) || ledger.is_confirmed(toplevel);
     let landing_exists = |loader: &golden_core::Loader| loader.listed.iter().any(known);
@@ -79,6 +82,7 @@ fn status(
     } else if unreadable.is_some()
         || golden.is_none()
         || damage.is_some()
+        || takes_default.is_err()
         || !loader.as_ref().is_ok_and(|loader| landing_exists(loader) && default_is_known(loader))
     {
         State::Unprotected
@@ -92,12 +96,13 @@ fn status(
         running: running.and_then(|path| path.to_str()?.parse().ok()),
         default: loader.as_ref().ok().and_then(|loader| loader.default.clone()),
         coverage: coverage(&Machine {
-            landing: loader.as_ref().map(landing_exists).map_err(Error::chain),
-            one_shot: loader::detect(host, options)
-                .map_err(|error| error.chain())
-                .and_then(|it| it.has_one_shot()),
+            landing: loader.as_ref().map(landing_exists).map_err(String::clone),
+            has_golden: golden.is_some(),
+            default: takes_default,
+            one_shot: boot_loader.and_then(|it| it.has_one_shot()),
             net: operation::safety_net(host).map_err(|error| error.chain()),
             deadline: options.boot_deadline,
+            state_mount: operation::state_mount(host, options),
         }),
         damage,
         golden,

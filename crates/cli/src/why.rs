@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use golden_core::{Attempt, BootId, End, Landing, Ledger, Quarantined, Toplevel};
 use golden_host::command::Common;
-use golden_host::{Error, Reading, Store, describe_cause, describe_evidence, operation};
+use golden_host::{Error, Reading, Store, describe_cause, describe_evidence, last_words};
 use serde::Serialize;
 
 /// Version of the JSON answer.
@@ -38,7 +38,7 @@ pub(crate) fn run(common: &Common, of: Option<&str>, json: bool) -> Result<Strin
     let landings = why.failed_landings.iter().flat_map(|landing| landing.attempts.iter());
     let failed = why.attempts.iter().chain(landings).filter(|it| matches!(it.end, Some(End::Failed { .. })));
     for boot in failed.filter_map(|attempt| attempt.boot.clone()) {
-        let lines = operation::last_words(&host, &boot);
+        let lines = last_words(&host, &boot);
         why.last_words.extend((!lines.is_empty()).then_some((boot, lines)));
     }
     Ok(if json { crate::print::json(&why) } else { in_words(&why) })
@@ -51,7 +51,8 @@ fn why<'a>(ledger: &'a Ledger, of: Option<&str>) -> Why<'a> {
     let found = candidates.find(|(toplevel, attempts)| of.is_none_or(|of| is_meant(of, toplevel, attempts)));
     let rolled_back = ledger.rolled_back.iter().map(|done| (&done.from, &done.to));
     let rollback = ledger.rollback.iter().map(|begun| (&begun.from, &begun.to));
-    let mut landings = rolled_back.chain(rollback);
+    // The one that has begun later, where the first landing did not work.
+    let mut landings = rollback.chain(rolled_back);
     let landed_on =
         found.and_then(|(toplevel, _)| landings.find(|(from, _)| *from == toplevel).map(|(_, to)| to));
     Why {

@@ -91,6 +91,29 @@ fn a_landing_that_failed_is_a_part_of_the_chain() {
 }
 
 #[test]
+fn what_led_to_a_rollback_names_where_the_machine_is_and_not_where_it_was_first() {
+    let machine = Machine::installed();
+    let (a, b, c) = (toplevel("a"), toplevel("b"), toplevel("c"));
+    let failed = r#"[{"boot":null,"end":{"kind":"failed","cause":{"kind":"vanished"}}}]"#;
+    let landed = format!(r#","rolled_back":{{"from":"{c}","to":"{a}"}}"#);
+    let quarantine = format!(r#","quarantine":[{{"toplevel":"{c}","attempts":{failed}}}]"#);
+    // Golden did not work, and the rollback has gone on to what was confirmed last.
+    let goes_on = format!(
+        r#","failed_landings":[{{"from":"{c}","toplevel":"{a}","attempts":{failed}}}],
+           "landing":{{"from":"{c}","toplevel":"{b}","attempts":[]}},"rollback":{{"from":"{c}","to":"{b}"}}"#
+    );
+    for (more, expected) in
+        [(format!("{landed}{quarantine}{goes_on}"), &b), (format!("{landed}{quarantine}"), &a)]
+    {
+        machine.put(LEDGER, ledger("null", &more).as_bytes());
+        let why = answer(&machine, &["why"]);
+        assert!(why.starts_with(&format!("Rolled back from {c}\nto {expected}.\n")), "{why}");
+        let json: serde_json::Value = serde_json::from_str(&answer(&machine, &["why", "--json"])).unwrap();
+        assert_eq!(json["landed_on"], **expected, "{json}");
+    }
+}
+
+#[test]
 fn what_was_never_confirmed_is_not_pinned() {
     let machine = Machine::installed();
     machine.boot(2, "b");
@@ -205,4 +228,51 @@ fn a_machine_whose_default_nobody_knows_is_unprotected() {
     machine.put(LEDGER, ledger("null", "").as_bytes());
     machine.put("/boot/loader/loader.conf", b"timeout 3\ndefault nixos-b.conf\n");
     assert!(answer(&machine, &["status"]).starts_with("unprotected"));
+}
+
+#[test]
+fn a_grub_that_boots_what_it_likes_covers_nothing_and_says_so() {
+    const CFG: &str = "/boot/grub/grub.cfg";
+    let saved = "set default=\"${saved_entry}\"";
+    for (change, expected) in [("set default=\"0\"", "saved_entry"), (saved, "environment block")] {
+        let machine = Machine::with_grub();
+        machine.put(LEDGER, ledger("null", "").as_bytes());
+        let env =
+            "# GRUB Environment Block\nsaved_entry=NixOS - Profile 'golden'>NixOS - Configuration 1 (a)\n";
+        machine.put("/boot/grub/grubenv", format!("{env:#<1024}").as_bytes());
+        let covered = |machine: &Machine| {
+            let said = answer(machine, &["status"]);
+            let word = said.split_whitespace().next().unwrap().to_owned();
+            let emergency =
+                said.lines().find(|line| line.starts_with("emergency mode is covered: ")).unwrap();
+            (word, emergency.to_owned())
+        };
+        let (word, emergency) = covered(&machine);
+        assert!(word == "ok" && emergency.contains(": yes"), "{word}, {emergency}");
+        if change == saved {
+            fs::remove_file(machine.at("/boot/grub/grubenv")).unwrap();
+        } else {
+            let text = machine.text(CFG).replace(saved, change);
+            machine.put(CFG, text.as_bytes());
+        }
+        let (word, emergency) = covered(&machine);
+        assert!(word == "unprotected" && emergency.contains(": no"), "{word}, {emergency}");
+        assert!(emergency.contains(expected), "{emergency}");
+    }
+}
+
+#[test]
+fn a_machine_that_can_lose_the_way_back_with_its_state_says_so() {
+    let machine = Machine::with_extlinux();
+    machine.put(LEDGER, ledger("null", "").as_bytes());
+    let row = |mounts: &str| {
+        machine.put("/proc/self/mountinfo", mounts.as_bytes());
+        let said = answer(&machine, &["status"]);
+        let row = said.lines().find(|line| line.starts_with("emergency mode without the state directory"));
+        row.unwrap().to_owned()
+    };
+    let root = "30 1 8:2 / / rw - ext4 /dev/sda2 rw\n31 30 8:3 / /var/li rw - ext4 /dev/sda3 rw\n";
+    assert!(row(root).contains(": yes"), "{}", row(root));
+    let apart = format!("{root}32 30 8:4 / /var rw,relatime shared:1 - ext4 /dev/sda4 rw\n");
+    assert!(row(&apart).contains(": no") && row(&apart).contains("/var alone"), "{}", row(&apart));
 }

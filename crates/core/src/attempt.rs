@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BootId, Kept};
+use crate::{BootId, Kept, Value};
 
 /// Boots of one system, the oldest first; only the last can be open.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -36,9 +36,10 @@ pub enum End {
         /// What was asked for.
         shutdown: Shutdown,
     },
-    /// Counts.
+    /// Counts, whatever the cause.
     Failed {
         /// Why.
+        #[serde(default, skip_serializing_if = "Cause::is_missing")]
         cause: Cause,
     },
     /// An end that only a newer build knows. Neither counts nor interrupts.
@@ -96,9 +97,9 @@ pub enum Cause {
         /// What is damaged.
         why: String,
     },
-    /// A cause that only a newer build knows.
+    /// A cause that only a newer build knows, as it wrote it.
     #[serde(untagged)]
-    Unknown(Kept),
+    Unknown(Value),
 }
 
 /// What is found after a boot that ended without a word.
@@ -110,6 +111,19 @@ pub struct Evidence {
     /// Whether the hardware watchdog reset the machine.
     #[serde(default)]
     pub watchdog: bool,
+}
+
+impl Default for Cause {
+    /// None was written.
+    fn default() -> Self {
+        Self::Unknown(Value::Null)
+    }
+}
+
+impl Cause {
+    fn is_missing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Evidence {

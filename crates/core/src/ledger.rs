@@ -12,6 +12,8 @@ pub const READER: u32 = 1;
 pub const MAX_CONFIRMED: usize = 64;
 /// Quarantined toplevels that are remembered; the oldest is forgotten first.
 pub const MAX_QUARANTINED: usize = 256;
+/// Dumps of the kernel that are remembered.
+pub const MAX_DUMPS: usize = 128;
 
 /// The two fields that every format has, read before anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -67,6 +69,10 @@ pub struct Ledger {
     /// Set at the end of the ladder: the suite causes no further reboot.
     #[serde(default)]
     pub safe_mode: Option<SafeMode>,
+    /// What the kernel had left of panics when this was written: none of it says anything of a boot that ends later. At
+    /// most [`MAX_DUMPS`], in the words of the host, which fills it in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_dumps: Vec<String>,
     /// Fields of a newer build.
     #[serde(flatten)]
     pub unknown: Kept,
@@ -255,6 +261,7 @@ impl Default for Ledger {
             quarantine: Vec::new(),
             automatic_reboots: 0,
             safe_mode: None,
+            known_dumps: Vec::new(),
             unknown: Kept::new(),
         }
     }

@@ -3,8 +3,8 @@
 mod machine;
 
 use golden_core::{
-    Cause, End, Event, Ledger, Moment, Plan, Policy, Refusal, RollbackTarget, Seen, Shutdown, ShutdownSeen,
-    Step, decide, is_settled,
+    Attempts, Cause, End, Event, Kept, Landing, Ledger, Moment, Plan, Policy, Refusal, Rollback,
+    RollbackTarget, Seen, Shutdown, ShutdownSeen, Step, decide, is_settled,
 };
 
 use machine::{after, boot, does, known, marked, picked, policy, seen, toplevel};
@@ -351,5 +351,39 @@ fn a_boot_is_one_attempt_however_often_it_is_checked() {
         ledger = after(&decide(&ledger, &seen(1, "trial"), &policy(2), &Moment::BootCheck), ledger);
         let trial = ledger.trial.as_ref().unwrap();
         assert_eq!((trial.attempts.len(), trial.attempts.failures()), (1, 0));
+    }
+}
+
+#[test]
+fn what_is_quarantined_is_never_landed_on_whatever_a_ledger_says() {
+    let rolled_back = rolled_back();
+    let quarantined = rolled_back.quarantine[0].toplevel.clone();
+    assert_eq!(quarantined, toplevel("trial"));
+    let landing = Landing {
+        from: toplevel("other"),
+        toplevel: quarantined.clone(),
+        attempts: Attempts::default(),
+        unknown: Kept::new(),
+    };
+    let rollback = Rollback { from: toplevel("other"), to: quarantined.clone(), unknown: Kept::new() };
+    let edited = Ledger { landing: Some(landing), rollback: Some(rollback), ..rolled_back };
+    let mut seen = seen(9, "trial");
+    for default in ["trial", "golden"] {
+        if let Some(loader) = &mut seen.loader {
+            loader.default = Some(toplevel(default));
+        }
+        for without_rollback in [false, true] {
+            let rollback = edited.rollback.clone().filter(|_| !without_rollback);
+            let ledger = Ledger { rollback, ..edited.clone() };
+            let plan = decide(&ledger, &seen, &policy(2), &Moment::BootCheck);
+            assert!(!does(&plan, &Step::SetDefault(quarantined.clone())), "{plan:?}");
+            assert!(!does(&plan, &Step::RequestRollback), "{plan:?}");
+            assert_eq!(does(&plan, &Step::SetDefault(toplevel("golden"))), default == "trial", "{plan:?}");
+            let after = after(&plan, ledger);
+            assert!(after.rollback.is_none_or(|rollback| rollback.to == toplevel("golden")));
+        }
+    }
+    for moment in [Moment::RollBack, Moment::RolledBack] {
+        assert_eq!(decide(&edited, &seen, &policy(2), &moment), Plan::default());
     }
 }

@@ -64,10 +64,15 @@ pub(crate) fn replace_with_copy(host: &dyn Host, from: &Path, path: &Path) -> Re
 
 /// Rename durably.
 pub(crate) fn rename(host: &dyn Host, from: &Path, to: &Path) -> Result<(), Error> {
+    rename_unread(host, from, to)?;
+    host.sync_file(to).map_err(Error::io("sync", to))
+}
+
+/// Rename what may be no file at all.
+pub(crate) fn rename_unread(host: &dyn Host, from: &Path, to: &Path) -> Result<(), Error> {
     host.rename(from, to).map_err(Error::io("rename into place", to))?;
     let directory = to.parent().unwrap_or(Path::new("/"));
-    host.sync_directory(directory).map_err(Error::io("sync", directory))?;
-    host.sync_file(to).map_err(Error::io("sync", to))
+    host.sync_directory(directory).map_err(Error::io("sync", directory))
 }
 
 /// Remove durably. No error if it is not there.

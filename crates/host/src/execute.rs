@@ -5,6 +5,7 @@ use std::path::Path;
 
 use golden_core::{BootId, Event, Injection, Ledger, Plan, Step, Toplevel};
 
+use crate::evidence::Dumps;
 use crate::loader::BootLoader;
 use crate::{Error, Host, Store, history, manager, profile};
 
@@ -21,6 +22,8 @@ pub(crate) struct Session<'a> {
     pub boot: BootId,
     /// Of the ledger on disk: a plan's ledgers all start from the one that was read.
     pub revision: Cell<u64>,
+    /// What every commit says that it is not evidence of what comes after.
+    pub dumps: &'a Dumps<'a>,
 }
 
 impl Session<'_> {
@@ -56,6 +59,7 @@ impl Session<'_> {
     fn commit(&self, ledger: &Ledger) -> Result<(), Error> {
         let mut ledger = ledger.clone();
         ledger.revision = self.revision.get();
+        ledger.known_dumps = self.dumps.identities();
         Store::new(self.host, self.state_dir).commit(&mut ledger)?;
         self.revision.set(ledger.revision);
         Ok(())

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use golden_core::{BootId, Event};
 use serde::{Deserialize, Serialize};
 
+use crate::store::is_no_file;
 use crate::{Error, Host, durable};
 
 /// Size at which history is rotated, in bytes. One old file is kept: together at most twice this.
@@ -46,6 +47,11 @@ pub fn append(host: &dyn Host, directory: &Path, boot: &BootId, event: &Event) -
     let before = match host.read(&path) {
         Ok(before) => before,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        // No reboot happens that history does not know: what is in the way must not be what keeps the machine from one.
+        Err(error) if is_no_file(&error) => {
+            durable::rename_unread(host, &path, &previous(directory))?;
+            Vec::new()
+        }
         Err(error) => return Err(Error::io("read", path)(error)),
     };
     if before.len() + bytes.len() > ROTATE_AT_BYTES {
@@ -62,7 +68,8 @@ pub fn append(host: &dyn Host, directory: &Path, boot: &BootId, event: &Event) -
     Ok(())
 }
 
-/// All that happened, the oldest first. A torn line, and one of a kind that only a newer build knows, is left out.
+/// All that happened, the oldest first. A torn line, one of a kind that only a newer build knows, and what is no file of ours
+/// is left out.
 ///
 /// # Errors
 /// A file is there and cannot be read.
@@ -73,7 +80,7 @@ pub fn read_history(host: &dyn Host, directory: &Path) -> Result<Vec<Line>, Erro
             Ok(bytes) => lines.extend(
                 bytes.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()),
             ),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound || is_no_file(&error) => {}
             Err(error) => return Err(Error::io("read", path)(error)),
         }
     }

@@ -26,6 +26,7 @@ mod system;
 
 pub use config::{default_options, load_options};
 pub use error::Error;
+pub use evidence::last_words;
 pub use exit::Exit;
 pub use history::{Line, append as append_history, read_history};
 pub use host::{Comparison, Ended, Host, Limits, LockGuard, Output};

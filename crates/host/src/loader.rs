@@ -8,7 +8,7 @@ mod extlinux;
 pub mod grub;
 pub mod kernel_image;
 pub mod loader_conf;
-mod mounts;
+pub(crate) mod mounts;
 pub mod pe;
 mod systemd_boot;
 pub mod uki;
@@ -52,6 +52,14 @@ pub trait BootLoader {
     /// # Errors
     /// Why it cannot, as a part of a sentence.
     fn has_one_shot(&self) -> Result<(), String>;
+    /// Whether what boots by itself can be set at all. Where it cannot, nothing is tried: a trial would be booted again and
+    /// again.
+    ///
+    /// # Errors
+    /// Why it cannot, as a part of a sentence.
+    fn takes_default(&self) -> Result<(), String> {
+        Ok(())
+    }
     /// The first act of a boot check on `booted`: where the loader does not take a one-shot back by itself and this is what
     /// was armed, that is done now.
     ///

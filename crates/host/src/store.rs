@@ -114,8 +114,8 @@ impl<'a> Store<'a> {
     }
 }
 
-/// Whether something is there that is no file of a ledger's size.
-fn is_no_file(error: &io::Error) -> bool {
+/// Whether something is there that is no file of the suite's: a directory, a FIFO, or more than is ever read.
+pub(crate) fn is_no_file(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, InvalidInput, IsADirectory};
     matches!(error.kind(), FileTooLarge | InvalidInput | IsADirectory)
 }

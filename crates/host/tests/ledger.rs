@@ -1,6 +1,6 @@
 //! The ledger's format: every one that was ever released is read, and what is not known is kept.
 
-use golden_core::{BootId, Ledger, Toplevel};
+use golden_core::{Attempts, BootId, Ledger, Toplevel};
 use golden_host::loader::entry::{Entry, without_counters};
 use golden_host::loader::loader_conf::{Key, matches, pattern, with_default};
 use proptest::prelude::*;
@@ -22,6 +22,29 @@ fn an_older_build_keeps_what_a_newer_one_wrote() {
 fn a_ledger_needs_only_its_header_and_revision() {
     let ledger: Ledger = serde_json::from_str(r#"{"format":1,"min_reader":1,"revision":0}"#).unwrap();
     assert_eq!(ledger, Ledger::default());
+}
+
+#[test]
+fn an_attempt_that_failed_counts_whatever_a_newer_build_says_of_the_cause() {
+    for cause in [
+        r#","cause":{"kind":"too-hot","celsius":120}"#,
+        r#","cause":{"celsius":120}"#,
+        r#","cause":{"kind":"unit-failed","units":"all"}"#,
+        r#","cause":{"kind":7}"#,
+        r#","cause":{}"#,
+        r#","cause":"too hot""#,
+        r#","cause":["too","hot"]"#,
+        r#","cause":120"#,
+        "",
+    ] {
+        let text = format!(r#"[{{"boot":null,"end":{{"kind":"failed"{cause}}}}}]"#);
+        let attempts: Attempts = serde_json::from_str(&text).unwrap();
+        assert_eq!(attempts.failures(), 1, "{cause}");
+        let before: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_value(&attempts).unwrap(), before, "{cause}");
+    }
+    let other = r#"[{"boot":null,"end":{"kind":"hibernated","cause":"failed"}},{"boot":null,"end":null}]"#;
+    assert_eq!(serde_json::from_str::<Attempts>(other).unwrap().failures(), 0);
 }
 
 /// Every place in the fixture where something can be cut out or replaced.

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
-use std::fs;
+use std::fs::{self, File};
+use std::process::Command;
 
 #[path = "../../host/tests/machine/mod.rs"]
 mod machine;
@@ -91,4 +92,35 @@ fn an_owners_label_is_never_used() {
     machine.boot(2, "b");
     assert_eq!(status(&machine.run(BOOT_CHECK, &[])).0, 0);
     assert_eq!(default_of(&machine), "nixos-1-default");
+}
+
+#[test]
+fn what_is_no_file_where_the_armed_one_is_kept_arms_nothing_and_keeps_nobody_waiting() {
+    const ONE_SHOT: &str = "/var/lib/golden-generation/one-shot.json";
+    let of_b = format!("{{\"armed\":\"{}\",\"default\":\"{}\"}}", toplevel("b"), toplevel("b"));
+    let makes: [(&str, &dyn Fn(&Machine)); 4] = [
+        ("a FIFO", &|machine| {
+            assert!(Command::new("mkfifo").arg(machine.at(ONE_SHOT)).status().unwrap().success());
+        }),
+        ("a directory", &|machine| fs::create_dir(machine.at(ONE_SHOT)).unwrap()),
+        ("more than anybody reads", &|machine| {
+            File::create(machine.at(ONE_SHOT)).unwrap().set_len(1 << 40).unwrap();
+        }),
+        ("more than anybody wrote", &|machine| {
+            machine.put(ONE_SHOT, format!("{of_b}{}", " ".repeat(1 << 16)).as_bytes());
+        }),
+    ];
+    for (what, make) in makes {
+        let machine = deployed();
+        assert_eq!(mark(&machine).0, 0);
+        assert_eq!(default_of(&machine), "nixos-2-default");
+        fs::remove_file(machine.at(ONE_SHOT)).unwrap();
+        make(&machine);
+        machine.boot(2, "b");
+        let (code, said) = status(&machine.run(BOOT_CHECK, &[]));
+        assert_eq!(code, 0, "{what}: {said}");
+        assert_eq!(default_of(&machine), "nixos-1-default", "{what}: golden, and not what the file says");
+        let ledger: serde_json::Value = serde_json::from_str(&machine.text(machine::LEDGER)).unwrap();
+        assert_eq!(ledger["trial"]["attempts"].as_array().unwrap().len(), 1, "{what}: {ledger}");
+    }
 }

@@ -112,6 +112,30 @@ fn a_ledger_for_a_newer_build_is_left_as_it_is() {
 type Make = fn(&Machine);
 
 #[test]
+fn what_is_no_file_in_the_place_of_history_does_not_keep_it_from_being_written() {
+    const HISTORY: &str = "/var/lib/golden-generation/history.jsonl";
+    let makes: [(&str, Make); 3] = [
+        ("a FIFO", |machine| {
+            assert!(Command::new("mkfifo").arg(machine.at(HISTORY)).status().unwrap().success());
+        }),
+        ("a directory", |machine| fs::create_dir(machine.at(HISTORY)).unwrap()),
+        ("too much", |machine| File::create(machine.at(HISTORY)).unwrap().set_len(1 << 40).unwrap()),
+    ];
+    for (what, make) in makes {
+        let machine = Machine::installed();
+        make(&machine);
+        let (code, said) = status(&machine.run(CONFIRM, &[]));
+        assert!(code == 0 && !said.contains("cannot"), "{what}: {said}");
+        assert!(machine.text(HISTORY).contains("\"adopted\""), "{what}: {}", machine.text(HISTORY));
+        let lines = golden_host::read_history(
+            &golden_host::LinuxHost::new(machine.root()),
+            "/var/lib/golden-generation".as_ref(),
+        );
+        assert_eq!(lines.unwrap().len(), 1, "{what}: what is in the way is kept aside and not read");
+    }
+}
+
+#[test]
 fn a_corrupt_ledger_is_kept_aside_whatever_it_is() {
     let makes: [(&str, Make); 5] = [
         ("torn", |machine| machine.put(LEDGER, b"{ torn")),
@@ -372,4 +396,60 @@ fn what_the_kernel_and_the_watchdog_left_stays_with_the_attempt_that_ended_witho
     let panic = "Kernel panic - not syncing: Attempted to kill init!";
     assert_eq!(attempts[0]["evidence"], serde_json::json!({ "panic": panic, "watchdog": true }));
     assert!(attempts[1]["evidence"].is_null(), "{attempts}");
+}
+
+#[test]
+fn a_dump_that_was_there_before_an_attempt_is_no_evidence_of_its_end() {
+    const OLD: &str = "/sys/fs/pstore/dmesg-efi_pstore-170000000001001";
+    const IN_MEMORY: &str = "/sys/fs/pstore/dmesg-ramoops-0";
+    let panic =
+        |secs: u32, why: &str| format!("<0>[    {secs}.1] Kernel panic - not syncing: {why}\n").into_bytes();
+    let machine = Machine::installed();
+    // Nobody has cleared what is left of a panic of months ago.
+    machine.put(OLD, &panic(1, "months ago"));
+    assert_eq!(code(&machine.run(CONFIRM, &[])), 0);
+    machine.put("/boot/loader/loader.conf", b"timeout 3\ndefault nixos-b.conf\n");
+    assert_eq!(code(&machine.run(MARK, &[&toplevel("b")])), 0);
+    let evidence_after = |number: u32| {
+        // More failures than two end the trial: the last one is what is asked for.
+        machine.boot(number, "b");
+        assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+        let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
+        let attempts = &ledger["trial"]["attempts"];
+        attempts.as_array().unwrap().iter().rev().nth(1).map(|last| last["evidence"]["panic"].clone())
+    };
+    machine.put("/etc/golden-generation/config.toml", b"max_failures = 9\n");
+    assert_eq!(evidence_after(2), None, "there was no attempt before");
+    assert_eq!(evidence_after(3), Some(serde_json::Value::Null), "power was lost, and nothing else");
+    machine.put(IN_MEMORY, &panic(2, "of the second attempt"));
+    assert_eq!(evidence_after(4).unwrap(), "Kernel panic - not syncing: of the second attempt");
+    assert_eq!(evidence_after(5), Some(serde_json::Value::Null), "of the attempt before, and still there");
+    // Memory has one place, and each boot begins with the same name.
+    machine.put(IN_MEMORY, &panic(3, "of the fourth attempt"));
+    assert_eq!(evidence_after(6).unwrap(), "Kernel panic - not syncing: of the fourth attempt");
+    fs::remove_file(machine.at(IN_MEMORY)).unwrap();
+    assert_eq!(evidence_after(7), Some(serde_json::Value::Null));
+    let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
+    assert_eq!(ledger["known_dumps"].as_array().unwrap().len(), 1, "what is gone need not be known");
+}
+
+#[test]
+fn no_number_of_dumps_makes_a_ledger_that_grows_without_end() {
+    let machine = marked();
+    for number in 0..1000 {
+        machine.put(&format!("/sys/fs/pstore/dmesg-efi_pstore-{number:06}"), b"Oops: an old one\n");
+    }
+    machine.boot(2, "b");
+    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+    let known = || {
+        let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
+        ledger["known_dumps"].as_array().unwrap().len()
+    };
+    assert_eq!(known(), golden_core::MAX_DUMPS);
+    machine.put("/sys/fs/pstore/dmesg-efi_pstore-001000", b"Oops: the new one\n");
+    machine.boot(3, "b");
+    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+    let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
+    assert_eq!(ledger["trial"]["attempts"][0]["evidence"]["panic"], "Oops: the new one");
+    assert_eq!(known(), golden_core::MAX_DUMPS);
 }

@@ -33,7 +33,10 @@ fn what_this_boot_is(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
     if let Some(landing) = ledger.landing.as_ref().filter(|landing| ladder::was_missed(seen, landing)) {
         return ladder::miss(ledger, seen, policy, landing);
     }
-    let landed = ledger.landing.as_ref().filter(|landing| seen.booted.as_ref() == Some(&landing.toplevel));
+    let is_here = |toplevel: &Toplevel| seen.booted.as_ref() == Some(toplevel);
+    // What is quarantined is no place to come back to, whoever wrote that.
+    let is_landing = |toplevel: &Toplevel| is_here(toplevel) && !ledger.is_quarantined(toplevel);
+    let landed = ledger.landing.as_ref().filter(|landing| is_landing(&landing.toplevel));
     match (landed, &ledger.rollback, &seen.booted) {
         (Some(landing), ..) => ladder::check(ledger, seen, policy, landing),
         (None, Some(rollback), _) => rollback::resume(ledger, seen, policy, rollback),

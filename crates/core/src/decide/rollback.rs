@@ -102,7 +102,7 @@ pub(super) fn leave_quarantined(ledger: &Ledger, seen: &Seen, policy: &Policy, f
 
 /// A rollback has begun and phase two is not done. Whatever runs, its landing must be the default.
 pub(super) fn resume(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &Rollback) -> Plan {
-    if has_lost_its_entry(seen, rollback) {
+    if is_no_landing(ledger, seen, rollback) {
         return land_elsewhere(ledger, seen, policy, rollback);
     }
     let Rollback { from, to, .. } = rollback;
@@ -131,10 +131,12 @@ fn was_cut_off(ledger: &Ledger, seen: &Seen, to: &Toplevel) -> bool {
     (intended || failed) && booted_another_by_default(seen, to)
 }
 
-/// Whether there is no way to boot the landing any more. Phase two makes one where the landing runs.
-fn has_lost_its_entry(seen: &Seen, rollback: &Rollback) -> bool {
+/// Whether there is no way to boot the landing any more, or it must not be one. Phase two makes an entry where the landing
+/// runs.
+fn is_no_landing(ledger: &Ledger, seen: &Seen, rollback: &Rollback) -> bool {
     let runs = seen.booted.as_ref() == Some(&rollback.to);
-    seen.loader.is_some() && !runs && !seen.is_bootable(&rollback.to)
+    let is_lost = !runs && !seen.is_bootable(&rollback.to);
+    seen.loader.is_some() && (is_lost || ledger.is_quarantined(&rollback.to))
 }
 
 /// The same rollback to what is the landing now.
@@ -157,7 +159,7 @@ fn land_elsewhere(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &Roll
 /// to a later deployment.
 pub(super) fn effects(ledger: &Ledger, seen: &Seen) -> Plan {
     let Some(Rollback { from, to, .. }) = &ledger.rollback else { return Plan::nothing() };
-    if seen.booted.as_ref() != Some(to) {
+    if seen.booted.as_ref() != Some(to) || ledger.is_quarantined(to) {
         return Plan::nothing();
     }
     let failed = |profile: &Toplevel| {
@@ -170,9 +172,8 @@ pub(super) fn effects(ledger: &Ledger, seen: &Seen) -> Plan {
 
 /// Phase two, second half: the loader was installed anew, so its default is made sure of once more.
 pub(super) fn done(ledger: &Ledger, seen: &Seen) -> Plan {
-    let Some(rollback) =
-        ledger.rollback.clone().filter(|rollback| seen.booted.as_ref() == Some(&rollback.to))
-    else {
+    let is_here = |to: &Toplevel| seen.booted.as_ref() == Some(to) && !ledger.is_quarantined(to);
+    let Some(rollback) = ledger.rollback.clone().filter(|rollback| is_here(&rollback.to)) else {
         return Plan::nothing();
     };
     let Rollback { from, to, unknown } = rollback;

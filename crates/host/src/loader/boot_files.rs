@@ -25,15 +25,25 @@ impl Standing {
             return Self::Owners;
         }
         let parameters = host.read(&Path::new(toplevel.as_str()).join("kernel-params")).ok();
-        let init = format!("init={toplevel}/init");
-        let is_own = |bytes: Vec<u8>| {
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            let own = options.iter().filter(|word| **word != init).map(String::as_str);
-            let count = options.iter().filter(|word| **word == init).count();
-            count == 1 && own.eq(text.split_ascii_whitespace())
-        };
+        let is_own = |bytes: Vec<u8>| has_parameters(toplevel, options, &String::from_utf8_lossy(&bytes));
         if parameters.is_none_or(is_own) { Self::Installers } else { Self::Changed }
     }
+
+    /// Whether an entry of this standing is one by which its toplevel is booted, among all that the toplevel has: it is none
+    /// of the owner's, and none is better.
+    pub fn is_used_among(self, all: impl Iterator<Item = Self>) -> bool {
+        self != Self::Owners && all.max() == Some(self)
+    }
+}
+
+/// Whether a kernel's command line is the system's own: its `init=` and `parameters`, and nothing else. Quotes around a word
+/// are left out, as loaders do.
+pub(super) fn has_parameters(toplevel: &Toplevel, options: &[String], parameters: &str) -> bool {
+    let init = format!("init={toplevel}/init");
+    let words = options.iter().map(|word| word.trim_matches('"'));
+    let (inits, own): (Vec<&str>, Vec<&str>) = words.partition(|word| *word == init);
+    let parameters = parameters.split_ascii_whitespace().map(|word| word.trim_matches('"'));
+    inits.len() == 1 && own.into_iter().eq(parameters)
 }
 
 /// A file on the boot partition that an installer copied from the store.
@@ -43,6 +53,8 @@ pub(super) struct Copied<'a> {
     pub store: &'a Path,
     /// The copy.
     pub file: &'a Path,
+    /// Whether NixOS has appended the owner's secrets to it, which the store does not have.
+    pub has_secrets: bool,
 }
 
 impl Copied<'_> {
@@ -51,22 +63,31 @@ impl Copied<'_> {
         if self.is_whole(host)? {
             return Ok(());
         }
+        if self.has_secrets {
+            return Err(self.damaged("is damaged and holds secrets that only NixOS can add"));
+        }
+        self.replace(host)?;
+        if self.is_whole(host)? { Ok(()) } else { Err(self.damaged("cannot be repaired")) }
+    }
+
+    /// Copy it anew.
+    pub fn replace(&self, host: &dyn Host) -> Result<(), Error> {
         durable::replace_with_copy(host, self.store, self.file)
-            .map_err(|error| Error::not_repaired(self.toplevel, error))?;
-        let text = || format!("{} cannot be repaired", self.file.display());
-        if self.is_whole(host)? { Ok(()) } else { Err(self.damaged(&text())) }
+            .map_err(|error| Error::not_repaired(self.toplevel, error))
     }
 
     fn is_whole(&self, host: &dyn Host) -> Result<bool, Error> {
         match host.compare(self.store, self.file) {
-            Ok(comparison) => Ok(comparison == Comparison::Same),
+            Ok(Comparison::Same) => Ok(true),
+            Ok(Comparison::Longer) => Ok(self.has_secrets),
+            Ok(Comparison::Different) => Ok(false),
             // Missing in the store is beyond repair; the copying says so.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(Error::io("compare", self.file)(error)),
         }
     }
 
-    fn damaged(&self, why: &str) -> Error {
-        Error::BootFiles { toplevel: self.toplevel.clone(), why: why.to_owned() }
+    pub fn damaged(&self, why: &str) -> Error {
+        Error::BootFiles { toplevel: self.toplevel.clone(), why: format!("{} {why}", self.file.display()) }
     }
 }

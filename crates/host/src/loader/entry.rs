@@ -3,6 +3,7 @@
 
 use golden_core::Toplevel;
 
+use super::boot_files::has_parameters;
 use super::uki::Image;
 
 /// What of an entry concerns us.
@@ -60,12 +61,7 @@ impl Entry {
     /// Whether the kernel's command line is the system's own: its `init=` and `parameters`, and nothing else.
     #[must_use]
     pub fn has_parameters(&self, parameters: &str) -> bool {
-        let mut own: Vec<&str> = self.options.iter().map(String::as_str).collect();
-        let init = format!("init={}/init", self.toplevel);
-        let is_init = |word: &&str| *word == init;
-        let count = own.iter().filter(|word| is_init(word)).count();
-        own.retain(|word| !is_init(word));
-        count == 1 && own.into_iter().eq(words(parameters))
+        has_parameters(&self.toplevel, &self.options, parameters)
     }
 
     /// The identifier without boot counters.

@@ -76,7 +76,8 @@ impl<'a> Extlinux<'a> {
             return Err(listed.damaged(&format!("{name} is not the installer's")));
         };
         if !file.starts_with("/nix/store") {
-            return Copied { toplevel: &listed.toplevel, store, file: &file }.repair(self.host);
+            return Copied { toplevel: &listed.toplevel, store, file: &file, has_secrets: false }
+                .repair(self.host);
         }
         match self.host.compare(store, &file) {
             Ok(Comparison::Same) => Ok(()),
@@ -111,8 +112,7 @@ impl Listed {
 /// Whether this is a label by which its toplevel is booted: none of the owner's, and none that is better.
 fn is_used(labels: &[Listed], listed: &Listed) -> bool {
     let of_it = labels.iter().filter(|other| other.toplevel == listed.toplevel);
-    let best = of_it.map(|other| other.standing).max();
-    listed.standing != Standing::Owners && best == Some(listed.standing)
+    listed.standing.is_used_among(of_it.map(|other| other.standing))
 }
 
 /// The system that a label boots: never taken from its name.

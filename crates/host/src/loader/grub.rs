@@ -160,7 +160,8 @@ impl<'a> Grub<'a> {
     fn check_file(&self, listed: &Listed, name: &str, store: &Path) -> Result<(), Error> {
         match locate(name) {
             Some(Location::Copy(file)) => {
-                Copied { toplevel: &listed.toplevel, store, file: &file }.repair(self.host)
+                Copied { toplevel: &listed.toplevel, store, file: &file, has_secrets: false }
+                    .repair(self.host)
             }
             Some(Location::Store(file)) => match self.host.compare(store, &file) {
                 Ok(crate::Comparison::Same) => Ok(()),
@@ -200,8 +201,7 @@ impl Listed {
 /// Whether this is an entry by which its toplevel is booted: none of the owner's, and none that is better.
 fn is_used(entries: &[Listed], listed: &Listed) -> bool {
     let of_it = entries.iter().filter(|other| other.toplevel == listed.toplevel);
-    let best = of_it.map(|other| other.standing).max();
-    listed.standing != Standing::Owners && best == Some(listed.standing)
+    listed.standing.is_used_among(of_it.map(|other| other.standing))
 }
 
 /// The system whose entry has this name.
@@ -248,6 +248,14 @@ impl BootLoader for Grub<'_> {
         }
         self.cfg().map_err(|error| error.chain())?.one_shot.map_err(str::to_owned)?;
         device::is_writable(self.host, Path::new(ENV))
+    }
+
+    /// NixOS's own configuration boots the top of the menu, whatever is saved.
+    fn takes_default(&self) -> Result<(), String> {
+        if self.cfg().map_err(|error| error.chain())?.default != Default::Saved {
+            return Err("GRUB's configuration does not take it from saved_entry".to_owned());
+        }
+        self.has_block().map_err(|why| format!("GRUB's environment block {ENV} {why}"))
     }
 
     /// GRUB takes it back itself. Where it was seen not to, nothing is armed this way any more.

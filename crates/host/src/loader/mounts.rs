@@ -7,10 +7,10 @@ use crate::Host;
 const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// What the kernel says; nothing where it says nothing.
-pub(super) struct Mounts(String);
+pub(crate) struct Mounts(String);
 
 /// What is mounted at one place.
-pub(super) struct Mount<'a> {
+pub(crate) struct Mount<'a> {
     /// Its kind, such as `vfat`.
     pub file_system: &'a str,
     /// Whether it can only be read, here or anywhere.
@@ -30,16 +30,25 @@ impl Mounts {
 
     /// What is mounted at exactly this path; the last one, where one hides another.
     pub fn at(&self, path: &Path) -> Option<Mount<'_>> {
-        // `36 35 98:0 /root /mount/point options … - type source options`.
-        let lines = self.0.lines().rev().filter_map(|line| line.split_once(" - "));
-        let mut mounts = lines.filter_map(|(left, right)| {
+        self.all().rev().find_map(|(place, mount)| (place == path).then_some(mount))
+    }
+
+    /// Where the file system is mounted that a path is on; `None` where that is the root's, or the kernel says nothing.
+    pub fn holder_of(&self, path: &Path) -> Option<&Path> {
+        let places = self.all().map(|(place, _)| place).filter(|place| path.starts_with(place));
+        places.max_by_key(|place| place.as_os_str().len()).filter(|place| *place != Path::new("/"))
+    }
+
+    /// `36 35 98:0 /root /mount/point options … - type source options`.
+    fn all(&self) -> impl DoubleEndedIterator<Item = (&Path, Mount<'_>)> {
+        let lines = self.0.lines().filter_map(|line| line.split_once(" - "));
+        lines.filter_map(|(left, right)| {
             let (mut left, mut right) = (left.split(' ').skip(4), right.split(' '));
             let (place, here) = (left.next()?, left.next()?);
             let (file_system, everywhere) = (right.next()?, right.nth(1).unwrap_or_default());
             let is_read_only =
                 [here, everywhere].iter().any(|options| options.split(',').any(|one| one == "ro"));
-            (Path::new(place) == path).then_some(Mount { file_system, is_read_only })
-        });
-        mounts.next()
+            Some((Path::new(place), Mount { file_system, is_read_only }))
+        })
     }
 }

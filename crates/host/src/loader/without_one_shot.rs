@@ -10,7 +10,11 @@ use golden_core::{Loader, OneShot, Toplevel};
 use serde::{Deserialize, Serialize};
 
 use super::BootLoader;
+use crate::store::is_no_file;
 use crate::{Error, Host, durable};
+
+/// Longest file that is looked at, in bytes: it names two systems.
+const MAX_BYTES: usize = 1 << 12;
 
 /// Any loader, with a one-shot that the boot check takes back.
 pub(super) struct WithoutOneShot<'a> {
@@ -45,12 +49,13 @@ impl<'a> WithoutOneShot<'a> {
 
     /// What is armed, if the loader still has it as its default. A file that cannot be understood arms nothing.
     fn armed(&self, default: Option<&Toplevel>) -> Result<Option<Armed>, Error> {
-        match self.host.read(&self.path()) {
+        match self.host.read_part(&self.path(), 0, MAX_BYTES + 1) {
+            Ok(bytes) if bytes.len() > MAX_BYTES => Ok(None),
             Ok(bytes) => {
                 let armed: Option<Armed> = serde_json::from_slice(&bytes).ok();
                 Ok(armed.filter(|armed| default == Some(&armed.armed)))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound || is_no_file(&error) => Ok(None),
             Err(error) => Err(Error::io("read", self.path())(error)),
         }
     }
@@ -63,9 +68,12 @@ impl<'a> WithoutOneShot<'a> {
         durable::replace(self.host, &path, &bytes)
     }
 
-    /// Durably: a file that came back would take a default for a trial.
+    /// Durably: a file that came back would take a default for a trial. A directory in its place arms nothing.
     fn forget(&self) -> Result<(), Error> {
-        durable::remove(self.host, &self.path())
+        match durable::remove(self.host, &self.path()) {
+            Err(Error::Io { source, .. }) if is_no_file(&source) => Ok(()),
+            removed => removed,
+        }
     }
 }
 
@@ -76,6 +84,10 @@ impl BootLoader for WithoutOneShot<'_> {
 
     fn has_one_shot(&self) -> Result<(), String> {
         Err(self.why.clone())
+    }
+
+    fn takes_default(&self) -> Result<(), String> {
+        self.inner.takes_default()
     }
 
     /// Something else that was picked in the menu leaves the trial armed.

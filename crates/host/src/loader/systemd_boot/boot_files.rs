@@ -9,11 +9,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::SystemdBoot;
 use super::entries::Listed;
+use crate::Error;
+use crate::loader::boot_files::Copied;
 use crate::loader::entry::{Payload, is_managed};
 use crate::loader::pe::{HEAD_BYTES, Pe};
 use crate::loader::uki::{self, Hash, Image};
 use crate::loader::{authenticode, kernel_image};
-use crate::{Comparison, Error, durable};
 
 /// Bytes that are hashed at once.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -61,30 +62,9 @@ impl SystemdBoot<'_> {
     }
 
     /// The file is the store's.
-    fn check_copy(&self, listed: &Listed, store: &Path, name: &str, may_go_on: bool) -> Result<(), Error> {
-        let file = listed.on_partition(name);
-        let whole = || match self.host.compare(store, &file) {
-            Ok(Comparison::Same) => Ok(true),
-            Ok(Comparison::Longer) => Ok(may_go_on),
-            Ok(Comparison::Different) => Ok(false),
-            // Missing in the store is beyond repair; `copy` below says so.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(Error::io("compare", &file)(error)),
-        };
-        if whole()? {
-            return Ok(());
-        }
-        if may_go_on {
-            let why = format!("{} is damaged and holds secrets that only NixOS can add", file.display());
-            return Err(listed.damaged(&why));
-        }
-        self.repair(listed, store, &file)?;
-        if whole()? { Ok(()) } else { Err(listed.damaged(&format!("{} cannot be repaired", file.display()))) }
-    }
-
-    fn repair(&self, listed: &Listed, store: &Path, file: &Path) -> Result<(), Error> {
-        let copied = durable::replace_with_copy(self.host, store, file);
-        copied.map_err(|error| Error::not_repaired(&listed.entry.toplevel, error))
+    fn check_copy(&self, listed: &Listed, store: &Path, name: &str, has_secrets: bool) -> Result<(), Error> {
+        let (toplevel, file) = (&listed.entry.toplevel, listed.on_partition(name));
+        Copied { toplevel, store, file: &file, has_secrets }.repair(self.host)
     }
 
     /// It is a kernel that the firmware can start, wherever it came from.
@@ -147,15 +127,12 @@ impl SystemdBoot<'_> {
         if is_wanted(&file)? {
             return Ok(());
         }
+        let copied = Copied { toplevel: &listed.entry.toplevel, store, file: &file, has_secrets: false };
         if !is_wanted(store)? {
-            let why = format!("{} is damaged, and the store has no other copy of it", file.display());
-            return Err(listed.damaged(&why));
+            return Err(copied.damaged("is damaged, and the store has no other copy of it"));
         }
-        self.repair(listed, store, &file)?;
-        if is_wanted(&file)? {
-            return Ok(());
-        }
-        Err(listed.damaged(&format!("{} cannot be repaired", file.display())))
+        copied.replace(self.host)?;
+        if is_wanted(&file)? { Ok(()) } else { Err(copied.damaged("cannot be repaired")) }
     }
 
     fn hash(&self, path: &Path) -> io::Result<Hash> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use golden_core::Toplevel;
 
 use super::SystemdBoot;
+use crate::loader::boot_files::Standing;
 use crate::loader::entry::{Entry, Payload, is_managed};
 use crate::loader::loader_conf::{self, Key};
 use crate::loader::uki::Image;
@@ -17,17 +18,6 @@ pub(super) struct Listed {
     pub entry: Entry,
     pub partition: &'static Path,
     pub standing: Standing,
-}
-
-/// Whose entry it is, as far as that can be told. Only the best one of a toplevel is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
-    /// The owner's own. Never made the default, never armed, its files never touched.
-    Owners,
-    /// Its files are the installer's, its command line is not what the system says.
-    Changed,
-    /// As NixOS's installer writes it.
-    Installers,
 }
 
 impl SystemdBoot<'_> {
@@ -68,18 +58,9 @@ impl SystemdBoot<'_> {
     }
 
     fn listed(&self, entry: Entry, partition: &'static Path) -> Listed {
-        Listed { standing: self.standing(&entry), entry, partition }
-    }
-
-    fn standing(&self, entry: &Entry) -> Standing {
-        let parameters = Path::new(entry.toplevel.as_str()).join("kernel-params");
-        let parameters = self.host.read(&parameters).ok();
-        let is_own = |bytes: Vec<u8>| entry.has_parameters(&String::from_utf8_lossy(&bytes));
-        match is_installers_payload(entry) {
-            false => Standing::Owners,
-            true if parameters.is_none_or(is_own) => Standing::Installers,
-            true => Standing::Changed,
-        }
+        let is_managed = is_installers_payload(&entry);
+        let standing = Standing::of(self.host, &entry.toplevel, &entry.options, is_managed);
+        Listed { entry, partition, standing }
     }
 
     /// The entry by which a toplevel is booted. Where secure boot asks for images, an old text beside one boots nothing.
@@ -130,8 +111,7 @@ fn is_installers_payload(entry: &Entry) -> bool {
 /// Whether this is an entry by which its toplevel is booted: none of the owner's, and none that is better.
 pub(super) fn is_used(entries: &[Listed], listed: &Listed) -> bool {
     let of_it = entries.iter().filter(|other| other.entry.toplevel == listed.entry.toplevel);
-    let best = of_it.map(|other| other.standing).max();
-    listed.standing != Standing::Owners && best == Some(listed.standing)
+    listed.standing.is_used_among(of_it.map(|other| other.standing))
 }
 
 /// What a pattern names: of every entry that it matches the same toplevel, by an entry that is used.

@@ -1,0 +1,51 @@
+//! Early in a boot.
+
+use std::path::Path;
+
+use golden_core::{Moment, is_settled};
+
+use super::{Options, act, is_watched};
+use crate::{Error, Host, Reading, Store, loader, profile, system};
+
+/// Whether this boot gives the boot check anything to do. Reads one small file and two links.
+///
+/// # Errors
+/// The ledger cannot be read or used.
+pub fn is_boot_settled(host: &dyn Host, state_dir: &Path) -> Result<bool, Error> {
+    match Store::new(host, state_dir).read()? {
+        Reading::Missing => Ok(true),
+        Reading::Corrupt(_) => Ok(false),
+        Reading::Whole(ledger) => {
+            Ok(is_settled(&ledger, system::booted(host)?.as_ref(), profile::golden(host)?.as_ref()))
+        }
+    }
+}
+
+/// Early in a boot: count, arm, retry or roll back.
+///
+/// # Errors
+/// Not everything could be done. The boot goes on all the same.
+pub fn boot_check(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    // systemd starts what failed anew at every switch; that is no boot.
+    if is_boot_settled(host, &options.state_dir)? || !system::runs_as_booted(host) {
+        return Ok(());
+    }
+    consume_one_shot(host, options)?;
+    act(host, options, &Moment::BootCheck)
+}
+
+/// What cannot be taken back is said, and counted all the same. Once a boot: what an attempt armed belongs to the next one.
+fn consume_one_shot(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    let has_begun = match Store::new(host, &options.state_dir).read() {
+        Ok(Reading::Whole(ledger)) => is_watched(host, &ledger)?,
+        _ => false,
+    };
+    // Trouble with finding the loader is said by whoever asks it next.
+    let (Ok(loader), Some(booted)) = (loader::detect(host, options), system::booted(host)?) else {
+        return Ok(());
+    };
+    if let Some(Err(error)) = (!has_begun).then(|| loader.consume_one_shot(&booted)) {
+        host.complain(error.trouble(), &error.chain());
+    }
+    Ok(())
+}

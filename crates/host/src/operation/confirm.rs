@@ -1,0 +1,31 @@
+//! The boot is healthy: it is confirmed, and may be pinned.
+
+use golden_core::Moment;
+
+use super::{Options, act, glance_at_golden};
+use crate::{Error, Host, loader, system};
+
+/// The boot is healthy: confirm what runs.
+///
+/// # Errors
+/// Not everything could be done; the next healthy boot does the rest.
+pub fn confirm(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    if !system::runs_as_booted(host) {
+        return Ok(());
+    }
+    act(host, options, &Moment::Confirm)?;
+    // Found before it is needed; the boot is healthy all the same.
+    if let Err(error) = glance_at_golden(host, options) {
+        host.complain(error.trouble(), &error.chain());
+    }
+    Ok(())
+}
+
+/// Pin what runs as golden.
+///
+/// # Errors
+/// What runs was never confirmed here and nobody forces it, or it cannot be landed on.
+pub fn pin(host: &dyn Host, options: &Options, force: bool) -> Result<(), Error> {
+    loader::detect(host, options)?.see()?;
+    act(host, options, &Moment::Pin { force })
+}

@@ -1,0 +1,40 @@
+//! Whether golden is there for when it is needed.
+
+use std::io;
+use std::path::Path;
+
+use super::Options;
+use crate::{Error, Host, loader, profile};
+
+/// Make sure that golden could be landed on now: its boot entry and files, and its whole closure.
+///
+/// # Errors
+/// It could not, and was not repaired.
+pub fn verify_golden(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    let Some(golden) = profile::golden(host)? else { return Ok(()) };
+    let verified = loader::detect(host, options)
+        .and_then(|loader| loader.check(&golden))
+        .and_then(|()| profile::verify_closure(host, &golden));
+    verified.map_err(|error| Error::GoldenDamaged(golden, Box::new(error)))
+}
+
+/// The same by what costs nothing: it has a boot entry, and is in the store.
+///
+/// # Errors
+/// It could not be landed on.
+pub fn glance_at_golden(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    let Some(golden) = profile::golden(host)? else { return Ok(()) };
+    let loader = loader::detect(host, options)?.see()?;
+    let error = match host.read_link(&Path::new(golden.as_str()).join("kernel")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Error::Closure { toplevel: golden.clone(), missing: golden.to_string() }
+        }
+        _ if !loader.listed.contains(&golden) => Error::NoEntry(golden.clone()),
+        _ if loader.incomplete.contains(&golden) => Error::BootFiles {
+            toplevel: golden.clone(),
+            why: "its kernel or initrd is not on the boot partition".to_owned(),
+        },
+        _ => return Ok(()),
+    };
+    Err(Error::GoldenDamaged(golden, Box::new(error)))
+}

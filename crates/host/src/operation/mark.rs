@@ -1,0 +1,90 @@
+//! A loader's installer has run.
+
+use std::path::PathBuf;
+
+use golden_core::{Ledger, Moment, Refusal, Toplevel, landing};
+
+use super::{Options, act};
+use crate::config::load_options_of;
+use crate::loader::{self, BootLoader};
+use crate::{Error, Host, Reading, Store, Trouble, profile, system};
+
+/// A loader installer has just made `toplevel` the default: make it a trial, unless it is known.
+///
+/// # Errors
+/// Nothing was marked, or not everything: the toplevel is quarantined, or reading or writing failed.
+pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<(), Error> {
+    if system::is_disabled(host) {
+        // Without us, what was installed is what boots.
+        return loader::detect(host, options).map_or(Ok(()), |loader| loader.follow_installer(toplevel));
+    }
+    let loader = loader::detect(host, options)?;
+    let is_listed = loader.see()?.listed.contains(toplevel);
+    let marked = match elsewhere(host, options, toplevel) {
+        // Its installer failed. What was deployed before it is still what is tried next.
+        _ if !is_listed && check(host, options, toplevel).is_ok() => Err(Error::NoEntry(toplevel.clone())),
+        Some(state_dir) => {
+            let (new, old) = (state_dir.display(), options.state_dir.display());
+            let text =
+                format!("{toplevel} keeps its state in {new} and not in {old}: it is booted without a trial");
+            host.complain(Trouble::NotMarked, &text);
+            act(host, options, &Moment::MarkUnprotected(toplevel.clone()))
+        }
+        None => act(host, options, &Moment::Mark(toplevel.clone())),
+    };
+    match &marked {
+        Ok(()) if !is_trial(host, options, toplevel) => return loader.follow_installer(toplevel),
+        // Not marked on purpose.
+        Ok(()) | Err(Error::Refused(_)) => {}
+        Err(_) => stay_on_golden(host, options, loader.as_ref(), toplevel),
+    }
+    marked
+}
+
+/// Whether the ledger says so now.
+fn is_trial(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> bool {
+    match Store::new(host, &options.state_dir).read() {
+        Ok(Reading::Whole(ledger)) => ledger.trial.is_some_and(|trial| trial.toplevel == *toplevel),
+        _ => false,
+    }
+}
+
+/// Where this system keeps its state, if not where we do: then the two would count against each other.
+fn elsewhere(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Option<PathBuf> {
+    let theirs = load_options_of(host, toplevel)?.state_dir;
+    (theirs != options.state_dir).then_some(theirs)
+}
+
+/// What could not be marked must not be what boots next: if it panics, nobody is there to help. Golden is known
+/// without a ledger.
+fn stay_on_golden(host: &dyn Host, options: &Options, loader: &dyn BootLoader, toplevel: &Toplevel) {
+    let ledger = match Store::new(host, &options.state_dir).read() {
+        Ok(Reading::Whole(ledger)) => *ledger,
+        _ => Ledger::default(),
+    };
+    let Ok(seen) = system::see(host, loader.see().ok()) else { return };
+    if ledger.is_confirmed(toplevel) || seen.golden.as_ref() == Some(toplevel) {
+        return;
+    }
+    let stays = landing(&ledger, &seen, &options.policy, toplevel);
+    let text = match stays.filter(|stays| loader.set_default(stays).is_ok()) {
+        Some(stays) => format!("{toplevel} was not marked and is not booted: {stays} is what boots next"),
+        None => {
+            format!("{toplevel} was not marked: it is what boots next, and nothing protects from a panic")
+        }
+    };
+    host.complain(Trouble::NotMarked, &text);
+}
+
+/// Whether a deployer may make this toplevel what boots next.
+///
+/// # Errors
+/// It is quarantined, or the ledger cannot be read.
+pub fn check(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<(), Error> {
+    let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
+    let is_golden = profile::golden(host)?.as_ref() == Some(toplevel);
+    if ledger.is_quarantined(toplevel) && !is_golden && !system::is_disabled(host) {
+        return Err(Error::Refused(Refusal::Quarantined(toplevel.clone())));
+    }
+    Ok(())
+}
