@@ -37,6 +37,8 @@ struct Status {
     running: Option<Toplevel>,
     default: Option<Toplevel>,
     trial: Option<Trial>,
+    /// What a rollback comes back to whose second phase is not done.
+    unfinished_rollback: Option<Toplevel>,
     /// Why the suite causes no further reboot.
     safe_mode: Option<String>,
     /// What a rollback came back to and did not work, and was not confirmed since.
@@ -107,6 +109,7 @@ fn status(
         damage,
         golden,
         trial: ledger.trial,
+        unfinished_rollback: ledger.rollback.map(|rollback| rollback.to),
         safe_mode: ledger.safe_mode.map(|mode| describe_reason(&mode.reason).to_owned()),
         failed_landings: ledger.failed_landings.into_iter().map(|landing| landing.toplevel).collect(),
         quarantine: ledger.quarantine.into_iter().map(|quarantined| quarantined.toplevel).collect(),
@@ -131,6 +134,10 @@ fn in_words(status: &Status) -> String {
     if let Some(trial) = &status.trial {
         let (tried, failed) = (trial.attempts.len(), trial.attempts.failures());
         let _ = writeln!(text, "trial:    {} ({tried} attempts, {failed} failed)", trial.toplevel);
+    }
+    if let Some(to) = &status.unfinished_rollback {
+        let _ =
+            writeln!(text, "rollback: to {to} is not finished; `systemctl status golden-rollback` says why");
     }
     if let Some(reason) = &status.safe_mode {
         let _ = writeln!(text, "safe mode: {reason}");

@@ -1,6 +1,7 @@
 //! Claims that only a boot can prove, one test each.
 
 mod boot;
+mod console;
 mod damage;
 mod faults;
 mod golden;
@@ -152,6 +153,10 @@ pub fn run(chosen: &Chosen) -> Result<Counts> {
             Err(error) => {
                 counts.failed += 1;
                 println!("FAILED {} {:.1} s: {error:#}", claim.name, seconds(before.elapsed()));
+                // Of a run elsewhere this output is all that is kept.
+                for line in console::last_lines(&kept(claim)) {
+                    println!("    {line}");
+                }
             }
         }
     }
@@ -160,6 +165,11 @@ pub fn run(chosen: &Chosen) -> Result<Counts> {
 
 fn seconds(time: Duration) -> f64 {
     time.as_secs_f64()
+}
+
+/// Where a test that failed leaves its files.
+fn kept(claim: &Claim) -> PathBuf {
+    cache().join("failed").join(claim.name)
 }
 
 /// The number of boots it took. What a failed test leaves is kept.
@@ -171,7 +181,7 @@ fn prove(image: &Image, setting: Option<&Setting>, claim: &Claim) -> Result<usiz
             Ok(boots)
         }
         Err(error) => {
-            let kept = cache().join("failed").join(claim.name);
+            let kept = kept(claim);
             let _ = fs::remove_dir_all(&kept);
             fs::create_dir_all(cache().join("failed"))?;
             let _ = fs::rename(&directory, &kept);

@@ -37,8 +37,12 @@ pub(crate) const SEEN: Boots =
     Boots { failed: 2, through_golden: 0, failed_landings: 0, landing: 1, without_reset: 0 };
 /// Golden arms the second attempt.
 pub(crate) const UNSEEN: Boots = Boots { through_golden: 1, ..SEEN };
-/// The loader cannot start the attempt, and goes on to golden without a reset.
-pub(crate) const PASSED_OVER: Boots = Boots { failed: 1, without_reset: 1, ..SEEN };
+/// The loader cannot start the attempts, and goes on to golden without a reset. Golden repairs and arms again.
+pub(crate) const PASSED_OVER: Boots = Boots { without_reset: 2, ..UNSEEN };
+/// The same once; then what was repaired is up.
+pub(crate) const REPAIRED: Boots = Boots { failed: 1, without_reset: 1, ..UNSEEN };
+/// What the loader passed over cannot be repaired, which is the second failure.
+pub(crate) const LOST: Boots = Boots { without_reset: 2, ..SEEN };
 /// It is not armed, and golden boots.
 pub(crate) const REFUSED: Boots = Boots { failed: 0, ..SEEN };
 /// It does not come back.
@@ -180,7 +184,10 @@ impl Boots {
         ];
         let said = parts.iter().filter(|(number, _)| *number > 0);
         let sum = said.map(|(number, what)| format!("{number} {what}")).collect::<Vec<_>>().join(" + ");
-        if self.without_reset > 0 { format!("{sum}, without a reset") } else { sum }
+        match self.without_reset {
+            0 => sum,
+            number => format!("{sum}, {number} of them without a reset"),
+        }
     }
 
     /// Two failed attempts and a landing are enough, but where only golden can arm the next attempt.

@@ -132,6 +132,12 @@ impl Story {
         lines.lines().map(event).collect()
     }
 
+    /// The attempts that `golden why` names. Below each it quotes the journal, which may say anything.
+    pub fn attempts(&mut self) -> Result<Vec<String>> {
+        let why = self.run("golden why")?;
+        Ok(why.lines().filter(|line| line.starts_with("Attempt ")).map(str::to_owned).collect())
+    }
+
     /// The store path of a system.
     pub fn toplevel(&mut self, name: &str) -> Result<String> {
         self.run(&format!("readlink -f /nix/var/nix/gcroots/vm-{name}"))

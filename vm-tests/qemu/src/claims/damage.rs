@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::Setting;
+use crate::matrix::LOST;
 use crate::story::{Story, deploy};
 
 /// When the plug is pulled, after the switch began to mark: around the time that the mark's writes take.
@@ -84,21 +85,55 @@ pub(super) fn initrd_missing(setting: &Setting, name: &str) -> Result<Story> {
     missing(setting, name, "initrd")
 }
 
-/// A boot file is lost after the trial was armed; the store still has it. Nobody can tell that from a person who picks golden
-/// in the menu, so golden stays up, repairs the entry, and the trial waits for the next boot.
+/// How `golden why` names the end of an attempt that the loader passed over.
+const PASSED_OVER: &str = "died before the boot check";
+
+/// A boot partition that loses the same file whenever it is unmounted, after everything of ours that repairs it.
+const LOSES: &str = r#"
+printf '%s\n' '[Unit]' DefaultDependencies=no RequiresMountsFor=/boot Before=golden-boot-check.service \
+  Conflicts=shutdown.target Before=shutdown.target '[Service]' Type=oneshot RemainAfterExit=yes ExecStart=/bin/true \
+  'ExecStop=/bin/sh -c "rm /boot/EFI/nixos/*-FILE-own-*"' > /etc/systemd/system/loses.service
+mkdir -p /etc/systemd/system/sysinit.target.wants
+ln -s ../loses.service /etc/systemd/system/sysinit.target.wants/
+systemctl daemon-reload; systemctl start loses.service
+"#;
+
+/// A boot file is lost after the trial was armed, and once more after golden repaired it.
 fn missing(setting: &Setting, name: &str, file: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    let trial = story.toplevel("own-files")?;
+    story.deploy("own-files")?;
+    story.run(&LOSES.replace("FILE", file))?;
+    story.reboot()?;
+    story.expect(&["boot good-a", "boot good-a", "up good-a"])?;
+    ended_on_golden(&mut story, &trial, [PASSED_OVER; 2])?;
+    let ledger = story.ledger()?;
+    ensure!(ledger["rollback"].is_null(), "phase two is not done: {ledger}");
+    story.epilogue()?;
+    Ok(story)
+}
+
+pub(super) fn kernel_repaired(setting: &Setting, name: &str) -> Result<Story> {
+    repaired(setting, name, "kernel")
+}
+
+pub(super) fn initrd_repaired(setting: &Setting, name: &str) -> Result<Story> {
+    repaired(setting, name, "initrd")
+}
+
+/// A boot file is lost once. Golden comes up in the same start of the machine, repairs the entry from the store and goes on.
+fn repaired(setting: &Setting, name: &str, file: &str) -> Result<Story> {
     let mut story = setting.story(name)?;
     let trial = story.toplevel("own-files")?;
     story.deploy("own-files")?;
     story.run(&format!("rm /boot/EFI/nixos/*-{file}-own-*; sync"))?;
     story.reboot()?;
-    story.expect(&["boot good-a", "up good-a"])?;
-    ensure!(story.boots_since_reboot()? == 1, "the firmware did not move on by itself");
+    story.expect(&["boot good-a", "boot own-files", "up own-files"])?;
     story.run(&format!("cmp {trial}/{file} /boot/EFI/nixos/*-{file}-own-*"))?;
-    ensure!(story.one_shot()? == trial, "the trial is not armed again");
-    story.reboot()?;
-    story.expect(&["boot own-files", "up own-files"])?;
     ensure!(story.default()? == trial, "the default is not what was confirmed");
+    let history = story.history()?;
+    let failures = history.iter().filter(|event| *event == "attempt-failed").count();
+    ensure!(failures == 1, "history names {failures} failed attempts: {history:?}");
     story.epilogue()?;
     Ok(story)
 }
@@ -111,26 +146,43 @@ pub(super) fn initrd_lost(setting: &Setting, name: &str) -> Result<Story> {
     lost(setting, name, "initrd")
 }
 
-/// The store has lost it too: what cannot be repaired is never armed, and each boot of golden counts that as an attempt.
+/// The store has lost it too. That the loader passed over it is one failed attempt; that it can never be armed again is the
+/// other one, for another boot would change nothing.
 fn lost(setting: &Setting, name: &str, file: &str) -> Result<Story> {
     let mut story = setting.story(name)?;
-    let trial = story.toplevel("own-files")?;
+    let (golden, trial) = (story.toplevel("good-a")?, story.toplevel("own-files")?);
     story.deploy("own-files")?;
     story.run(&format!("rm /boot/EFI/nixos/*-{file}-own-*; rm $(readlink -f {trial}/{file}); sync"))?;
-    for failures in 1..=2 {
-        story.reboot()?;
-        story.expect(&["boot good-a", "up good-a"])?;
-        ensure!(story.one_shot()?.is_empty(), "what cannot boot was armed");
-        let why = story.run("golden why")?;
-        let named = why.matches("could not be started").count();
-        ensure!(named == failures, "golden why does not name the causes:\n{why}");
-    }
-    let ledger = story.ledger()?;
-    ensure!(ledger["quarantine"][0]["toplevel"] == trial, "it is not quarantined: {ledger}");
-    // Its installer cannot write an entry for what is gone, so phase two has to wait for whoever mends the store.
-    let golden = story.toplevel("good-a")?;
+    story.reboot()?;
+    story.expect(&["boot good-a", "up good-a"])?;
+    let why = format!("could not be started: cannot copy {trial}/{file}");
+    ended_on_golden(&mut story, &trial, [PASSED_OVER, &why])?;
+    ensure!(story.one_shot()?.is_empty(), "what cannot boot was armed");
+    // NixOS's installer, as the one here, stops at a generation whose files are gone: phase two waits for whoever mends the
+    // store, and says so.
+    let status = story.run("golden status")?;
+    ensure!(status.contains(&format!("rollback: to {golden} is not finished")), "the status is:\n{status}");
+    story.run("systemctl is-failed golden-rollback.service")?;
+    let boots = story.boots_since_reboot()?;
+    ensure!(boots == LOST.total(), "the machine was up after {boots} boots");
+    story.reboot()?;
+    story.expect(&["boot good-a", "up good-a"])?;
     ensure!(story.default()? == golden, "the default is not golden");
     Ok(story)
+}
+
+/// The trial is quarantined after two failed attempts with these causes, and golden is what boots.
+fn ended_on_golden(story: &mut Story, trial: &str, causes: [&str; 2]) -> Result<()> {
+    let ledger = story.ledger()?;
+    ensure!(ledger["quarantine"][0]["toplevel"] == trial, "it is not quarantined: {ledger}");
+    let named = story.attempts()?;
+    ensure!(
+        named.len() == 2 && named.iter().zip(causes).all(|(line, cause)| line.contains(cause)),
+        "golden why does not name the causes {causes:?}: {named:#?}"
+    );
+    let golden = story.toplevel("good-a")?;
+    ensure!(story.default()? == golden, "the default is not golden");
+    Ok(())
 }
 
 pub(super) fn kernel_garbage(setting: &Setting, name: &str) -> Result<Story> {

@@ -106,9 +106,11 @@ pub(super) fn prove(setting: &Setting, name: &str, fault: &Fault, boots: Boots) 
     ensure!(quarantined["toplevel"] == failed, "it is not quarantined: {ledger}");
     let attempts = quarantined["attempts"].as_array().map_or(0, Vec::len);
     ensure!(attempts == boots.failed, "there were {attempts} attempts: {ledger}");
-    let why = story.run("golden why")?;
-    let named = why.matches(fault.cause).count();
-    ensure!(named == attempts, "golden why does not name the causes:\n{why}");
+    let named = story.attempts()?;
+    ensure!(
+        named.len() == attempts && named.iter().all(|line| line.contains(fault.cause)),
+        "golden why does not name the causes: {named:#?}"
+    );
     let history = story.history()?;
     let told = |event: &str| history.iter().filter(|told| *told == event).count();
     ensure!(told("attempt-failed") == attempts, "history does not know the attempts: {history:?}");

@@ -2,7 +2,7 @@
 
 use super::Loader::{Grub, OlderSystemdBoot, SystemdBoot};
 use super::{Claim, Run, boot, damage, faults, golden, ladder, wiring};
-use crate::matrix::{LADDER_ENDED, PASSED_OVER, REFUSED, SECOND_RUNG, SEEN, UNSEEN};
+use crate::matrix::{LADDER_ENDED, LOST, PASSED_OVER, REFUSED, REPAIRED, SECOND_RUNG, SEEN, UNSEEN};
 
 pub(super) const CLAIMS: &[Claim] = &[
     Claim {
@@ -103,33 +103,49 @@ pub(super) const CLAIMS: &[Claim] = &[
     },
     Claim {
         name: "kernel-missing",
-        says: "the kernel is gone from the boot partition: the loader passes over the entry; golden repairs it, and it is tried",
+        says: "the kernel is gone from the boot partition, and again after golden repaired it: the loader passes over the entry, twice",
         loader: SystemdBoot,
         boots: Some(PASSED_OVER),
         in_ci: false,
         run: Run::Vm(damage::kernel_missing),
     },
     Claim {
-        name: "kernel-lost",
-        says: "the kernel is gone from boot partition and store: golden stays",
+        name: "kernel-repaired",
+        says: "the kernel is gone from the boot partition once: the loader passes over the entry, golden repairs it and tries it at once",
         loader: SystemdBoot,
-        boots: Some(PASSED_OVER),
+        boots: Some(REPAIRED),
+        in_ci: false,
+        run: Run::Vm(damage::kernel_repaired),
+    },
+    Claim {
+        name: "kernel-lost",
+        says: "the kernel is gone from boot partition and store: two failed attempts in one boot of golden, which stays",
+        loader: SystemdBoot,
+        boots: Some(LOST),
         in_ci: false,
         run: Run::Vm(damage::kernel_lost),
     },
     Claim {
         name: "initrd-missing",
-        says: "the initrd is gone from the boot partition: the firmware moves on; golden repairs it, and it is tried",
+        says: "the initrd is gone from the boot partition, and again after golden repaired it: the firmware moves on, twice",
         loader: SystemdBoot,
         boots: Some(PASSED_OVER),
         in_ci: true,
         run: Run::Vm(damage::initrd_missing),
     },
     Claim {
-        name: "initrd-lost",
-        says: "the initrd is gone from boot partition and store: golden stays",
+        name: "initrd-repaired",
+        says: "the initrd is gone from the boot partition once: the firmware moves on, golden repairs it and tries it at once",
         loader: SystemdBoot,
-        boots: Some(PASSED_OVER),
+        boots: Some(REPAIRED),
+        in_ci: false,
+        run: Run::Vm(damage::initrd_repaired),
+    },
+    Claim {
+        name: "initrd-lost",
+        says: "the initrd is gone from boot partition and store: two failed attempts in one boot of golden, which stays",
+        loader: SystemdBoot,
+        boots: Some(LOST),
         in_ci: false,
         run: Run::Vm(damage::initrd_lost),
     },

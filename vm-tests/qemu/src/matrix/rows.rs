@@ -1,7 +1,7 @@
 //! The rows, in the order of a boot.
 
 use super::Proof::{AsIn, NotCovered, Scenario, ScenarioIn, Vm};
-use super::{LADDER_ENDED, NEVER, PASSED_OVER, REFUSED, Row, SECOND_RUNG, SEEN, UNSEEN};
+use super::{LADDER_ENDED, LOST, NEVER, PASSED_OVER, REFUSED, REPAIRED, Row, SECOND_RUNG, SEEN, UNSEEN};
 
 const LOADER: &str = "loader";
 const KERNEL: &str = "kernel and initrd";
@@ -19,7 +19,7 @@ const AGAIN: &str =
 pub(crate) const ROWS: &[Row] = &[
     Row {
         stage: LOADER,
-        fault: "the kernel is gone from the boot partition (golden repairs it, the next boot tries it)",
+        fault: "the kernel is gone from the boot partition, and again after golden repaired it",
         systemd_boot: Vm(&["kernel-missing"]),
         grub: NotCovered(WAITS),
         extlinux: NotCovered(U_BOOT),
@@ -27,15 +27,23 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         stage: LOADER,
+        fault: "the kernel is gone from the boot partition once: golden repairs it, and it is tried",
+        systemd_boot: Vm(&["kernel-repaired"]),
+        grub: NotCovered(WAITS),
+        extlinux: NotCovered(U_BOOT),
+        boots: REPAIRED,
+    },
+    Row {
+        stage: LOADER,
         fault: "the kernel is gone from boot partition and store",
         systemd_boot: Vm(&["kernel-lost"]),
         grub: NotCovered(WAITS),
         extlinux: NotCovered(U_BOOT),
-        boots: PASSED_OVER,
+        boots: LOST,
     },
     Row {
         stage: LOADER,
-        fault: "the initrd is gone from the boot partition (golden repairs it, the next boot tries it)",
+        fault: "the initrd is gone from the boot partition, and again after golden repaired it",
         systemd_boot: Vm(&["initrd-missing"]),
         grub: NotCovered(WAITS),
         extlinux: NotCovered(U_BOOT),
@@ -43,11 +51,19 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         stage: LOADER,
+        fault: "the initrd is gone from the boot partition once: golden repairs it, and it is tried",
+        systemd_boot: Vm(&["initrd-repaired"]),
+        grub: NotCovered(WAITS),
+        extlinux: NotCovered(U_BOOT),
+        boots: REPAIRED,
+    },
+    Row {
+        stage: LOADER,
         fault: "the initrd is gone from boot partition and store",
         systemd_boot: Vm(&["initrd-lost"]),
         grub: NotCovered(WAITS),
         extlinux: NotCovered(U_BOOT),
-        boots: PASSED_OVER,
+        boots: LOST,
     },
     Row {
         stage: LOADER,
