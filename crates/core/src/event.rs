@@ -43,8 +43,16 @@ pub enum Event {
     LandingFailed { toplevel: Toplevel, boot: Option<BootId>, cause: Cause },
     /// A rehearsal began.
     DrillBegan { injection: Injection, toplevel: Toplevel },
-    /// A rehearsal is over; `causes` of the attempts that failed.
-    DrillEnded { injection: Injection, toplevel: Toplevel, passed: bool, causes: Vec<Cause> },
+    /// A rehearsal is over; `causes` of the attempts that failed, as they should. It passed if golden was confirmed then.
+    DrillEnded {
+        injection: Injection,
+        toplevel: Toplevel,
+        passed: bool,
+        causes: Vec<Cause>,
+        /// Why golden did not take over, if it was its turn and it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        golden_failed: Option<Cause>,
+    },
     /// Golden was pinned.
     Pinned { toplevel: Toplevel, forced: bool },
     /// The end of the ladder.

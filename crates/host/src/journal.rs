@@ -170,12 +170,22 @@ pub fn describe(event: &Event) -> String {
             let injection = describe_injection(*injection);
             format!("rehearsal: {toplevel} is booted once more, and fails on purpose ({injection})")
         }
-        Event::DrillEnded { injection, toplevel, passed, causes } => {
+        Event::DrillEnded { injection, toplevel, passed, causes, golden_failed } => {
             let injection = describe_injection(*injection);
+            let number = causes.len();
             let causes: Vec<String> = causes.iter().map(describe_cause).collect();
-            let attempts = format!("{} failed attempts of {toplevel}", causes.len());
-            let how = if *passed { "passed: golden took over after" } else { "FAILED after" };
-            format!("rehearsal ({injection}) {how} {attempts}: {}", causes.join("; "))
+            let causes = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join("; ")) };
+            let attempts = format!("{number} failed attempts of {toplevel}{causes}");
+            match golden_failed {
+                _ if *passed => {
+                    format!("rehearsal ({injection}) passed: golden took over after {attempts}")
+                }
+                Some(cause) => {
+                    let cause = describe_cause(cause);
+                    format!("rehearsal ({injection}) FAILED: golden failed after {attempts}: {cause}")
+                }
+                None => format!("rehearsal ({injection}) NOT PASSED: it ended after {attempts}"),
+            }
         }
         Event::Pinned { toplevel, .. } => format!("{toplevel} is golden"),
         Event::SafeMode { reason } => {

@@ -43,13 +43,11 @@ fn what_this_boot_is(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
 /// Emergency mode can be reached again and again in one boot, by a person who tries to mend it. That is one failed attempt,
 /// and whoever stays is not rebooted.
 fn was_ended_by_emergency(ledger: &Ledger, seen: &Seen) -> bool {
-    let trials = ledger.trial.iter().chain(ledger.drill.iter().map(|drill| &drill.trial));
-    let attempts = trials.map(|trial| &trial.attempts).chain(ledger.landing.iter().map(|it| &it.attempts));
     let ended = |attempt: &Attempt| {
         attempt.boot.as_ref() == Some(&seen.boot)
             && matches!(attempt.end, Some(End::Failed { cause: Cause::Emergency { .. } }))
     };
-    attempts.filter_map(|attempts| attempts.last()).any(ended)
+    ledger.watched().filter_map(|attempts| attempts.last()).any(ended)
 }
 
 fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Plan {

@@ -1,13 +1,16 @@
 //! The boot is healthy: what that means for the trial, and for golden.
 
 use super::{drill, is_known_good};
-use crate::{End, Event, Golden, Kept, Ledger, Plan, Policy, Refusal, Seen, Step, Toplevel};
+use crate::{End, Event, Golden, Kept, Ledger, Plan, Refusal, Seen, Step, Toplevel};
 
-pub(super) fn confirm(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
+pub(super) fn confirm(ledger: &Ledger, seen: &Seen) -> Plan {
     let Some(booted) = &seen.booted else { return Plan::nothing() };
-    if let Some(drill) = ledger.drill.as_ref().filter(|it| it.trial.attempts.is_open_in(&seen.boot)) {
-        // Nothing failed that should have.
-        return drill::end(ledger, seen, policy, drill.clone());
+    if let Some(drill) = ledger.drill.as_ref().filter(|it| it.is_open_in(&seen.boot)) {
+        // If this is none of golden's boots, nothing failed that should have.
+        let golden_is_up = drill.landing.as_ref().is_some_and(|it| it.attempts.is_open_in(&seen.boot));
+        let plan = drill::end(ledger, seen, drill.clone(), golden_is_up);
+        let after = plan.ledger().unwrap_or(ledger).clone();
+        return healthy(&after, seen, booted, false).steps.into_iter().fold(plan, Plan::then);
     }
     match &ledger.trial {
         Some(trial) if trial.toplevel == *booted => {
