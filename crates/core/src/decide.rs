@@ -1,5 +1,6 @@
 //! The one function that decides.
 
+mod another_try;
 mod boot;
 mod confirm;
 mod drill;

@@ -57,6 +57,10 @@ pub enum Event {
     Pinned { toplevel: Toplevel, forced: bool },
     /// The end of the ladder.
     SafeMode { reason: SafeModeReason },
+    /// In safe mode, what runs is tried normally again: nothing but a loss of power is known against it.
+    TriedAgain { toplevel: Toplevel, boot: BootId },
+    /// A boot was confirmed, and safe mode is over.
+    SafeModeEnded { toplevel: Toplevel },
 }
 
 /// Why the suite reboots the machine by itself.

@@ -142,7 +142,9 @@ fn a_spent_budget_ends_the_ladder_where_the_machine_is() {
     for (number, moment) in [(3, deadline()), (4, Moment::BootCheck)] {
         let plan = decide(&landed(), &seen(number, "golden"), &none, &moment);
         assert!(!does(&plan, &Step::Reboot), "{plan:?}");
-        assert_eq!(plan.steps.last(), Some(&Step::EnterSafeMode));
+        // What stopped without a word is tried again.
+        let is_known = matches!(moment, Moment::Fail(_));
+        assert_eq!(plan.steps.last() == Some(&Step::EnterSafeMode), is_known, "{plan:?}");
         let ledger = after(&plan, landed());
         assert_eq!(ledger.safe_mode.unwrap().reason, SafeModeReason::BudgetSpent);
         // Whoever reboots it comes to the next rung.
@@ -194,7 +196,7 @@ fn the_last_rung_has_as_many_attempts_as_a_trial_because_after_it_there_is_only_
     let plan = decide(&ledger, &alone(4), &policy(2), &Moment::BootCheck);
     assert!(does(&plan, &Step::Watch) && !does(&plan, &Step::EnterSafeMode), "{plan:?}");
     ledger = after(&plan, ledger);
-    let plan = decide(&ledger, &alone(5), &policy(2), &Moment::BootCheck);
+    let plan = decide(&ledger, &alone(4), &policy(2), &deadline());
     assert!(!does(&plan, &Step::Reboot), "{plan:?}");
     assert_eq!(plan.steps.last(), Some(&Step::EnterSafeMode));
     ledger = after(&plan, ledger);

@@ -88,6 +88,8 @@ pub fn message_id(event: &Event) -> &'static str {
         Event::DrillEnded { .. } => "c41d5e0a9d5b4b6e8f27f4b0a6d81c93",
         Event::Pinned { .. } => "1ab01d919c1540b8973156d453034fb0",
         Event::SafeMode { .. } => "2cfaff05a5334014809c58d9090153b7",
+        Event::TriedAgain { .. } => "5d1c7b1f0e3a4c0f9b2a64d8c7f3e915",
+        Event::SafeModeEnded { .. } => "a8f4e2d65b9c4f6d8e1073bb52c9d046",
     }
 }
 
@@ -106,6 +108,7 @@ pub fn priority(event: &Event) -> Priority {
         | Event::Inferred { .. }
         | Event::Gone { .. }
         | Event::Unprotected { .. }
+        | Event::TriedAgain { .. }
         | Event::Rebooting { .. } => Priority::Warning,
         Event::Marked { .. }
         | Event::Superseded { .. }
@@ -115,6 +118,7 @@ pub fn priority(event: &Event) -> Priority {
         | Event::Adopted { .. }
         | Event::DrillBegan { .. }
         | Event::DrillEnded { .. }
+        | Event::SafeModeEnded { .. }
         | Event::Pinned { .. } => Priority::Notice,
     }
 }
@@ -192,6 +196,12 @@ pub fn describe(event: &Event) -> String {
             let reason = describe_reason(reason);
             format!("no further automatic reboot: {reason}")
         }
+        Event::TriedAgain { toplevel, .. } => {
+            format!(
+                "{toplevel} may have lost its power and nothing else: it is tried again instead of safe mode"
+            )
+        }
+        Event::SafeModeEnded { toplevel } => format!("{toplevel} works: safe mode is over"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::boot::failed;
 use super::ladder::{self, Whither};
-use super::{First, commit_and_arm, drill, is_budget_spent, reboot, rollback, with_trial};
+use super::{First, another_try, commit_and_arm, drill, is_budget_spent, reboot, rollback, with_trial};
 use crate::{
     Cause, End, Event, Evidence, Ledger, Plan, Policy, RebootCause, SafeModeReason, Seen, Step, Trial,
 };
@@ -26,7 +26,7 @@ fn close(ledger: &Ledger, seen: &Seen, policy: &Policy, cause: &Cause) -> Plan {
     }
     match ledger.landing.as_ref().filter(|landing| landing.attempts.is_open_in(&seen.boot)) {
         Some(landing) => ladder::fail(ledger, seen, policy, landing, cause, Whither::Reboots),
-        None => Plan::nothing(),
+        None => another_try::fail(ledger, seen, cause),
     }
 }
 

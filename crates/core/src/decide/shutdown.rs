@@ -1,7 +1,7 @@
 //! The machine is going down: was that asked for?
 
 use super::ladder::{self, Whither};
-use super::{First, commit_and_arm, drill, with_trial};
+use super::{First, another_try, commit_and_arm, drill, with_trial};
 use crate::{
     Arming, Attempts, Cause, End, Event, Evidence, Landing, Ledger, Plan, Policy, Seen, ShutdownSeen,
 };
@@ -15,7 +15,7 @@ pub(super) fn record(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &S
         return record_landing(ledger, seen, policy, landing, shutdown);
     }
     let Some(mut trial) = ledger.trial.as_ref().filter(|it| is_this_boot(&it.attempts)).cloned() else {
-        return Plan::nothing();
+        return another_try::record(ledger, seen, policy, shutdown);
     };
     let end = end_of(&trial.attempts, policy, shutdown);
     trial.attempts.close(end.clone(), &Evidence::default());
