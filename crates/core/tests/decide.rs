@@ -361,6 +361,8 @@ fn what_is_quarantined_is_never_landed_on_whatever_a_ledger_says() {
     assert_eq!(quarantined, toplevel("trial"));
     let landing = Landing {
         from: toplevel("other"),
+        arming: golden_core::Arming::Idle,
+        armed_at: None,
         toplevel: quarantined.clone(),
         attempts: Attempts::default(),
         unknown: Kept::new(),

@@ -26,12 +26,11 @@ pub(super) fn fail(host: &dyn Host, options: &Options, cause: Cause) -> Result<(
 
 /// Whether the ledger says so of this boot. One that was confirmed meanwhile has not failed.
 fn has_failed(ledger: &Ledger, boot: &BootId) -> bool {
-    let trials = ledger.trial.iter().chain(ledger.drill.iter().map(|drill| &drill.trial));
-    let landings = ledger.landing.iter().chain(&ledger.failed_landings).map(|landing| &landing.attempts);
     let quarantined = ledger.quarantine.iter().map(|failed| &failed.attempts);
-    let mut attempts =
-        trials.map(|trial| &trial.attempts).chain(landings).chain(quarantined).flat_map(|it| it.iter());
-    attempts
+    ledger
+        .watched()
+        .chain(quarantined)
+        .flat_map(|attempts| attempts.iter())
         .any(|attempt| attempt.boot.as_ref() == Some(boot) && matches!(attempt.end, Some(End::Failed { .. })))
 }
 
@@ -41,7 +40,7 @@ fn leave_closed(host: &dyn Host, options: &Options, ledger: &Ledger) -> Result<(
         Ledger { safe_mode: Some(_), .. } => None,
         Ledger { rollback: Some(rollback), .. } => Some((RebootCause::RollBack, &rollback.to)),
         Ledger { trial: Some(trial), .. } => Some((RebootCause::Retry, &trial.toplevel)),
-        Ledger { drill: Some(drill), .. } => Some((RebootCause::Drill, &drill.trial.toplevel)),
+        Ledger { drill: Some(drill), .. } => Some((RebootCause::Drill, drill.next())),
         Ledger { landing: Some(landing), .. } => Some((RebootCause::LandAgain, &landing.toplevel)),
         _ => return Ok(()),
     };
