@@ -55,7 +55,7 @@ fn agreed(host: &LinuxHost, injection: Injection, options: &operation::Options) 
     let times = options.policy.max_failures;
     let question = format!(
         "This machine reboots now. What runs is booted {times} times, and each time {}.\n\
-         It ends on {golden}.\nNobody can use it meanwhile. Type yes to go on: ",
+         Then {golden} has to take over; the reboot after that is back to what is the default now.\nNobody can use it meanwhile. Type yes to go on: ",
         describe_injection(injection)
     );
     let _ = answer(&question);

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use golden_core::{Ledger, Toplevel, Trial};
+use golden_core::{Drill, Ledger, Toplevel, Trial};
 use golden_host::command::Common;
 use golden_host::loader;
 use golden_host::operation::{self, Options};
-use golden_host::{Error, Host, LinuxHost, Reading, Store, describe_reason};
+use golden_host::{Error, Host, LinuxHost, Reading, Store, describe_injection, describe_reason};
 use serde::Serialize;
 
 use crate::coverage::{Coverage, Machine, coverage};
@@ -37,6 +37,8 @@ struct Status {
     running: Option<Toplevel>,
     default: Option<Toplevel>,
     trial: Option<Trial>,
+    /// A rehearsal under way.
+    drill: Option<Drill>,
     /// Why the suite causes no further reboot.
     safe_mode: Option<String>,
     /// What a rollback came back to and did not work, and was not confirmed since.
@@ -107,6 +109,7 @@ fn status(
         damage,
         golden,
         trial: ledger.trial,
+        drill: ledger.drill,
         safe_mode: ledger.safe_mode.map(|mode| describe_reason(&mode.reason).to_owned()),
         failed_landings: ledger.failed_landings.into_iter().map(|landing| landing.toplevel).collect(),
         quarantine: ledger.quarantine.into_iter().map(|quarantined| quarantined.toplevel).collect(),
@@ -131,6 +134,16 @@ fn in_words(status: &Status) -> String {
     if let Some(trial) = &status.trial {
         let (tried, failed) = (trial.attempts.len(), trial.attempts.failures());
         let _ = writeln!(text, "trial:    {} ({tried} attempts, {failed} failed)", trial.toplevel);
+    }
+    if let Some(drill) = &status.drill {
+        let (injection, rehearsed) = (describe_injection(drill.injection), &drill.trial);
+        let (tried, failed) = (rehearsed.attempts.len(), rehearsed.attempts.failures());
+        let _ = writeln!(
+            text,
+            "rehearsal: {injection} in {} ({tried} attempts, {failed} failed); {} is next to be confirmed",
+            rehearsed.toplevel,
+            drill.next()
+        );
     }
     if let Some(reason) = &status.safe_mode {
         let _ = writeln!(text, "safe mode: {reason}");

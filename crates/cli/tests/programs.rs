@@ -188,6 +188,30 @@ fn a_rehearsal_asks_first_and_is_refused_where_it_has_no_end() {
 }
 
 #[test]
+fn a_rehearsal_under_way_is_said() {
+    let machine = Machine::installed();
+    let (a, b) = (toplevel("a"), toplevel("b"));
+    let failed = r#"[{"boot":null,"end":{"kind":"failed","cause":{"kind":"vanished"}}}]"#;
+    let tried = |of: &str, attempts| {
+        format!(r#"{{"toplevel":"{of}","origin":"marked","arming":"idle","attempts":{attempts}}}"#)
+    };
+    let drill = format!(
+        r#","drill":{{"injection":"power","default":"{b}","trial":{},"landing":{}}}"#,
+        tried(&b, failed),
+        tried(&a, "[]")
+    );
+    machine.put(LEDGER, ledger("null", &drill).as_bytes());
+    let said = answer(&machine, &["status"]);
+    assert!(
+        said.contains("rehearsal: the machine is reset") && said.contains("(1 attempts, 1 failed)"),
+        "{said}"
+    );
+    assert!(said.contains(&format!("{a} is next to be confirmed")), "{said}");
+    let json: serde_json::Value = serde_json::from_str(&answer(&machine, &["status", "--json"])).unwrap();
+    assert_eq!(json["drill"]["trial"]["toplevel"], b);
+}
+
+#[test]
 fn a_unit_of_a_rehearsal_fails_in_its_attempt_and_never_else() {
     let machine = Machine::installed();
     machine.put(LEDGER, ledger("null", "").as_bytes());

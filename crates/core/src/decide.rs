@@ -1,5 +1,6 @@
 //! The one function that decides.
 
+mod another_try;
 mod boot;
 mod confirm;
 mod drill;
@@ -23,7 +24,7 @@ pub fn decide(ledger: &Ledger, seen: &Seen, policy: &Policy, moment: &Moment) ->
         Moment::Mark(toplevel) => mark::mark(ledger, seen, policy, toplevel),
         Moment::MarkUnprotected(toplevel) => mark::unprotected(ledger, seen, policy, toplevel),
         Moment::BootCheck => boot::check(ledger, seen, policy),
-        Moment::Confirm => confirm::confirm(ledger, seen, policy),
+        Moment::Confirm => confirm::confirm(ledger, seen),
         Moment::Fail(cause) => fail::fail(ledger, seen, policy, cause),
         Moment::Close(cause) => fail::stay(ledger, seen, policy, cause),
         Moment::Leave => leave::leave(ledger),

@@ -43,12 +43,24 @@ pub enum Event {
     LandingFailed { toplevel: Toplevel, boot: Option<BootId>, cause: Cause },
     /// A rehearsal began.
     DrillBegan { injection: Injection, toplevel: Toplevel },
-    /// A rehearsal is over; `causes` of the attempts that failed.
-    DrillEnded { injection: Injection, toplevel: Toplevel, passed: bool, causes: Vec<Cause> },
+    /// A rehearsal is over; `causes` of the attempts that failed, as they should. It passed if golden was confirmed then.
+    DrillEnded {
+        injection: Injection,
+        toplevel: Toplevel,
+        passed: bool,
+        causes: Vec<Cause>,
+        /// Why golden did not take over, if it was its turn and it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        golden_failed: Option<Cause>,
+    },
     /// Golden was pinned.
     Pinned { toplevel: Toplevel, forced: bool },
     /// The end of the ladder.
     SafeMode { reason: SafeModeReason },
+    /// In safe mode, what runs is tried normally again: nothing but a loss of power is known against it.
+    TriedAgain { toplevel: Toplevel, boot: BootId },
+    /// A boot was confirmed, and safe mode is over.
+    SafeModeEnded { toplevel: Toplevel },
 }
 
 /// Why the suite reboots the machine by itself.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempts, Kept, Policy, Toplevel};
+use crate::{Attempts, BootId, Kept, Policy, Toplevel};
 
 /// Format this build writes.
 pub const FORMAT: u32 = 1;
@@ -181,6 +181,9 @@ pub struct Drill {
     pub default: Toplevel,
     /// The system under rehearsal, and its boots.
     pub trial: Trial,
+    /// Golden, once it is its turn, and its boots. The rehearsal is over when it is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landing: Option<Trial>,
     #[serde(flatten)]
     #[allow(missing_docs)]
     pub unknown: Kept,
@@ -280,6 +283,21 @@ impl Ledger {
         self.failed_landings.iter().any(|landing| landing.toplevel == *toplevel)
     }
 
+    /// The boots of everything that had to be confirmed and never was: those of the trial, of a rehearsal, and of what the
+    /// machine came back to.
+    pub fn watched(&self) -> impl Iterator<Item = &Attempts> {
+        let drilled = self.drill.iter().flat_map(|drill| [&drill.trial].into_iter().chain(&drill.landing));
+        let trials = self.trial.iter().chain(drilled).map(|trial| &trial.attempts);
+        let landings = self.landing.iter().chain(&self.failed_landings).map(|landing| &landing.attempts);
+        trials.chain(landings)
+    }
+
+    /// Whether this boot has to be confirmed, and is not yet.
+    #[must_use]
+    pub fn is_watched(&self, boot: &BootId) -> bool {
+        self.watched().any(|attempts| attempts.is_open_in(boot))
+    }
+
     /// Remember that the landing failed. The evidence stays with it.
     pub(crate) fn fail_landing(&mut self, landing: Landing) {
         self.failed_landings.retain(|failed| failed.toplevel != landing.toplevel);
@@ -336,5 +354,23 @@ impl Landing {
     pub(crate) fn new(from: &Toplevel, toplevel: &Toplevel) -> Self {
         let (from, toplevel) = (from.clone(), toplevel.clone());
         Self { from, toplevel, attempts: Attempts::default(), unknown: Kept::new() }
+    }
+}
+
+impl Drill {
+    /// Whether a boot of it runs that was not ended yet.
+    #[must_use]
+    pub fn is_open_in(&self, boot: &BootId) -> bool {
+        [&self.trial].into_iter().chain(&self.landing).any(|trial| trial.attempts.is_open_in(boot))
+    }
+
+    /// What is booted next: another attempt, golden, or, once that has failed, what was the default.
+    #[must_use]
+    pub fn next(&self) -> &Toplevel {
+        match &self.landing {
+            None => &self.trial.toplevel,
+            Some(landing) if landing.attempts.failures() == 0 => &landing.toplevel,
+            Some(_) => &self.default,
+        }
     }
 }

@@ -88,6 +88,8 @@ pub fn message_id(event: &Event) -> &'static str {
         Event::DrillEnded { .. } => "c41d5e0a9d5b4b6e8f27f4b0a6d81c93",
         Event::Pinned { .. } => "1ab01d919c1540b8973156d453034fb0",
         Event::SafeMode { .. } => "2cfaff05a5334014809c58d9090153b7",
+        Event::TriedAgain { .. } => "5d1c7b1f0e3a4c0f9b2a64d8c7f3e915",
+        Event::SafeModeEnded { .. } => "a8f4e2d65b9c4f6d8e1073bb52c9d046",
     }
 }
 
@@ -106,6 +108,7 @@ pub fn priority(event: &Event) -> Priority {
         | Event::Inferred { .. }
         | Event::Gone { .. }
         | Event::Unprotected { .. }
+        | Event::TriedAgain { .. }
         | Event::Rebooting { .. } => Priority::Warning,
         Event::Marked { .. }
         | Event::Superseded { .. }
@@ -115,6 +118,7 @@ pub fn priority(event: &Event) -> Priority {
         | Event::Adopted { .. }
         | Event::DrillBegan { .. }
         | Event::DrillEnded { .. }
+        | Event::SafeModeEnded { .. }
         | Event::Pinned { .. } => Priority::Notice,
     }
 }
@@ -170,18 +174,34 @@ pub fn describe(event: &Event) -> String {
             let injection = describe_injection(*injection);
             format!("rehearsal: {toplevel} is booted once more, and fails on purpose ({injection})")
         }
-        Event::DrillEnded { injection, toplevel, passed, causes } => {
+        Event::DrillEnded { injection, toplevel, passed, causes, golden_failed } => {
             let injection = describe_injection(*injection);
+            let number = causes.len();
             let causes: Vec<String> = causes.iter().map(describe_cause).collect();
-            let attempts = format!("{} failed attempts of {toplevel}", causes.len());
-            let how = if *passed { "passed: golden took over after" } else { "FAILED after" };
-            format!("rehearsal ({injection}) {how} {attempts}: {}", causes.join("; "))
+            let causes = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join("; ")) };
+            let attempts = format!("{number} failed attempts of {toplevel}{causes}");
+            match golden_failed {
+                _ if *passed => {
+                    format!("rehearsal ({injection}) passed: golden took over after {attempts}")
+                }
+                Some(cause) => {
+                    let cause = describe_cause(cause);
+                    format!("rehearsal ({injection}) FAILED: golden failed after {attempts}: {cause}")
+                }
+                None => format!("rehearsal ({injection}) NOT PASSED: it ended after {attempts}"),
+            }
         }
         Event::Pinned { toplevel, .. } => format!("{toplevel} is golden"),
         Event::SafeMode { reason } => {
             let reason = describe_reason(reason);
             format!("no further automatic reboot: {reason}")
         }
+        Event::TriedAgain { toplevel, .. } => {
+            format!(
+                "{toplevel} may have lost its power and nothing else: it is tried again instead of safe mode"
+            )
+        }
+        Event::SafeModeEnded { toplevel } => format!("{toplevel} works: safe mode is over"),
     }
 }
 

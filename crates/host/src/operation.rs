@@ -88,11 +88,7 @@ fn act(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error>
 
 /// Whether this boot has to be confirmed and is not yet: it is an attempt of a trial, a landing or a rehearsal.
 fn is_watched(host: &dyn Host, ledger: &Ledger) -> Result<bool, Error> {
-    let boot = system::boot(host)?;
-    let trials = ledger.trial.iter().chain(ledger.drill.iter().map(|drill| &drill.trial));
-    let mut attempts =
-        trials.map(|trial| &trial.attempts).chain(ledger.landing.iter().map(|it| &it.attempts));
-    Ok(attempts.any(|attempts| attempts.is_open_in(&boot)))
+    Ok(ledger.is_watched(&system::boot(host)?))
 }
 
 fn session<'a>(

@@ -9,7 +9,7 @@ use golden_host::{Error, Exit, LinuxHost, operation};
 
 /// Wait until this boot must be confirmed, and end it if it is not
 ///
-/// Run by golden-deadline.service in an attempt of a trial, and after a rollback. The time is `boot_deadline_secs` from
+/// Run by golden-deadline.service in an attempt of a trial, after a rollback, and at the end of a rehearsal. The time is `boot_deadline_secs` from
 /// the start of userspace; sleep and a passphrase prompt in the initrd do not count.
 #[derive(Parser)]
 #[command(name = "golden-deadline", version, after_help = Exit::HELP)]

@@ -16,11 +16,11 @@ const COUNTDOWN: Duration = Duration::from_secs(30);
 /// What a person types. A whole word, because a serial line may say anything.
 const WORD: &str = "stay";
 
-/// Leave emergency mode by a reboot, if this boot is an attempt of a trial
+/// Leave emergency mode by a reboot, if this boot has to be confirmed
 ///
 /// Run by golden-emergency.service before the shell of emergency.target or rescue.target. The reboot comes after a
-/// countdown of 30 seconds on the console, which a person stops by typing "stay" and Enter. Outside of a trial it does
-/// nothing.
+/// countdown of 30 seconds on the console, which a person stops by typing "stay" and Enter. A boot that nobody waits
+/// for is left alone.
 #[derive(Parser)]
 #[command(name = "golden-emergency", version, after_help = Exit::HELP)]
 pub struct Arguments {
@@ -62,7 +62,9 @@ fn lines() -> Receiver<String> {
 /// Whether it ran out.
 fn count_down(typed: &Receiver<String>, time: Duration) -> bool {
     let end = Instant::now() + time;
-    say("\ngolden-generation: a new generation ended in emergency mode. The machine goes on without it.\n");
+    say(
+        "\ngolden-generation: this boot ended in emergency mode, and has failed. The machine goes on without it.\n",
+    );
     loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {

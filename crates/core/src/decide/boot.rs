@@ -1,8 +1,8 @@
 //! Early in a boot: close what the last boot left open, then say what this one is.
 
 use super::{
-    First, commit_and_arm, drill, is_budget_spent, is_known_good, is_settled, ladder, landing, reboot,
-    rollback, starts_since_armed, was_consumed, with_trial,
+    First, another_try, commit_and_arm, drill, is_budget_spent, is_known_good, is_settled, ladder, landing,
+    reboot, rollback, starts_since_armed, was_consumed, with_trial,
 };
 use crate::{
     Arming, Attempt, Cause, End, Event, Evidence, Ledger, Origin, Plan, Policy, RebootCause, Seen, Step,
@@ -10,19 +10,21 @@ use crate::{
 };
 
 pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
-    if is_settled(ledger, seen.booted.as_ref(), seen.golden.as_ref()) {
+    let is_settled = is_settled(ledger, seen.booted.as_ref(), seen.golden.as_ref());
+    if is_settled || was_ended_by_emergency(ledger, seen) {
         return Plan::nothing();
     }
     let plan = what_this_boot_is(ledger, seen, policy);
-    let stays_safe = ladder::must_stay_safe(plan.ledger().unwrap_or(ledger), seen);
+    let after = plan.ledger().unwrap_or(ledger).clone();
     let goes_on = plan.steps.last() != Some(&Step::Reboot);
-    plan.then_if(stays_safe && goes_on, || Step::EnterSafeMode)
+    if goes_on && ladder::must_stay_safe(&after, seen) {
+        another_try::or_safe_mode(plan, &after, seen, policy)
+    } else {
+        plan
+    }
 }
 
 fn what_this_boot_is(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
-    if was_ended_by_emergency(ledger, seen) {
-        return Plan::nothing();
-    }
     if let Some(drill) = &ledger.drill {
         return drill::check(ledger, seen, policy, drill);
     }
@@ -46,13 +48,11 @@ fn what_this_boot_is(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
 /// Emergency mode can be reached again and again in one boot, by a person who tries to mend it. That is one failed attempt,
 /// and whoever stays is not rebooted.
 fn was_ended_by_emergency(ledger: &Ledger, seen: &Seen) -> bool {
-    let trials = ledger.trial.iter().chain(ledger.drill.iter().map(|drill| &drill.trial));
-    let attempts = trials.map(|trial| &trial.attempts).chain(ledger.landing.iter().map(|it| &it.attempts));
     let ended = |attempt: &Attempt| {
         attempt.boot.as_ref() == Some(&seen.boot)
             && matches!(attempt.end, Some(End::Failed { cause: Cause::Emergency { .. } }))
     };
-    attempts.filter_map(|attempts| attempts.last()).any(ended)
+    ledger.watched().filter_map(|attempts| attempts.last()).any(ended)
 }
 
 fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Plan {

@@ -1,13 +1,16 @@
 //! The boot is healthy: what that means for the trial, and for golden.
 
 use super::{drill, is_known_good};
-use crate::{End, Event, Golden, Kept, Ledger, Plan, Policy, Refusal, Seen, Step, Toplevel};
+use crate::{End, Event, Golden, Kept, Ledger, Plan, Refusal, Seen, Step, Toplevel};
 
-pub(super) fn confirm(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
+pub(super) fn confirm(ledger: &Ledger, seen: &Seen) -> Plan {
     let Some(booted) = &seen.booted else { return Plan::nothing() };
-    if let Some(drill) = ledger.drill.as_ref().filter(|it| it.trial.attempts.is_open_in(&seen.boot)) {
-        // Nothing failed that should have.
-        return drill::end(ledger, seen, policy, drill.clone());
+    if let Some(drill) = ledger.drill.as_ref().filter(|it| it.is_open_in(&seen.boot)) {
+        // If this is none of golden's boots, nothing failed that should have.
+        let golden_is_up = drill.landing.as_ref().is_some_and(|it| it.attempts.is_open_in(&seen.boot));
+        let plan = drill::end(ledger, seen, drill.clone(), golden_is_up);
+        let after = plan.ledger().unwrap_or(ledger).clone();
+        return healthy(&after, seen, booted).steps.into_iter().fold(plan, Plan::then);
     }
     match &ledger.trial {
         Some(trial) if trial.toplevel == *booted => {
@@ -20,26 +23,36 @@ pub(super) fn confirm(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
             }
         }
         _ if ledger.is_quarantined(booted) => Plan::nothing(),
-        trial => healthy(ledger, seen, booted, trial.is_some()),
+        _ => healthy(ledger, seen, booted),
     }
 }
 
 /// The trial passed. It is confirmed in the ledger first: a crash on the way to the loader leaves a debt, which the
-/// next healthy boot pays, and not a failed attempt.
+/// next healthy boot pays, and not a failed attempt. Who pins by force vouches while another trial may wait; that one stays.
 fn pass(ledger: &Ledger, seen: &Seen, booted: &Toplevel) -> Plan {
     let mut after = Ledger {
-        trial: None,
+        trial: ledger.trial.clone().filter(|trial| trial.toplevel != *booted),
         rollback: None,
         rolled_back: None,
         landing: None,
-        safe_mode: None,
-        automatic_reboots: 0,
         owed_default: Some(booted.clone()),
         ..ledger.clone()
     };
     after.confirm(booted);
+    let ended = begin_anew(&mut after, booted);
     let event = Event::Confirmed { toplevel: booted.clone(), boot: seen.boot.clone() };
-    pay(Plan::nothing().commit(&after).tell([event]), &after, seen, booted)
+    let plan = Plan::nothing().commit(&after).tell([event]).tell(ended);
+    pay(plan, &after, seen, booted)
+}
+
+/// The budget, and safe mode, which may be its end, last until nothing waits any more: a trial that dies again and again in
+/// between healthy boots would have no end otherwise.
+fn begin_anew(after: &mut Ledger, booted: &Toplevel) -> Option<Event> {
+    if after.trial.is_some() {
+        return None;
+    }
+    after.automatic_reboots = 0;
+    after.safe_mode.take().map(|_| Event::SafeModeEnded { toplevel: booted.clone() })
 }
 
 /// Make the confirmed toplevel the persistent default, and only then.
@@ -51,16 +64,13 @@ fn pay(plan: Plan, ledger: &Ledger, seen: &Seen, owed: &Toplevel) -> Plan {
 }
 
 /// No trial of its own runs, and the system is up. On nearly every boot there is nothing to write.
-fn healthy(ledger: &Ledger, seen: &Seen, booted: &Toplevel, trial_waits: bool) -> Plan {
+fn healthy(ledger: &Ledger, seen: &Seen, booted: &Toplevel) -> Plan {
     let mut after = ledger.clone();
     let adopted = !ledger.is_confirmed(booted);
     after.confirm(booted);
-    if !trial_waits {
-        after.automatic_reboots = 0;
-        after.safe_mode = None;
-    }
+    let ended = begin_anew(&mut after, booted);
     let plan = if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after) };
-    let plan = plan.tell(adopted.then(|| Event::Adopted { toplevel: booted.clone() }));
+    let plan = plan.tell(adopted.then(|| Event::Adopted { toplevel: booted.clone() })).tell(ended);
     let listed = |owed: &Toplevel| seen.loader.as_ref().is_none_or(|loader| loader.listed.contains(owed));
     match &ledger.owed_default {
         Some(owed) if !listed(owed) => plan.commit(&Ledger { owed_default: None, ..after }),

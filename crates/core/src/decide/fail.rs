@@ -2,7 +2,7 @@
 
 use super::boot::failed;
 use super::ladder::{self, Whither};
-use super::{First, commit_and_arm, drill, is_budget_spent, reboot, rollback, with_trial};
+use super::{First, another_try, commit_and_arm, drill, is_budget_spent, reboot, rollback, with_trial};
 use crate::{
     Cause, End, Event, Evidence, Ledger, Plan, Policy, RebootCause, SafeModeReason, Seen, Step, Trial,
 };
@@ -16,15 +16,17 @@ pub(super) fn fail(ledger: &Ledger, seen: &Seen, policy: &Policy, cause: &Cause)
 }
 
 fn close(ledger: &Ledger, seen: &Seen, policy: &Policy, cause: &Cause) -> Plan {
-    if let Some(drill) = ledger.drill.as_ref().filter(|it| it.trial.attempts.is_open_in(&seen.boot)) {
-        return drill::fail(ledger, seen, policy, drill, cause, Whither::Reboots);
+    if let Some(drill) = ledger.drill.as_ref().filter(|it| it.is_open_in(&seen.boot)) {
+        let is_attempt = drill.trial.attempts.is_open_in(&seen.boot);
+        let fail = if is_attempt { drill::fail } else { drill::fail_landing };
+        return fail(ledger, seen, policy, drill, cause, Whither::Reboots);
     }
     if let Some(trial) = ledger.trial.as_ref().filter(|trial| trial.attempts.is_open_in(&seen.boot)) {
         return fail_trial(ledger, seen, policy, trial.clone(), cause);
     }
     match ledger.landing.as_ref().filter(|landing| landing.attempts.is_open_in(&seen.boot)) {
         Some(landing) => ladder::fail(ledger, seen, policy, landing, cause, Whither::Reboots),
-        None => Plan::nothing(),
+        None => another_try::fail(ledger, seen, cause),
     }
 }
 
@@ -33,8 +35,11 @@ pub(super) fn stay(ledger: &Ledger, seen: &Seen, policy: &Policy, cause: &Cause)
     let end = || End::Failed { cause: cause.clone() };
     let mut after = ledger.clone();
     let mut events = Vec::new();
-    let drill = after.drill.as_mut().map(|drill| &mut drill.trial.attempts);
-    for attempts in drill.into_iter().chain(after.landing.as_mut().map(|landing| &mut landing.attempts)) {
+    let drill =
+        after.drill.iter_mut().flat_map(|drill| [&mut drill.trial].into_iter().chain(&mut drill.landing));
+    let landings = after.landing.iter_mut().chain(&mut after.failed_landings);
+    let attempts = drill.map(|trial| &mut trial.attempts).chain(landings.map(|it| &mut it.attempts));
+    for attempts in attempts {
         if attempts.is_open_in(&seen.boot) {
             attempts.close(end(), &Evidence::default());
         }

@@ -62,7 +62,7 @@ pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy, landing: &Lan
     goes_on(Plan::nothing().commit(&after).tell(events), &after)
 }
 
-fn close(landing: &mut Landing, cause: Cause, evidence: &Evidence) -> Vec<Event> {
+pub(super) fn close(landing: &mut Landing, cause: Cause, evidence: &Evidence) -> Vec<Event> {
     let Some(attempt) = landing.attempts.open() else { return Vec::new() };
     let (boot, toplevel) = (attempt.boot.clone(), landing.toplevel.clone());
     landing.attempts.close(End::Failed { cause: cause.clone() }, evidence);

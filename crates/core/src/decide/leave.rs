@@ -10,7 +10,7 @@ pub(super) fn leave(ledger: &Ledger) -> Plan {
         Ledger { safe_mode: Some(_), .. } => return Plan::nothing().then(Step::EnterSafeMode),
         Ledger { rollback: Some(rollback), .. } => (RebootCause::RollBack, &rollback.to),
         Ledger { trial: Some(trial), .. } => (RebootCause::Retry, &trial.toplevel),
-        Ledger { drill: Some(drill), .. } => (RebootCause::Drill, &drill.trial.toplevel),
+        Ledger { drill: Some(drill), .. } => (RebootCause::Drill, drill.next()),
         Ledger { landing: Some(landing), .. } => (RebootCause::LandAgain, &landing.toplevel),
         _ => return Plan::nothing(),
     };

@@ -1,6 +1,6 @@
 //! A switch has made a toplevel the default.
 
-use super::{First, commit_and_arm, is_known_good, landing};
+use super::{First, commit_and_arm, drill, is_known_good, landing};
 use crate::{Event, Ledger, Origin, Plan, Policy, Refusal, Seen, Step, Toplevel, Trial};
 
 pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
@@ -16,7 +16,7 @@ pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Top
     match &ledger.trial {
         Some(trial) if trial.toplevel == *toplevel => mark_again(ledger, seen, policy, trial),
         other => {
-            let mut events: Vec<Event> = other.iter().map(superseded).collect();
+            let mut events: Vec<Event> = other.iter().map(superseded).chain(ended(ledger)).collect();
             events.push(Event::Marked { toplevel: toplevel.clone(), landing });
             let trial = Trial::new(toplevel.clone(), Origin::Marked);
             let ledger = Ledger { trial: Some(trial), ..without_earlier_switch(ledger) };
@@ -71,13 +71,11 @@ fn end_trial(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel, mut events: Vec<
         after.rollback.clone_from(&ledger.rollback);
         after.landing.clone_from(&ledger.landing);
     }
-    if let Some(trial) = &ledger.trial {
-        events.insert(0, superseded(trial));
-    }
-    let drilled = ledger.drill.iter().map(|drill| &drill.trial);
-    let armed_trial = ledger.trial.iter().chain(drilled).any(|trial| seen.is_armed(&trial.toplevel));
+    events.splice(0..0, ledger.trial.iter().map(superseded).chain(ended(ledger)));
+    let is_armed = ledger.trial.iter().any(|trial| seen.is_armed(&trial.toplevel))
+        || ledger.drill.iter().any(|drill| drill::is_armed(seen, drill));
     let plan = if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after) };
-    plan.tell(events).then_if(armed_trial, || Step::Disarm)
+    plan.tell(events).then_if(is_armed, || Step::Disarm)
 }
 
 fn without_earlier_switch(ledger: &Ledger) -> Ledger {
@@ -90,6 +88,11 @@ fn without_earlier_switch(ledger: &Ledger) -> Ledger {
         owed_default: None,
         ..ledger.clone()
     }
+}
+
+/// A switch in the middle of a rehearsal ends it, and nobody can say whether it would have passed.
+fn ended(ledger: &Ledger) -> Option<Event> {
+    ledger.drill.as_ref().map(|it| drill::ended(it, false))
 }
 
 fn superseded(trial: &Trial) -> Event {

@@ -1,21 +1,21 @@
 //! The machine is going down: was that asked for?
 
 use super::ladder::{self, Whither};
-use super::{First, commit_and_arm, drill, with_trial};
+use super::{First, another_try, commit_and_arm, drill, with_trial};
 use crate::{
-    Arming, Attempts, Cause, Drill, End, Event, Evidence, Landing, Ledger, Plan, Policy, Seen, ShutdownSeen,
+    Arming, Attempts, Cause, End, Event, Evidence, Landing, Ledger, Plan, Policy, Seen, ShutdownSeen,
 };
 
 pub(super) fn record(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &ShutdownSeen) -> Plan {
     let is_this_boot = |attempts: &Attempts| attempts.is_open_in(&seen.boot);
-    if let Some(drill) = ledger.drill.as_ref().filter(|it| is_this_boot(&it.trial.attempts)) {
-        return record_drill(ledger, seen, policy, drill, shutdown);
+    if let Some(drill) = ledger.drill.as_ref().filter(|it| it.is_open_in(&seen.boot)) {
+        return drill::record(ledger, seen, policy, drill, shutdown);
     }
     if let Some(landing) = ledger.landing.as_ref().filter(|it| is_this_boot(&it.attempts)) {
         return record_landing(ledger, seen, policy, landing, shutdown);
     }
     let Some(mut trial) = ledger.trial.as_ref().filter(|it| is_this_boot(&it.attempts)).cloned() else {
-        return Plan::nothing();
+        return another_try::record(ledger, seen, policy, shutdown);
     };
     let end = end_of(&trial.attempts, policy, shutdown);
     trial.attempts.close(end.clone(), &Evidence::default());
@@ -57,22 +57,7 @@ fn record_landing(
     }
 }
 
-/// Somebody who reboots during a rehearsal ends it.
-fn record_drill(
-    ledger: &Ledger,
-    seen: &Seen,
-    policy: &Policy,
-    drill: &Drill,
-    shutdown: &ShutdownSeen,
-) -> Plan {
-    if shutdown.failed_units.is_empty() {
-        return drill::end(ledger, seen, policy, drill.clone());
-    }
-    let cause = Cause::UnitFailed { units: shutdown.failed_units.clone() };
-    drill::fail(ledger, seen, policy, drill, &cause, Whither::GoesDown)
-}
-
-fn end_of(attempts: &Attempts, policy: &Policy, shutdown: &ShutdownSeen) -> End {
+pub(super) fn end_of(attempts: &Attempts, policy: &Policy, shutdown: &ShutdownSeen) -> End {
     let times = attempts.interruptions_with_this();
     if !shutdown.failed_units.is_empty() {
         End::Failed { cause: Cause::UnitFailed { units: shutdown.failed_units.clone() } }

@@ -27,12 +27,11 @@ pub(super) fn fail(host: &dyn Host, options: &Options, cause: Cause) -> Result<(
 
 /// Whether the ledger says so of this boot. One that was confirmed meanwhile has not failed.
 fn has_failed(ledger: &Ledger, boot: &BootId) -> bool {
-    let trials = ledger.trial.iter().chain(ledger.drill.iter().map(|drill| &drill.trial));
-    let landings = ledger.landing.iter().chain(&ledger.failed_landings).map(|landing| &landing.attempts);
     let quarantined = ledger.quarantine.iter().map(|failed| &failed.attempts);
-    let mut attempts =
-        trials.map(|trial| &trial.attempts).chain(landings).chain(quarantined).flat_map(|it| it.iter());
-    attempts
+    ledger
+        .watched()
+        .chain(quarantined)
+        .flat_map(|attempts| attempts.iter())
         .any(|attempt| attempt.boot.as_ref() == Some(boot) && matches!(attempt.end, Some(End::Failed { .. })))
 }
 

@@ -147,6 +147,10 @@ pub fn reboots(explorer: &mut Explorer, before: &Before, snapshots: &[Snapshot])
         if !snapshot.world.after_crash().iter().all(told) {
             explorer.violate(Property::RebootsAreInHistory, before.id, "a reboot that history does not know");
         }
+        let is_over = |ledger: &&Ledger| ledger.safe_mode.is_some() && ledger.trial.is_none();
+        if before.ledger.as_deref().as_ref().is_some_and(is_over) {
+            explorer.violate(Property::SafeModeIsTheEnd, before.id, "a reboot after the end of the ladder");
+        }
     }
 }
 

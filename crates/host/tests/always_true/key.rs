@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use golden_core::{Arming, Attempt, Attempts, BootId, End, Ledger, Toplevel, Trial};
+use golden_core::{Arming, Attempt, Attempts, BootId, Cause, End, Landing, Ledger, Toplevel, Trial};
 
 use crate::explore::{LEDGER, ONE_SHOT, State, golden};
 use crate::views::Views;
@@ -62,11 +62,14 @@ fn write_ledger(
     }
     if let Some(landing) = &ledger.landing {
         write!(key, "l{}<{}", landing.toplevel.short(), landing.from.short())?;
-        write_attempts(key, &landing.attempts, boot)?;
+        write_landing(key, landing, boot)?;
     }
-    let mut failed: Vec<&str> = ledger.failed_landings.iter().map(|one| one.toplevel.short()).collect();
-    failed.sort_unstable();
-    write!(key, "x{failed:?}")?;
+    let mut failed: Vec<&Landing> = ledger.failed_landings.iter().collect();
+    failed.sort_unstable_by_key(|landing| landing.toplevel.short());
+    for landing in failed {
+        write!(key, "x{}", landing.toplevel.short())?;
+        write_landing(key, landing, boot)?;
+    }
     let toplevel = |toplevel: Option<&Toplevel>| toplevel.map_or("-", Toplevel::short).to_owned();
     let golden = toplevel(ledger.golden.as_ref().map(|golden| &golden.toplevel));
     let rollback = ledger.rollback.as_ref();
@@ -79,6 +82,13 @@ fn write_ledger(
 fn write_trial(key: &mut String, trial: &Trial, boot: Option<&BootId>) -> std::fmt::Result {
     write!(key, "t{}{:?}{:?}", trial.toplevel.short(), trial.origin, trial.arming)?;
     write_attempts(key, &trial.attempts, boot)
+}
+
+/// Whether anything is known against it decides whether it is tried again in safe mode.
+fn write_landing(key: &mut String, landing: &Landing, boot: Option<&BootId>) -> std::fmt::Result {
+    let has_cause = |attempt: &Attempt| matches!(&attempt.end, Some(End::Failed { cause }) if !matches!(cause, Cause::Vanished | Cause::NeverReachedBootCheck));
+    write!(key, "{}", landing.attempts.iter().any(has_cause))?;
+    write_attempts(key, &landing.attempts, boot)
 }
 
 fn write_attempts(key: &mut String, attempts: &Attempts, boot: Option<&BootId>) -> std::fmt::Result {

@@ -34,6 +34,7 @@ enum Property {
     EnoughFailures,
     NothingToDo,
     RebootsAreInHistory,
+    SafeModeIsTheEnd,
     DefaultIsKnownGood,
     LedgerStays,
     SwitchesWork,
@@ -292,7 +293,8 @@ fn explore(configuration: Configuration) -> Explored {
     for question in QUESTIONS.iter().filter(|_| is_good) {
         // A system that reboots itself may do so as often as a person may.
         let each = if question.reboots_itself { Configuration::MAX_INTERRUPTIONS } else { 1 };
-        let rungs = if question.all_fails { max_failures } else { 0 };
+        // The last rung has as many attempts as a trial, and as many tries again before it is safe mode for good.
+        let rungs = if question.all_fails { 2 * max_failures } else { 0 };
         let bound = (max_failures + rungs) * each + LADDER;
         let arrived = if question.all_fails { explorer.settled.clone() } else { explorer.arrived.clone() };
         let follow = |edge: &Forced| {
@@ -372,6 +374,11 @@ fn a_boot_check_with_nothing_to_do_changes_nothing() {
 #[test]
 fn every_automatic_reboot_is_in_history_before_it_happens() {
     holds(Property::RebootsAreInHistory);
+}
+
+#[test]
+fn nothing_of_ours_reboots_a_machine_in_safe_mode_unless_a_new_trial_waits() {
+    holds(Property::SafeModeIsTheEnd);
 }
 
 #[test]

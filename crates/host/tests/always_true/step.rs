@@ -217,11 +217,7 @@ fn vanish(explorer: &mut Explorer, before: &Before, up: &Up, good: bool) {
 
 /// Whether this boot has to be confirmed, and is not yet.
 fn is_watched(ledger: Option<&Ledger>, up: &Up) -> bool {
-    ledger.is_some_and(|ledger| {
-        let landing = ledger.landing.iter().map(|landing| &landing.attempts);
-        let mut attempts = ledger.trial.iter().map(|trial| &trial.attempts).chain(landing);
-        attempts.any(|attempts| attempts.is_open_in(&up.boot))
-    })
+    ledger.is_some_and(|ledger| ledger.is_watched(&up.boot))
 }
 
 /// The power ended this boot.

@@ -49,9 +49,9 @@ impl Machine<'_> {
             Expectation::Boots(number) => {
                 holds(self.boots == *number, &format!("the machine booted {} times", self.boots))
             }
-            Expectation::SafeMode => holds(
-                self.ledger.is_some_and(|ledger| ledger.safe_mode.is_some()),
-                "the ledger does not say so",
+            Expectation::SafeMode(is_safe) => holds(
+                self.ledger.is_some_and(|ledger| ledger.safe_mode.is_some()) == *is_safe,
+                "the ledger says otherwise",
             ),
             Expectation::NoLedger => holds(self.ledger.is_none(), "there is one"),
             Expectation::InStore(system) => {

@@ -48,7 +48,7 @@
 //!
 //! Expectations: `running a`, `off`, `default a`, `one-shot a`, `no one-shot`, `golden a`, `no golden`,
 //! `profile a`, `trial a`, `no trial`, `failures N`, `confirmed a`, `quarantined a`, `in store a`, `boots N`,
-//! `safe mode`, `no ledger`, `refused`.
+//! `safe mode`, `no safe mode`, `no ledger`, `refused`.
 
 mod expect;
 mod parse;

@@ -314,16 +314,19 @@ impl<'a> Words<'a> {
             "confirmed" => Expectation::Confirmed(self.system()?),
             "quarantined" => Expectation::Quarantined(self.system()?),
             "boots" => Expectation::Boots(self.number()?),
-            "safe" => self.then("mode", Expectation::SafeMode)?,
+            "safe" => self.then("mode", Expectation::SafeMode(true))?,
             "refused" => Expectation::Refused,
             "in" => {
                 self.one_of(&["store"], "`store` and a system")?;
                 Expectation::InStore(self.system()?)
             }
-            _ => match self.one_of(&["trial", "golden", "one-shot", "ledger"], "what is not to be there")? {
+            _ => match self
+                .one_of(&["trial", "golden", "one-shot", "ledger", "safe"], "what is not to be there")?
+            {
                 "trial" => Expectation::Trial(None),
                 "golden" => Expectation::Golden(None),
                 "one-shot" => Expectation::OneShot(None),
+                "safe" => self.then("mode", Expectation::SafeMode(false))?,
                 _ => Expectation::NoLedger,
             },
         })

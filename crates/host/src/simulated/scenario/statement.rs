@@ -199,7 +199,7 @@ pub enum Expectation {
     Quarantined(System),
     /// Boots since the machine was installed.
     Boots(u32),
-    SafeMode,
+    SafeMode(bool),
     NoLedger,
     InStore(System),
     /// The last program that a person or a deployer ran said no.

@@ -1,6 +1,8 @@
 //! What a machine looks like in one line.
 
-use golden_core::{Arming, Attempt, Cause, End, Landing, Ledger, SafeModeReason, Shutdown, Toplevel, Trial};
+use golden_core::{
+    Arming, Attempt, Cause, Drill, End, Landing, Ledger, SafeModeReason, Shutdown, Toplevel, Trial,
+};
 
 use crate::describe;
 use crate::simulated::{Said, World, foresee, golden_profile, system_profile};
@@ -35,7 +37,7 @@ pub(super) fn ledger(ledger: &Ledger) -> String {
         ledger.rollback.as_ref().map(|one| format!("rollback {} to {}", one.from.short(), one.to.short())),
         ledger.landing.as_ref().map(landing),
         (!failed.is_empty()).then(|| format!("failed landings {failed}")),
-        ledger.drill.as_ref().map(|drill| format!("drill of {}", trial(&drill.trial))),
+        ledger.drill.as_ref().map(drill),
         ledger.owed_default.as_ref().map(|owed| format!("owes default {}", owed.short())),
         (!quarantined.is_empty()).then(|| format!("quarantined {quarantined}")),
         (ledger.automatic_reboots > 0).then(|| format!("automatic reboots {}", ledger.automatic_reboots)),
@@ -54,6 +56,11 @@ fn trial(trial: &Trial) -> String {
     let attempts: Vec<String> = trial.attempts.iter().map(attempt).collect();
     let attempts = if attempts.is_empty() { "no attempt yet".to_owned() } else { attempts.join("; ") };
     format!("trial {} ({arming}: {attempts})", trial.toplevel.short())
+}
+
+fn drill(drill: &Drill) -> String {
+    let golden = drill.landing.iter().map(|golden| format!(", then golden as {}", trial(golden)));
+    std::iter::once(format!("drill of {}", trial(&drill.trial))).chain(golden).collect()
 }
 
 fn landing(landing: &Landing) -> String {
