@@ -6,6 +6,7 @@ mod confirm;
 mod drill;
 mod fail;
 mod ladder;
+mod leave;
 mod mark;
 mod rollback;
 mod shutdown;
@@ -26,6 +27,7 @@ pub fn decide(ledger: &Ledger, seen: &Seen, policy: &Policy, moment: &Moment) ->
         Moment::Confirm => confirm::confirm(ledger, seen),
         Moment::Fail(cause) => fail::fail(ledger, seen, policy, cause),
         Moment::Close(cause) => fail::stay(ledger, seen, policy, cause),
+        Moment::Leave => leave::leave(ledger),
         Moment::Hibernate => sleep::hibernate(ledger, seen),
         Moment::Resume => sleep::resume(ledger, seen, policy),
         Moment::Drill(injection) => drill::begin(ledger, seen, policy, *injection),

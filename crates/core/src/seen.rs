@@ -83,6 +83,8 @@ pub enum Moment {
     Fail(Cause),
     /// The same, and a person does not want it to be rebooted.
     Close(Cause),
+    /// This boot was closed as failed, and what was to end it was cut off.
+    Leave,
     /// The machine is about to be hibernated.
     Hibernate,
     /// It runs again after that. No boot.

@@ -5,8 +5,9 @@
 mod machine;
 
 use golden_core::{
-    Cause, Damage, End, Event, Evidence, Ledger, Moment, OneShot, Plan, Policy, RollbackTarget,
-    SafeModeReason, Seen, Shutdown, ShutdownSeen, Step, decide, is_settled, landing,
+    Cause, Damage, End, Event, Evidence, Kept, Ledger, Moment, OneShot, Plan, Policy, RebootCause,
+    RollbackTarget, SafeMode, SafeModeReason, Seen, Shutdown, ShutdownSeen, Step, decide, is_settled,
+    landing,
 };
 use machine::{after, boot, does, known, marked, policy, seen, toplevel};
 
@@ -312,4 +313,26 @@ fn what_a_boot_check_takes_back_is_no_evidence_of_an_attempt() {
         after(&plan, marked()).trial.unwrap().attempts.failures()
     };
     assert_eq!((failures(true), failures(false)), (1, 0));
+}
+
+#[test]
+fn a_boot_that_is_closed_is_left_for_what_comes_next_and_history_knows_before() {
+    let seen = seen(2, "trial");
+    let leaves = |ledger: &Ledger| decide(ledger, &seen, &policy(2), &Moment::Leave).steps;
+    let reboots = |cause, to: &str| {
+        let event = Event::Rebooting { cause, toplevel: toplevel(to), automatic_reboots: 0 };
+        vec![Step::Tell(event), Step::Reboot]
+    };
+    let landed = landed();
+    let without_rollback = Ledger { rollback: None, ..landed.clone() };
+    let safe_mode = Some(SafeMode { reason: SafeModeReason::BudgetSpent, unknown: Kept::new() });
+    for (ledger, expected) in [
+        (known(), vec![]),
+        (marked(), reboots(RebootCause::Retry, "trial")),
+        (Ledger { automatic_reboots: 0, ..landed.clone() }, reboots(RebootCause::RollBack, "golden")),
+        (Ledger { automatic_reboots: 0, ..without_rollback }, reboots(RebootCause::LandAgain, "golden")),
+        (Ledger { safe_mode, ..landed }, vec![Step::EnterSafeMode]),
+    ] {
+        assert_eq!(leaves(&ledger), expected);
+    }
 }

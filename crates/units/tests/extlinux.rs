@@ -94,11 +94,13 @@ fn an_owners_label_is_never_used() {
     assert_eq!(default_of(&machine), "nixos-1-default");
 }
 
+type Make<'a> = &'a dyn Fn(&Machine);
+
 #[test]
 fn what_is_no_file_where_the_armed_one_is_kept_arms_nothing_and_keeps_nobody_waiting() {
     const ONE_SHOT: &str = "/var/lib/golden-generation/one-shot.json";
     let of_b = format!("{{\"armed\":\"{}\",\"default\":\"{}\"}}", toplevel("b"), toplevel("b"));
-    let makes: [(&str, &dyn Fn(&Machine)); 4] = [
+    let makes: [(&str, Make); 4] = [
         ("a FIFO", &|machine| {
             assert!(Command::new("mkfifo").arg(machine.at(ONE_SHOT)).status().unwrap().success());
         }),

@@ -91,3 +91,41 @@ impl Copied<'_> {
         Error::BootFiles { toplevel: self.toplevel.clone(), why: format!("{} {why}", self.file.display()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_is_the_systems_own_whether_its_words_are_quoted_or_not() {
+        let toplevel: Toplevel = "/nix/store/aaa-a".parse().unwrap();
+        let is_own = |options: &str, parameters: &str| {
+            let options: Vec<String> = options.split(' ').map(str::to_owned).collect();
+            has_parameters(&toplevel, &options, parameters)
+        };
+        // What GRUB has read has no quotes any more, what systemd-boot's entries say has.
+        for options in ["init=/nix/store/aaa-a/init a b", "init=/nix/store/aaa-a/init \"a\" b"] {
+            assert!(is_own(options, "a b\n") && is_own(options, "\"a\"  \"b\""), "{options}");
+            assert!(
+                !is_own(options, "b a") && !is_own(options, "a") && !is_own(options, "a b c"),
+                "{options}"
+            );
+        }
+        assert!(!is_own("a", "a"), "it boots another system");
+        assert!(!is_own("init=/nix/store/aaa-a/init init=/nix/store/aaa-a/init a", "a"));
+    }
+
+    #[test]
+    fn the_best_entry_is_used_and_none_of_the_owners_ever() {
+        use Standing::{Changed, Installers, Owners};
+        for (own, others, expected) in [
+            (Installers, vec![Owners, Changed], true),
+            (Changed, vec![Owners], true),
+            (Changed, vec![Installers], false),
+            (Owners, vec![], false),
+        ] {
+            let all = others.iter().copied().chain([own]);
+            assert_eq!(own.is_used_among(all), expected, "{own:?} among {others:?}");
+        }
+    }
+}

@@ -1,9 +1,10 @@
 //! This boot will not be confirmed.
 
-use golden_core::{BootId, Cause, End, Event, Ledger, Moment, RebootCause};
+use golden_core::{BootId, Cause, End, Ledger, Moment, decide};
 
-use super::{Options, act, is_watched};
-use crate::{Error, Host, Reading, Store, Trouble, history, manager, system};
+use super::{Options, act, is_watched, session};
+use crate::evidence::Dumps;
+use crate::{Error, Host, Reading, Store, Trouble, manager, system};
 
 /// This boot has failed. What could not be armed or made the default is decided anew by the next boot, but there has to be
 /// one: nobody comes back to a boot that is closed.
@@ -34,23 +35,12 @@ fn has_failed(ledger: &Ledger, boot: &BootId) -> bool {
         .any(|attempt| attempt.boot.as_ref() == Some(boot) && matches!(attempt.end, Some(End::Failed { .. })))
 }
 
-/// The reboot was counted when the boot was closed. One that history cannot know does not happen: then it is safe mode.
+/// A reboot that history cannot know does not happen: then it is safe mode.
 fn leave_closed(host: &dyn Host, options: &Options, ledger: &Ledger) -> Result<(), Error> {
-    let next = match ledger {
-        Ledger { safe_mode: Some(_), .. } => None,
-        Ledger { rollback: Some(rollback), .. } => Some((RebootCause::RollBack, &rollback.to)),
-        Ledger { trial: Some(trial), .. } => Some((RebootCause::Retry, &trial.toplevel)),
-        Ledger { drill: Some(drill), .. } => Some((RebootCause::Drill, drill.next())),
-        Ledger { landing: Some(landing), .. } => Some((RebootCause::LandAgain, &landing.toplevel)),
-        _ => return Ok(()),
-    };
-    let is_known = next.is_some_and(|(cause, toplevel)| {
-        let automatic_reboots = ledger.automatic_reboots;
-        let event = Event::Rebooting { cause, toplevel: toplevel.clone(), automatic_reboots };
-        let boot = system::boot(host);
-        let written = boot.and_then(|boot| history::append(host, &options.state_dir, &boot, &event));
-        host.tell(&event);
-        written.is_ok()
-    });
-    if is_known { host.reboot().map_err(Error::io("reboot", "/")) } else { manager::enter_safe_mode(host) }
+    let seen = system::see(host, None)?;
+    let plan = decide(ledger, &seen, &options.policy, &Moment::Leave);
+    session(host, options, ledger, &seen, &Dumps::new(host)).execute(&plan).or_else(|error| {
+        host.complain(error.trouble(), &error.chain());
+        manager::enter_safe_mode(host)
+    })
 }
