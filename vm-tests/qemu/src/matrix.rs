@@ -178,7 +178,7 @@ impl Boots {
         }
         let parts = [
             (self.failed, "failed"),
-            (self.through_golden, "through golden, which alone can arm the next attempt"),
+            (self.through_golden, "through what was confirmed last, which alone can arm the next attempt"),
             (self.failed_landings, "failed too"),
             (self.landing, "landing"),
         ];

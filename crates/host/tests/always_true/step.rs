@@ -308,20 +308,27 @@ fn fails_early(explorer: &mut Explorer, before: &Before, up: &Up, good: bool, pr
     let (snapshots, end, _) = explorer.run(&before.state.world, program);
     checks::reboots(explorer, before, &snapshots);
     let is_open = |ledger: Option<&Ledger>| is_watched(ledger, up);
+    let is_attempt = before.ledger.as_deref().and_then(|ledger| attempt_of(ledger, &up.boot)).is_some();
     for (effect, image) in explorer.images(&snapshots) {
         let after = After { ledger: explorer.views.ledger(&image), world: image, crashed: true };
         checks::always(explorer, before, program, &after);
         let ghost = if is_open(after.ledger.as_deref()) {
             ended_by_power(explorer, before.state.ghost.clone(), after.ledger.as_deref(), up)
-        } else {
+        } else if is_attempt {
             ended_in_order(explorer, before, after.ledger.as_deref(), true)
+        } else {
+            follow(before.state.ghost.clone(), after.ledger.as_deref())
         };
         let state = State { world: after.world, up: None, ghost, boots: before.state.boots };
         explorer.reach(state, before.id, || format!("{name} loses power after effect {effect}"));
     }
     let after = After { ledger: explorer.views.ledger(&end), world: end, crashed: false };
     checks::always(explorer, before, program, &after);
-    let ghost = ended_in_order(explorer, before, after.ledger.as_deref(), true);
+    let ghost = if is_attempt {
+        ended_in_order(explorer, before, after.ledger.as_deref(), true)
+    } else {
+        follow(before.state.ghost.clone(), after.ledger.as_deref())
+    };
     checks::counted(explorer, before, &after, ghost.as_ref());
     if after.ledger.is_some() && is_open(after.ledger.as_deref()) {
         explorer.violate(Property::Arrives, before.id, "an end that closes nothing");

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::Setting;
+use super::ladder::two_good;
 use crate::machine::Options;
 use crate::story::{Story, WITH_SUITE};
 
@@ -56,6 +57,34 @@ pub(super) fn pin(setting: &Setting, name: &str) -> Result<Story> {
         story.run("ls /nix/var/nix/profiles")?.matches("system-1-link").count() == 0,
         "nothing was collected"
     );
+    story.epilogue()?;
+    Ok(story)
+}
+
+/// Golden is older than what was confirmed last, and dies in its initrd: nothing of the suite runs there.
+pub(super) fn golden_panics(setting: &Setting, name: &str) -> Result<Story> {
+    let mut story = two_good(setting, name, WITH_SUITE)?;
+    let (golden, confirmed) = (story.toplevel("good-a")?, story.toplevel("good-b")?);
+    story.deploy("broken-unit")?;
+    ensure!(story.default()? == confirmed, "the default is not what was confirmed last");
+    let roots = story.run(&format!("nix-store --query --roots {confirmed}"))?;
+    ensure!(
+        roots.contains("golden-generation-default"),
+        "a collection of garbage would take the default: {roots}"
+    );
+    story.run(&format!(
+        "sed -i '/^options.*{}/s/$/ golden.vm-panic/' /boot/loader/entries/nixos-*.conf; sync",
+        golden.trim_start_matches("/nix/store/")
+    ))?;
+    story.reboot()?;
+    story.expect(&["boot broken-unit"])?;
+    story.expect(&["boot broken-unit", "boot good-b", "up good-b"])?;
+    ensure!(story.boots_since_reboot()? == 4, "golden was not tried");
+    ensure!(story.default()? == confirmed, "the default is not what took over");
+    let ledger = story.ledger()?;
+    ensure!(ledger["failed_landings"][0]["toplevel"] == golden, "golden did not fail: {ledger}");
+    let pinned = story.run("readlink -f /nix/var/nix/profiles/system-profiles/golden")?;
+    ensure!(pinned == golden, "a rollback pinned something: {pinned}");
     story.epilogue()?;
     Ok(story)
 }

@@ -16,7 +16,7 @@ const NETWORK: Duration = Duration::from_secs(120);
 const TWO_BOOTS: Duration = Duration::from_secs(90);
 
 /// A machine whose golden is `good-a` and that runs `good-b`, confirmed too.
-fn two_good(setting: &Setting, name: &str, options: Options) -> Result<Story> {
+pub(super) fn two_good(setting: &Setting, name: &str, options: Options) -> Result<Story> {
     let mut story = setting.story_with(name, options)?;
     story.deploy("good-b")?;
     story.reboot()?;

@@ -270,6 +270,14 @@ pub(super) const CLAIMS: &[Claim] = &[
         run: Run::Vm(ladder::golden_broken),
     },
     Claim {
+        name: "golden-panics",
+        says: "golden is older than what was confirmed last, and panics in its initrd: the loader goes on to the latter",
+        loader: SystemdBoot,
+        boots: Some(SECOND_RUNG),
+        in_ci: true,
+        run: Run::Vm(golden::golden_panics),
+    },
+    Claim {
         name: "all-broken",
         says: "nothing works: safe mode, with an SSH server that answers, and no further reboot",
         loader: SystemdBoot,

@@ -9,7 +9,8 @@ const EARLY: &str = "early userspace";
 const USERSPACE: &str = "userspace";
 const LANDING: &str = "after the rollback";
 
-const DEFAULT_DIES: &str = "Golden is the loader's default then, and nothing of the suite runs. `golden-verify` finds damaged files before.";
+const DEFAULT_DIES: &str = "Golden is what the loader boots by itself then, and nothing of the suite runs. `golden-verify` finds damaged \
+                            files before.";
 const WAITS: &str = "GRUB waits at its menu for ever, and `fallback` of its configuration knows no submenus. What is damaged when it \
                      is to be armed is repaired or not armed.";
 const U_BOOT: &str = "U-Boot stops, or does what it was built to do. What is damaged when it is to be armed is repaired or not armed.";
@@ -155,7 +156,15 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         stage: LANDING,
-        fault: "golden's own kernel or initrd dies",
+        fault: "golden's own kernel or initrd dies, and something else was confirmed after it",
+        systemd_boot: Vm(&["golden-panics"]),
+        grub: AsIn("golden-panics"),
+        extlinux: NotCovered(DEFAULT_DIES),
+        boots: SECOND_RUNG,
+    },
+    Row {
+        stage: LANDING,
+        fault: "the same, and nothing else was",
         systemd_boot: NotCovered(DEFAULT_DIES),
         grub: NotCovered(DEFAULT_DIES),
         extlinux: NotCovered(DEFAULT_DIES),
