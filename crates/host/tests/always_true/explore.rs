@@ -35,6 +35,8 @@ pub struct Configuration {
     pub rollback_target: RollbackTarget,
     /// Systems there are: the first one is installed, the others are switched to.
     pub systems: usize,
+    /// Whether the second one was confirmed after the first was pinned. Nobody switches to these two then, or pins.
+    pub newer: bool,
 }
 
 impl Configuration {
@@ -43,6 +45,11 @@ impl Configuration {
 
     pub fn toplevels(self) -> Vec<Toplevel> {
         toplevels().into_iter().take(self.systems).collect()
+    }
+
+    /// What somebody may switch to.
+    pub fn deployed(self) -> Vec<Toplevel> {
+        self.toplevels().into_iter().skip(if self.newer { 2 } else { 0 }).collect()
     }
 
     /// Whether the loader boots something once by itself. If not, a trial is its default until the boot check takes that back:
@@ -196,7 +203,18 @@ impl Explorer {
         for program in programs {
             program.run(&self.host).unwrap();
         }
-        State { world: self.host.world().after_shutdown(), up: None, ghost: None, boots: 1 }
+        if self.configuration.newer {
+            Program::Switch(all[1].clone()).run(&self.host).unwrap();
+            self.host.change(|world| {
+                *world = world.after_shutdown();
+                start(world, None);
+                world.start(&all[1], &boot_id(2));
+            });
+            for program in [Program::BootCheck, Program::Confirm] {
+                program.run(&self.host).unwrap();
+            }
+        }
+        State { world: self.host.world().after_shutdown(), up: None, ghost: None, boots: 2 }
     }
 
     /// Run a program from `world` on: what it held after each effect, what it holds at the end, and whether the

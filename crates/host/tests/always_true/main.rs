@@ -50,7 +50,7 @@ impl Property {
     }
 }
 
-/// The system that is installed, one more, and where that ends in time a third, which comes in between.
+/// The system that is installed and one more; or three, of which the second was confirmed after the first was pinned.
 const CONFIGURATIONS: [Configuration; 19] = [
     Configuration {
         loader: Loader::SystemdBoot,
@@ -60,6 +60,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: true,
         rollback_target: Golden,
         systems: 3,
+        newer: true,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -69,6 +70,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: true,
         rollback_target: LastConfirmed,
         systems: 3,
+        newer: true,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -78,6 +80,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: true,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -87,6 +90,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: true,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -96,6 +100,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -105,6 +110,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: true,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -114,6 +120,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -123,6 +130,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: true,
         rollback_target: LastConfirmed,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -132,6 +140,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: true,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -141,6 +150,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::Grub { writes: true },
@@ -150,6 +160,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::Grub { writes: true },
@@ -159,6 +170,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::Grub { writes: false },
@@ -168,6 +180,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::Extlinux,
@@ -177,6 +190,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::Extlinux,
@@ -186,6 +200,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -195,6 +210,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: true,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -204,6 +220,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: true,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::Grub { writes: true },
@@ -213,6 +230,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
     Configuration {
         loader: Loader::Extlinux,
@@ -222,6 +240,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        newer: false,
     },
 ];
 
@@ -235,6 +254,7 @@ const WIDE: [Configuration; 2] = [
         firmware_counts: true,
         rollback_target: Golden,
         systems: 3,
+        newer: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -244,6 +264,7 @@ const WIDE: [Configuration; 2] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 3,
+        newer: false,
     },
 ];
 
@@ -298,7 +319,7 @@ fn explored() -> &'static [(Configuration, Explored)] {
 
 fn explore(configuration: Configuration) -> Explored {
     let mut explorer = Explorer::explore(configuration);
-    let Configuration { loader, lie, max_failures, pinned, firmware_counts, rollback_target, systems } =
+    let Configuration { loader, lie, max_failures, pinned, firmware_counts, rollback_target, systems, newer } =
         configuration;
     // What was not explored to its end says nothing about arriving.
     let is_good = explorer.explored.is_good();
@@ -329,10 +350,11 @@ fn explore(configuration: Configuration) -> Explored {
     let Explored { states, transitions, programs, crash_points, images, .. } = &explorer.explored;
     let golden = if pinned { "golden" } else { "no golden" };
     let counter = if firmware_counts { "firmware counts" } else { "firmware does not count" };
+    let newer = if newer { ", one of them newer than golden" } else { "" };
     // Not printed, so that the test runner does not swallow it.
     let _ = writeln!(
         std::io::stderr(),
-        "{loader:?}, lie {lie:?}, max_failures {max_failures}, {golden}, {counter}, back to {rollback_target:?}, {systems} systems: {states} states, {transitions} transitions, \
+        "{loader:?}, lie {lie:?}, max_failures {max_failures}, {golden}, {counter}, back to {rollback_target:?}, {systems} systems{newer}: {states} states, {transitions} transitions, \
          {programs} programs run, {crash_points} crash points with {images} images of the disks"
     );
     explorer.explored

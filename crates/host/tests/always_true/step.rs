@@ -196,10 +196,12 @@ fn go_on(explorer: &mut Explorer, before: &Before, up: &Up) {
         fails_early(explorer, before, up, good, &Program::Deadline);
         fails_early(explorer, before, up, good, &Program::Emergency);
     }
-    for toplevel in explorer.configuration.toplevels() {
+    for toplevel in explorer.configuration.deployed() {
         program(explorer, before, up, &Program::Switch(toplevel));
     }
-    program(explorer, before, up, &Program::Pin { force: false });
+    if !explorer.configuration.newer {
+        program(explorer, before, up, &Program::Pin { force: false });
+    }
 }
 
 /// The power goes, or the machine hangs and is reset.
