@@ -5,7 +5,8 @@
 mod machine;
 
 use golden_core::{
-    Arming, Cause, Event, Ledger, Moment, OneShot, Plan, Seen, Shutdown, ShutdownSeen, Step, decide,
+    Arming, Cause, Event, Ledger, Moment, OneShot, Plan, RollbackTarget, Seen, Shutdown, ShutdownSeen, Step,
+    decide,
 };
 use machine::{after, does, known, picked, policy, toplevel};
 
@@ -60,6 +61,16 @@ fn while_a_trial_runs_what_was_confirmed_last_is_the_default_and_is_kept_from_th
 fn golden_that_ran_last_is_the_default_itself_and_its_profile_keeps_it() {
     let plan = decide(&known(), &machine::seen(0, "golden"), &policy(2), &Moment::Mark(toplevel("trial")));
     assert!(!plan.steps.iter().any(|step| matches!(step, Step::Keep(_) | Step::SetDefault(_))), "{plan:?}");
+}
+
+#[test]
+fn the_last_confirmed_may_be_golden_itself() {
+    let to_last = golden_core::Policy { rollback_target: RollbackTarget::LastConfirmed, ..policy(2) };
+    let golden_last =
+        golden_core::landing(&known(), &machine::seen(0, "trial"), &to_last, &toplevel("trial"));
+    assert_eq!(golden_last, Some(toplevel("golden")));
+    let other_last = golden_core::landing(&marked(), &seen(0, "trial"), &to_last, &toplevel("trial"));
+    assert_eq!(other_last, Some(toplevel("other")));
 }
 
 #[test]

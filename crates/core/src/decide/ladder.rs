@@ -12,14 +12,14 @@ use crate::{
 pub(super) fn rungs(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Toplevel) -> Vec<Toplevel> {
     let usable = |toplevel: &&Toplevel| is_usable(ledger, seen, trial, toplevel);
     let golden = seen.golden.iter().find(usable);
-    let mut confirmed = all_confirmed(ledger);
-    let confirmed = confirmed.find(|toplevel| usable(toplevel) && Some(*toplevel) != golden);
-    let first_two = match policy.rollback_target {
-        RollbackTarget::Golden => [golden, confirmed],
-        RollbackTarget::LastConfirmed => [confirmed, golden],
+    let last = all_confirmed(ledger).find(usable);
+    let other = all_confirmed(ledger).find(|toplevel| usable(toplevel) && Some(*toplevel) != golden);
+    let first = match policy.rollback_target {
+        RollbackTarget::Golden => [golden, other, None],
+        RollbackTarget::LastConfirmed => [last, golden, other],
     };
     let mut rungs: Vec<Toplevel> = Vec::new();
-    for rung in first_two.into_iter().flatten().chain(seen.older_goldens.iter().filter(usable)) {
+    for rung in first.into_iter().flatten().chain(seen.older_goldens.iter().filter(usable)) {
         if !rungs.contains(rung) {
             rungs.push(rung.clone());
         }
