@@ -209,7 +209,7 @@ impl Explorer {
     pub fn reach(&mut self, mut state: State, from: usize, how: impl Fn() -> String) -> usize {
         self.explored.transitions += 1;
         state.world.esp = self.views.intern(state.world.esp);
-        let key = key(&mut self.views, &state);
+        let key = key(&mut self.views, &state, self.configuration.max_failures);
         if let Some(&id) = self.known.get(&key) {
             return id;
         }

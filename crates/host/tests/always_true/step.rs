@@ -220,6 +220,11 @@ fn is_watched(ledger: Option<&Ledger>, up: &Up) -> bool {
     ledger.is_some_and(|ledger| ledger.is_watched(&up.boot))
 }
 
+/// Whether this boot is an attempt of the trial that has no end yet.
+fn is_open_attempt(ledger: Option<&Ledger>, up: &Up) -> bool {
+    ledger.and_then(|ledger| attempt_of(ledger, &up.boot)).is_some_and(|attempt| attempt.end.is_none())
+}
+
 /// The power ended this boot.
 fn ended_by_power(
     explorer: &Explorer,
@@ -228,9 +233,7 @@ fn ended_by_power(
     up: &Up,
 ) -> Option<Counted> {
     let mut ghost = follow(ghost, ledger);
-    let open =
-        ledger.and_then(|ledger| attempt_of(ledger, &up.boot)).is_some_and(|attempt| attempt.end.is_none());
-    if let Some(counted) = ghost.as_mut().filter(|_| open) {
+    if let Some(counted) = ghost.as_mut().filter(|_| is_open_attempt(ledger, up)) {
         counted.failed();
         counted.cap(explorer.configuration.max_failures);
     }
@@ -246,9 +249,7 @@ fn shut_down(explorer: &mut Explorer, before: &Before, up: &Up, unit_failed: boo
     let name = up.toplevel.short();
     let (snapshots, end, _) = explorer.run(&world, &program);
     let how = if unit_failed { "fails a unit" } else { "reboots" };
-    let open = |ledger: Option<&Ledger>| {
-        ledger.and_then(|ledger| attempt_of(ledger, &up.boot)).is_some_and(|attempt| attempt.end.is_none())
-    };
+    let open = |ledger: Option<&Ledger>| is_open_attempt(ledger, up);
     let was_open = open(before.ledger.as_deref());
     for (effect, image) in explorer.images(&snapshots) {
         let after = After { ledger: explorer.views.ledger(&image), world: image, crashed: true };
@@ -303,10 +304,12 @@ fn fails_early(explorer: &mut Explorer, before: &Before, up: &Up, good: bool, pr
     let (snapshots, end, _) = explorer.run(&before.state.world, program);
     checks::reboots(explorer, before, &snapshots);
     let is_open = |ledger: Option<&Ledger>| is_watched(ledger, up);
+    // What is tried again in safe mode is no attempt of the trial that waits meanwhile.
+    let was_attempt = is_open_attempt(before.ledger.as_deref(), up);
     for (effect, image) in explorer.images(&snapshots) {
         let after = After { ledger: explorer.views.ledger(&image), world: image, crashed: true };
         checks::always(explorer, before, program, &after);
-        let ghost = if is_open(after.ledger.as_deref()) {
+        let ghost = if is_open(after.ledger.as_deref()) || !was_attempt {
             ended_by_power(explorer, before.state.ghost.clone(), after.ledger.as_deref(), up)
         } else {
             ended_in_order(explorer, before, after.ledger.as_deref(), true)
@@ -316,7 +319,11 @@ fn fails_early(explorer: &mut Explorer, before: &Before, up: &Up, good: bool, pr
     }
     let after = After { ledger: explorer.views.ledger(&end), world: end, crashed: false };
     checks::always(explorer, before, program, &after);
-    let ghost = ended_in_order(explorer, before, after.ledger.as_deref(), true);
+    let ghost = if was_attempt {
+        ended_in_order(explorer, before, after.ledger.as_deref(), true)
+    } else {
+        follow(before.state.ghost.clone(), after.ledger.as_deref())
+    };
     checks::counted(explorer, before, &after, ghost.as_ref());
     if after.ledger.is_some() && is_open(after.ledger.as_deref()) {
         explorer.violate(Property::Arrives, before.id, "an end that closes nothing");
