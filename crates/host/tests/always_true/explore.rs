@@ -35,6 +35,8 @@ pub struct Configuration {
     pub rollback_target: RollbackTarget,
     /// Systems there are: the first one is installed, the others are switched to.
     pub systems: usize,
+    /// Whether the owner rehearses failures.
+    pub drills: bool,
 }
 
 impl Configuration {

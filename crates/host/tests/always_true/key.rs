@@ -61,10 +61,12 @@ fn write_ledger(
     quarantine.sort_unstable();
     write!(key, "q{quarantine:?}")?;
     if let Some(trial) = &ledger.trial {
-        write_trial(key, trial, boot)?;
-        if trial.arming == Arming::Armed {
-            let since = trial.armed_at.zip(firmware_boots).map(|(then, now)| now.wrapping_sub(then).min(2));
-            write!(key, "f{since:?}")?;
+        write_trial(key, trial, boot, firmware_boots)?;
+    }
+    if let Some(drill) = &ledger.drill {
+        write!(key, "d{}", drill.default.short())?;
+        for next in [&drill.trial].into_iter().chain(&drill.landing) {
+            write_trial(key, next, boot, firmware_boots)?;
         }
     }
     if let Some(landing) = &ledger.landing {
@@ -86,9 +88,19 @@ fn write_ledger(
     write!(key, "g{golden}r{from}>{to}o{owed}n{reboots}s{safe}d{}", ledger.rolled_back.is_some())
 }
 
-fn write_trial(key: &mut String, trial: &Trial, boot: Option<&BootId>) -> std::fmt::Result {
+fn write_trial(
+    key: &mut String,
+    trial: &Trial,
+    boot: Option<&BootId>,
+    firmware_boots: Option<u32>,
+) -> std::fmt::Result {
     write!(key, "t{}{:?}{:?}", trial.toplevel.short(), trial.origin, trial.arming)?;
-    write_attempts(key, &trial.attempts, boot)
+    write_attempts(key, &trial.attempts, boot)?;
+    if trial.arming == Arming::Armed {
+        let since = trial.armed_at.zip(firmware_boots).map(|(then, now)| now.wrapping_sub(then).min(2));
+        write!(key, "f{since:?}")?;
+    }
+    Ok(())
 }
 
 /// Whether it is tried again in safe mode, and as what that would count. What never will be is as good as any other.

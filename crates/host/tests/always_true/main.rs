@@ -35,6 +35,7 @@ enum Property {
     NothingToDo,
     RebootsAreInHistory,
     SafeModeIsTheEnd,
+    RehearsalsChangeNoDefault,
     DefaultIsKnownGood,
     LedgerStays,
     SwitchesWork,
@@ -51,7 +52,7 @@ impl Property {
 }
 
 /// The system that is installed, one more, and where that ends in time a third, which comes in between.
-const CONFIGURATIONS: [Configuration; 18] = [
+const CONFIGURATIONS: [Configuration; 20] = [
     Configuration {
         loader: Loader::SystemdBoot,
         lie: None,
@@ -60,6 +61,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: true,
         rollback_target: LastConfirmed,
         systems: 3,
+        drills: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -69,6 +71,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: true,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -78,6 +81,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: true,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -87,6 +91,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -96,6 +101,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: true,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -105,6 +111,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -114,6 +121,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: true,
         rollback_target: LastConfirmed,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -123,6 +131,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: true,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -132,6 +141,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::Grub { writes: true },
@@ -141,6 +151,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::Grub { writes: true },
@@ -150,6 +161,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::Grub { writes: false },
@@ -159,6 +171,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::Extlinux,
@@ -168,6 +181,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::Extlinux,
@@ -177,6 +191,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -186,6 +201,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: true,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -195,6 +211,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: true,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::Grub { writes: true },
@@ -204,6 +221,7 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
     },
     Configuration {
         loader: Loader::Extlinux,
@@ -213,6 +231,27 @@ const CONFIGURATIONS: [Configuration; 18] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 2,
+        drills: false,
+    },
+    Configuration {
+        loader: Loader::SystemdBoot,
+        lie: None,
+        max_failures: 1,
+        pinned: true,
+        firmware_counts: true,
+        rollback_target: Golden,
+        systems: 2,
+        drills: true,
+    },
+    Configuration {
+        loader: Loader::Extlinux,
+        lie: None,
+        max_failures: 1,
+        pinned: true,
+        firmware_counts: false,
+        rollback_target: Golden,
+        systems: 2,
+        drills: true,
     },
 ];
 
@@ -226,6 +265,7 @@ const WIDE: [Configuration; 2] = [
         firmware_counts: true,
         rollback_target: Golden,
         systems: 3,
+        drills: false,
     },
     Configuration {
         loader: Loader::SystemdBoot,
@@ -235,6 +275,7 @@ const WIDE: [Configuration; 2] = [
         firmware_counts: false,
         rollback_target: Golden,
         systems: 3,
+        drills: false,
     },
 ];
 
@@ -286,8 +327,16 @@ fn explored() -> &'static [(Configuration, Explored)] {
 
 fn explore(configuration: Configuration) -> Explored {
     let mut explorer = Explorer::explore(configuration);
-    let Configuration { loader, lie, max_failures, pinned, firmware_counts, rollback_target, systems } =
-        configuration;
+    let Configuration {
+        loader,
+        lie,
+        max_failures,
+        pinned,
+        firmware_counts,
+        rollback_target,
+        systems,
+        drills,
+    } = configuration;
     // What was not explored to its end says nothing about arriving.
     let is_good = explorer.explored.is_good();
     for question in QUESTIONS.iter().filter(|_| is_good) {
@@ -314,11 +363,12 @@ fn explore(configuration: Configuration) -> Explored {
     }
     let Explored { states, transitions, programs, crash_points, images, .. } = &explorer.explored;
     let golden = if pinned { "golden" } else { "no golden" };
+    let rehearsed = if drills { "rehearsed, " } else { "" };
     let counter = if firmware_counts { "firmware counts" } else { "firmware does not count" };
     // Not printed, so that the test runner does not swallow it.
     let _ = writeln!(
         std::io::stderr(),
-        "{loader:?}, lie {lie:?}, max_failures {max_failures}, {golden}, {counter}, back to {rollback_target:?}, {systems} systems: {states} states, {transitions} transitions, \
+        "{loader:?}, lie {lie:?}, max_failures {max_failures}, {golden}, {counter}, {rehearsed}back to {rollback_target:?}, {systems} systems: {states} states, {transitions} transitions, \
          {programs} programs run, {crash_points} crash points with {images} images of the disks"
     );
     explorer.explored
@@ -379,6 +429,11 @@ fn every_automatic_reboot_is_in_history_before_it_happens() {
 #[test]
 fn nothing_of_ours_reboots_a_machine_in_safe_mode_unless_a_new_trial_waits() {
     holds(Property::SafeModeIsTheEnd);
+}
+
+#[test]
+fn a_rehearsal_leaves_the_default_what_it_is() {
+    holds(Property::RehearsalsChangeNoDefault);
 }
 
 #[test]

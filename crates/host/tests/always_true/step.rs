@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use golden_core::{Ledger, Toplevel};
+use golden_core::{Injection, Ledger, Toplevel};
 use golden_host::simulated::{Choice, GoingDown, Program, Start, Why, World, boot_id, start};
 
 use crate::explore::{Configuration, Explorer, Forced, State, Up, is_known_good};
@@ -199,6 +199,9 @@ fn go_on(explorer: &mut Explorer, before: &Before, up: &Up) {
         program(explorer, before, up, &Program::Switch(toplevel));
     }
     program(explorer, before, up, &Program::Pin { force: false });
+    if explorer.configuration.drills {
+        program(explorer, before, up, &Program::Drill(Injection::Unit));
+    }
 }
 
 /// The power goes, or the machine hangs and is reset.
@@ -338,7 +341,7 @@ fn fails_early(explorer: &mut Explorer, before: &Before, up: &Up, good: bool, pr
     }
 }
 
-/// A program that leaves the machine running.
+/// A program that leaves the machine running, or, with a rehearsal, has it rebooted.
 fn program(explorer: &mut Explorer, before: &Before, up: &Up, program: &Program) {
     let name = match program {
         Program::Switch(toplevel) => format!("switch to {}", toplevel.short()),
@@ -359,7 +362,11 @@ fn program(explorer: &mut Explorer, before: &Before, up: &Up, program: &Program)
     checks::always(explorer, before, program, &after);
     checks::after(explorer, before, up, program, &after, content);
     let ghost = follow(before.state.ghost.clone(), after.ledger.as_deref());
-    let state = State { world: after.world, ghost, ..before.state.clone() };
+    let state = if after.world.reboot_asked && !before.state.world.reboot_asked {
+        State { world: after.world.after_shutdown(), up: None, ghost, boots: before.state.boots }
+    } else {
+        State { world: after.world, ghost, ..before.state.clone() }
+    };
     let to = explorer.reach(state, before.id, || format!("{name} on {}", up.toplevel.short()));
     let good = is_known_good(&before.state.world, before.ledger.as_deref(), &up.toplevel);
     let goes_on_by_itself = matches!(program, Program::RollBack | Program::Confirm);
