@@ -48,7 +48,8 @@ pub struct Ledger {
     /// Where a rollback came back to, until that is confirmed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landing: Option<Landing>,
-    /// What did not work when a rollback came back to it, until it is confirmed again. At most [`MAX_CONFIRMED`].
+    /// What did not work when a rollback came back to it, until it is confirmed again. At most [`MAX_CONFIRMED`]. In safe mode one
+    /// that may have done nothing worse than lose its power is booted normally again: those boots are the last of its attempts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_landings: Vec<Landing>,
     /// A rehearsal under way.
@@ -66,7 +67,9 @@ pub struct Ledger {
     /// Reboots that the suite caused since the last healthy boot. At most `max_automatic_reboots`.
     #[serde(default)]
     pub automatic_reboots: u32,
-    /// Set at the end of the ladder: the suite causes no further reboot.
+    /// Set at the end of the ladder: the suite causes no further reboot. What runs is tried again before, as long as each of its
+    /// failures was one without a word and left nothing in pstore or the watchdog, and there are fewer than twice `max_failures` of
+    /// them. A power cut in such a try counts as one. It is over when a boot is confirmed and no trial waits.
     #[serde(default)]
     pub safe_mode: Option<SafeMode>,
     /// What the kernel had left of panics when this was written: none of it says anything of a boot that ends later. At

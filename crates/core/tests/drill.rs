@@ -340,12 +340,44 @@ fn a_switch_in_the_middle_ends_it_and_history_says_so() {
     for (ledger, armed) in [(running, "other"), (of_golden, "golden")] {
         let mut now = seen(1, "other");
         now.loader.as_mut().unwrap().one_shot = OneShot::Armed(toplevel(armed));
-        let plan = decide(&ledger, &now, &policy(2), &Moment::Mark(toplevel("golden")));
-        assert!(does(&plan, &Step::Disarm) && end(&plan) == Some((false, None)), "{plan:?}");
+        for known in ["golden", "other"] {
+            let plan = decide(&ledger, &now, &policy(2), &Moment::Mark(toplevel(known)));
+            assert_eq!(end(&plan), Some((false, None)), "{plan:?}");
+            // What is the default now may be what was armed: a loader that boots nothing once cannot tell them apart.
+            assert_eq!(does(&plan, &Step::Disarm), known != armed, "{plan:?}");
+        }
         let plan = decide(&ledger, &now, &policy(2), &Moment::Mark(toplevel("trial")));
         assert!(does(&plan, &Step::Arm(toplevel("trial"))) && end(&plan) == Some((false, None)), "{plan:?}");
         let ledger = after(&plan, ledger);
         assert!(ledger.drill.is_none() && ledger.trial.is_some());
+    }
+}
+
+#[test]
+fn a_default_that_is_quarantined_is_put_right_before_golden_is_booted() {
+    let check = |number, booted| (number, booted, Moment::BootCheck);
+    let mut ledger = play(begun(Injection::Power), &[check(1, "other"), check(2, "other")]);
+    let quarantined = serde_json::json!({ "toplevel": toplevel("trial"), "attempts": [] });
+    ledger.quarantine.push(serde_json::from_value(quarantined).unwrap());
+    let mut now = seen(3, "trial");
+    now.loader.as_mut().unwrap().default = Some(toplevel("trial"));
+    let plan = decide(&ledger, &now, &policy(2), &Moment::BootCheck);
+    let at = |wanted: &Step| plan.steps.iter().position(|step| step == wanted);
+    let default = at(&Step::SetDefault(toplevel("other")));
+    assert!(default.is_some() && default < at(&Step::Arm(toplevel("golden"))), "{plan:?}");
+}
+
+#[test]
+fn what_was_deployed_in_the_middle_and_not_marked_ends_it_and_is_tried_if_it_runs() {
+    let ledger = play(begun(Injection::Power), &[(1, "other", Moment::BootCheck)]);
+    for booted in ["other", "trial"] {
+        let mut now = seen(2, booted);
+        now.loader.as_mut().unwrap().default = Some(toplevel("trial"));
+        let plan = decide(&ledger, &now, &policy(2), &Moment::BootCheck);
+        assert_eq!(end(&plan), Some((false, None)), "{plan:?}");
+        assert!(!does(&plan, &Step::SetDefault(toplevel("other"))) && !reboots(&plan), "{plan:?}");
+        let after = after(&plan, ledger.clone());
+        assert_eq!(after.trial.map(|trial| trial.attempts.len()), (booted == "trial").then_some(1));
     }
 }
 

@@ -40,7 +40,10 @@ impl Session<'_> {
             Step::Arm(toplevel) => self.loader()?.arm(toplevel),
             Step::Disarm => self.loader()?.disarm(),
             Step::Bless(toplevel) => self.loader()?.bless(toplevel),
-            Step::Keep(toplevel) => self.keep(toplevel),
+            Step::Keep(toplevel) => {
+                self.keep(toplevel);
+                Ok(())
+            }
             Step::PinProfile(toplevel) => self.pin(toplevel),
             Step::SetProfile(toplevel) => profile::set_system(self.host, toplevel),
             Step::InstallLoader(toplevel) => profile::install_loader(self.host, toplevel),
@@ -80,11 +83,10 @@ impl Session<'_> {
     }
 
     /// The trial is armed by then, and worth more than what a collection of garbage in its boot might take.
-    fn keep(&self, toplevel: &Toplevel) -> Result<(), Error> {
+    fn keep(&self, toplevel: &Toplevel) {
         if let Err(error) = profile::keep(self.host, toplevel) {
             self.host.complain(error.trouble(), &error.chain());
         }
-        Ok(())
     }
 
     /// Checked before, because a golden that cannot be landed on is worse than none, and after.

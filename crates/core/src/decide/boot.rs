@@ -27,7 +27,13 @@ pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
 
 fn what_this_boot_is(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
     if let Some(drill) = &ledger.drill {
-        return drill::check(ledger, seen, policy, drill);
+        let plan = drill::check(ledger, seen, policy, drill);
+        let is_over = |after: &&Ledger| after.drill.is_none();
+        // Whatever runs then is looked at as on any other boot.
+        return match plan.ledger().filter(is_over).cloned() {
+            Some(after) => what_this_boot_is(&after, seen, policy).steps.into_iter().fold(plan, Plan::then),
+            None => plan,
+        };
     }
     if let Some(trial) = &ledger.trial {
         return check_trial(ledger, seen, policy, trial);

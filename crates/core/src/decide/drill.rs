@@ -64,7 +64,7 @@ fn arm(plan: Plan, ledger: &Ledger, seen: &Seen, drill: &Drill, events: Vec<Even
         Ledger { drill: Some(drill), ..ledger.clone() }
     };
     let next = drill.landing.as_ref().unwrap_or(&drill.trial).toplevel.clone();
-    let plan = plan.commit(&with(Arming::Intended)).tell(events);
+    let plan = secure(plan.commit(&with(Arming::Intended)).tell(events), ledger, seen, &drill.default);
     plan.then(Step::Arm(next)).commit(&with(Arming::Armed))
 }
 
@@ -77,8 +77,29 @@ fn disarm(ledger: &Ledger, seen: &Seen, drill: &Drill, events: Vec<Event>) -> Pl
 }
 
 /// Whether the loader is still to boot something of it once.
-pub(super) fn is_armed(seen: &Seen, drill: &Drill) -> bool {
+fn is_armed(seen: &Seen, drill: &Drill) -> bool {
     [&drill.trial].into_iter().chain(&drill.landing).any(|next| seen.is_armed(&next.toplevel))
+}
+
+/// The default is what it was: an older build makes golden the default for as long as it takes, and a switch that was cut off
+/// leaves what it was to.
+fn secure(plan: Plan, ledger: &Ledger, seen: &Seen, default: &Toplevel) -> Plan {
+    plan.then_if(is_displaced(ledger, seen, default), || Step::SetDefault(default.clone()))
+}
+
+fn is_displaced(ledger: &Ledger, seen: &Seen, default: &Toplevel) -> bool {
+    seen.is_bootable(default) && !seen.is_default(default) && !is_deployed(ledger, seen)
+}
+
+/// The loader's default is something that nobody knows: it was deployed in the middle of it, and nobody marked it.
+fn is_deployed(ledger: &Ledger, seen: &Seen) -> bool {
+    let Some(loader) = &seen.loader else { return false };
+    let is_unknown = |default: &Toplevel| {
+        loader.listed.contains(default)
+            && !is_known_good(ledger, seen, default)
+            && !ledger.is_quarantined(default)
+    };
+    loader.default.as_ref().is_some_and(is_unknown)
 }
 
 /// Early in a boot: another attempt, golden's turn, or the end.
@@ -90,7 +111,8 @@ pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy, drill: &Drill
     if let Some(landing) = drill.landing.take() {
         return check_landing(ledger, seen, drill, landing);
     }
-    if drill.trial.arming != Arming::Armed && drill.trial.attempts.is_empty() {
+    let is_cut_off = drill.trial.arming != Arming::Armed && drill.trial.attempts.is_empty();
+    if is_cut_off || is_deployed(ledger, seen) {
         // It was cut off before it was armed, and whoever began it may be gone.
         return end(ledger, seen, drill, false);
     }
@@ -178,10 +200,8 @@ fn check_landing(ledger: &Ledger, seen: &Seen, mut drill: Drill, mut landing: Tr
 fn begin_landing(ledger: &Ledger, seen: &Seen, mut drill: Drill, mut landing: Trial) -> Plan {
     landing.attempts.begin(&seen.boot);
     drill.landing = Some(landing);
-    let default = drill.default.clone();
     let plan = watch(disarm(ledger, seen, &drill, Vec::new()));
-    // An older build makes golden the default for as long as it takes.
-    plan.then_if(seen.is_bootable(&default) && !seen.is_default(&default), || Step::SetDefault(default))
+    secure(plan, ledger, seen, &drill.default)
 }
 
 /// The attempt failed, as it should, and that is known before it ends.
@@ -270,7 +290,7 @@ pub(super) fn end(ledger: &Ledger, seen: &Seen, drill: Drill, passed: bool) -> P
     let ended = ended(&drill, passed);
     let is_armed = is_armed(seen, &drill);
     let Drill { default, trial, landing, .. } = drill;
-    let owes = seen.loader.is_none() || seen.is_bootable(&default) && !seen.is_default(&default);
+    let owes = seen.loader.is_none() || is_displaced(ledger, seen, &default);
     let mut after = Ledger { drill: None, owed_default: owes.then(|| default.clone()), ..ledger.clone() };
     let mut events = Vec::new();
     if let Some(landing) = landing

@@ -81,8 +81,10 @@ fn end_trial(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel, mut events: Vec<
         after.landing.clone_from(&ledger.landing);
     }
     events.splice(0..0, ledger.trial.iter().map(superseded).chain(ended(ledger)));
-    let is_armed = ledger.trial.iter().any(|trial| seen.is_armed(&trial.toplevel))
-        || ledger.drill.iter().any(|drill| drill::is_armed(seen, drill));
+    let drilled = ledger.drill.iter().flat_map(|drill| [&drill.trial].into_iter().chain(&drill.landing));
+    // One that is to boot this system once is taken back by the installer that made it the default.
+    let mut others = ledger.trial.iter().chain(drilled).filter(|trial| trial.toplevel != *toplevel);
+    let is_armed = others.any(|trial| seen.is_armed(&trial.toplevel));
     let plan = if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after) };
     plan.tell(events).then_if(is_armed, || Step::Disarm)
 }

@@ -21,6 +21,7 @@ pub fn always(explorer: &mut Explorer, before: &Before, program: &Program, after
     }
     default_is_known_good(explorer, before, program, after);
     default_ran_last(explorer, before, program, after);
+    rehearsals_change_no_default(explorer, before, program, after);
 }
 
 fn golden_is_pinned_and_whole(explorer: &mut Explorer, before: &Before, program: &Program, after: &After) {
@@ -119,6 +120,20 @@ fn unproven(ledger: &Ledger) -> Option<&Toplevel> {
     trial.or(landing.map(|landing| &landing.from))
 }
 
+/// What boots by itself is the same from the beginning of a rehearsal to its end. A switch in the middle is another story.
+fn rehearsals_change_no_default(explorer: &mut Explorer, before: &Before, program: &Program, after: &After) {
+    let has_one_shot = explorer.configuration.has_one_shot();
+    let drilled = before.ledger.iter().chain(&after.ledger).find_map(|ledger| ledger.drill.as_ref());
+    let Some(drill) = drilled.filter(|_| has_one_shot && !matches!(program, Program::Switch(_))) else {
+        return;
+    };
+    let mut is_same = |world: &World| explorer.views.foresee(world).default.as_ref() == Some(&drill.default);
+    if is_same(&before.state.world) && !is_same(&after.world) {
+        let text = format!("{} changes the default", program.name());
+        explorer.violate(Property::RehearsalsChangeNoDefault, before.id, &text);
+    }
+}
+
 /// The trial is quarantined: after as many failed attempts as the owner allowed.
 pub fn quarantined_in_time(
     explorer: &mut Explorer,
@@ -174,7 +189,10 @@ pub fn repaired(explorer: &mut Explorer, before: &Before, up: &Up, after: &After
 pub fn nothing_to_do(explorer: &mut Explorer, before: &Before, up: &Up, snapshots: &[Snapshot]) {
     let Some(ledger) = before.ledger.as_deref() else { return };
     let known = is_known_good(&before.state.world, Some(ledger), &up.toplevel);
-    let idle = ledger.trial.is_none() && ledger.rollback.is_none() && ledger.landing.is_none();
+    let idle = ledger.trial.is_none()
+        && ledger.drill.is_none()
+        && ledger.rollback.is_none()
+        && ledger.landing.is_none();
     if known && idle && ledger.safe_mode.is_none() && !snapshots.is_empty() {
         let text = format!("{} boots, and {:?} is done", up.toplevel.short(), snapshots[0].effect);
         explorer.violate(Property::NothingToDo, before.id, &text);

@@ -21,6 +21,17 @@ pub const LEDGER: &str = "/var/lib/golden-generation/ledger.json";
 pub const ONE_SHOT: &str = "/var/lib/golden-generation/one-shot.json";
 pub const HISTORY: &str = "/var/lib/golden-generation/history.jsonl";
 
+/// What people do beside rebooting and picking entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum People {
+    /// Switch to anything, and pin.
+    Deploy,
+    /// The same, and rehearse failures.
+    Rehearse,
+    /// The second system was confirmed after the first was pinned; now they switch to the third.
+    DeployTheThird,
+}
+
 /// What is explored.
 #[derive(Debug, Clone, Copy)]
 pub struct Configuration {
@@ -35,8 +46,7 @@ pub struct Configuration {
     pub rollback_target: RollbackTarget,
     /// Systems there are: the first one is installed, the others are switched to.
     pub systems: usize,
-    /// Whether the second one was confirmed after the first was pinned. Nobody switches to these two then, or pins.
-    pub newer: bool,
+    pub people: People,
 }
 
 impl Configuration {
@@ -49,7 +59,7 @@ impl Configuration {
 
     /// What somebody may switch to.
     pub fn deployed(self) -> Vec<Toplevel> {
-        self.toplevels().into_iter().skip(if self.newer { 2 } else { 0 }).collect()
+        self.toplevels().into_iter().skip(if self.people == People::DeployTheThird { 2 } else { 0 }).collect()
     }
 
     /// Whether the loader boots something once by itself. If not, a trial is its default until the boot check takes that back:
@@ -203,7 +213,7 @@ impl Explorer {
         for program in programs {
             program.run(&self.host).unwrap();
         }
-        if self.configuration.newer {
+        if self.configuration.people == People::DeployTheThird {
             Program::Switch(all[1].clone()).run(&self.host).unwrap();
             self.host.change(|world| {
                 *world = world.after_shutdown();
@@ -236,7 +246,7 @@ impl Explorer {
     pub fn reach(&mut self, mut state: State, from: usize, how: impl Fn() -> String) -> usize {
         self.explored.transitions += 1;
         state.world.esp = self.views.intern(state.world.esp);
-        let key = key(&mut self.views, &state);
+        let key = key(&mut self.views, &state, self.configuration.max_failures);
         if let Some(&id) = self.known.get(&key) {
             return id;
         }

@@ -12,12 +12,18 @@ use crate::views::Views;
 ///
 /// Left out are: the revision, history, evidence of quarantined trials, boot IDs but for "this boot", files that a
 /// program left behind half written, which no program reads, and numbers of generations: programs find an entry by what it boots.
-pub fn key(views: &mut Views, state: &State) -> String {
+pub fn key(views: &mut Views, state: &State, max_failures: u32) -> String {
     let State { world, up, ghost, .. } = state;
     let mut key = String::with_capacity(256);
     // Writing to a string cannot fail.
     let _ = match views.ledger(world) {
-        Some(ledger) => write_ledger(&mut key, &ledger, up.as_ref().map(|up| &up.boot), world.firmware_boots),
+        Some(ledger) => write_ledger(
+            &mut key,
+            &ledger,
+            up.as_ref().map(|up| &up.boot),
+            world.firmware_boots,
+            max_failures,
+        ),
         None => write!(key, "{:?}", world.var.read(Path::new(LEDGER)).ok()),
     };
     let foreseen = views.foresee(world);
@@ -46,6 +52,7 @@ fn write_ledger(
     ledger: &Ledger,
     boot: Option<&BootId>,
     firmware_boots: Option<u32>,
+    max_failures: u32,
 ) -> std::fmt::Result {
     let since =
         |armed: Option<u32>| armed.zip(firmware_boots).map(|(then, now)| now.wrapping_sub(then).min(2));
@@ -56,9 +63,12 @@ fn write_ledger(
     quarantine.sort_unstable();
     write!(key, "q{quarantine:?}")?;
     if let Some(trial) = &ledger.trial {
-        write_trial(key, trial, boot)?;
-        if trial.arming == Arming::Armed {
-            write!(key, "f{:?}", since(trial.armed_at))?;
+        write_trial(key, trial, boot, firmware_boots)?;
+    }
+    if let Some(drill) = &ledger.drill {
+        write!(key, "d{}", drill.default.short())?;
+        for next in [&drill.trial].into_iter().chain(&drill.landing) {
+            write_trial(key, next, boot, firmware_boots)?;
         }
     }
     if let Some(landing) = &ledger.landing {
@@ -66,13 +76,13 @@ fn write_ledger(
         if landing.arming == Arming::Armed {
             write!(key, "f{:?}", since(landing.armed_at))?;
         }
-        write_landing(key, landing, boot)?;
+        write!(key, "{}", has_cause(landing))?;
+        write_attempts(key, &landing.attempts, boot)?;
     }
     let mut failed: Vec<&Landing> = ledger.failed_landings.iter().collect();
     failed.sort_unstable_by_key(|landing| landing.toplevel.short());
     for landing in failed {
-        write!(key, "x{}", landing.toplevel.short())?;
-        write_landing(key, landing, boot)?;
+        write_failed_landing(key, landing, max_failures, boot)?;
     }
     let toplevel = |toplevel: Option<&Toplevel>| toplevel.map_or("-", Toplevel::short).to_owned();
     let golden = toplevel(ledger.golden.as_ref().map(|golden| &golden.toplevel));
@@ -83,16 +93,48 @@ fn write_ledger(
     write!(key, "g{golden}r{from}>{to}o{owed}n{reboots}s{safe}d{}", ledger.rolled_back.is_some())
 }
 
-fn write_trial(key: &mut String, trial: &Trial, boot: Option<&BootId>) -> std::fmt::Result {
+fn write_trial(
+    key: &mut String,
+    trial: &Trial,
+    boot: Option<&BootId>,
+    firmware_boots: Option<u32>,
+) -> std::fmt::Result {
     write!(key, "t{}{:?}{:?}", trial.toplevel.short(), trial.origin, trial.arming)?;
-    write_attempts(key, &trial.attempts, boot)
+    write_attempts(key, &trial.attempts, boot)?;
+    if trial.arming == Arming::Armed {
+        let since = trial.armed_at.zip(firmware_boots).map(|(then, now)| now.wrapping_sub(then).min(2));
+        write!(key, "f{since:?}")?;
+    }
+    Ok(())
 }
 
-/// Whether anything is known against it decides whether it is tried again in safe mode.
-fn write_landing(key: &mut String, landing: &Landing, boot: Option<&BootId>) -> std::fmt::Result {
-    let has_cause = |attempt: &Attempt| matches!(&attempt.end, Some(End::Failed { cause }) if !matches!(cause, Cause::Vanished | Cause::NeverReachedBootCheck));
-    write!(key, "{}", landing.attempts.iter().any(has_cause))?;
-    write_attempts(key, &landing.attempts, boot)
+/// Whether it is tried again in safe mode, and as what that would count. What never will be is as good as any other.
+fn write_failed_landing(
+    key: &mut String,
+    landing: &Landing,
+    max_failures: u32,
+    boot: Option<&BootId>,
+) -> std::fmt::Result {
+    let is_this_boot = |attempt: &Attempt| attempt.boot.is_some() && attempt.boot.as_ref() == boot;
+    // The next boot check of it closes what an earlier boot left open.
+    let was_left = landing.attempts.open().is_some_and(|attempt| !is_this_boot(attempt));
+    let failures = landing.attempts.failures() + u32::from(was_left);
+    write!(key, "x{}", landing.toplevel.short())?;
+    if has_cause(landing) || failures >= 2 * max_failures {
+        return write!(key, "!{}", landing.attempts.last().is_some_and(is_this_boot));
+    }
+    if was_left {
+        write!(key, "{failures} 0 failedfalse")
+    } else {
+        write_attempts(key, &landing.attempts, boot)
+    }
+}
+
+/// Whether anything but a loss of power is known against it.
+fn has_cause(landing: &Landing) -> bool {
+    let is_known = |cause: &Cause| !matches!(cause, Cause::Vanished | Cause::NeverReachedBootCheck);
+    let mut ends = landing.attempts.iter().filter_map(|attempt| attempt.end.as_ref());
+    ends.any(|end| matches!(end, End::Failed { cause } if is_known(cause)))
 }
 
 fn write_attempts(key: &mut String, attempts: &Attempts, boot: Option<&BootId>) -> std::fmt::Result {

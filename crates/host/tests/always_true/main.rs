@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 mod checks;
+mod configurations;
 mod explore;
 mod ghost;
 mod key;
@@ -19,9 +20,8 @@ use std::io::Write as _;
 use std::sync::OnceLock;
 use std::thread;
 
+use configurations::{CONFIGURATIONS, WIDE};
 use explore::{Configuration, Explored, Explorer, Forced};
-use golden_core::RollbackTarget::{Golden, LastConfirmed};
-use golden_host::simulated::{Lie, Loader};
 
 /// A sentence that must always be true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +35,7 @@ enum Property {
     NothingToDo,
     RebootsAreInHistory,
     SafeModeIsTheEnd,
+    RehearsalsChangeNoDefault,
     DefaultIsKnownGood,
     LedgerStays,
     SwitchesWork,
@@ -49,224 +50,6 @@ impl Property {
         )
     }
 }
-
-/// The system that is installed and one more; or three, of which the second was confirmed after the first was pinned.
-const CONFIGURATIONS: [Configuration; 19] = [
-    Configuration {
-        loader: Loader::SystemdBoot,
-        lie: None,
-        max_failures: 1,
-        pinned: true,
-        firmware_counts: true,
-        rollback_target: Golden,
-        systems: 3,
-        newer: true,
-    },
-    Configuration {
-        loader: Loader::SystemdBoot,
-        lie: None,
-        max_failures: 1,
-        pinned: true,
-        firmware_counts: true,
-        rollback_target: LastConfirmed,
-        systems: 3,
-        newer: true,
-    },
-    Configuration {
-        loader: Loader::SystemdBoot,
-        lie: None,
-        max_failures: 3,
-        pinned: false,
-        firmware_counts: true,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::SystemdBoot,
-        lie: None,
-        max_failures: 2,
-        pinned: true,
-        firmware_counts: true,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::SystemdBoot,
-        lie: None,
-        max_failures: 3,
-        pinned: true,
-        firmware_counts: false,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::SystemdBoot,
-        lie: None,
-        max_failures: 2,
-        pinned: false,
-        firmware_counts: true,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::SystemdBoot,
-        lie: None,
-        max_failures: 2,
-        pinned: true,
-        firmware_counts: false,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::SystemdBoot,
-        lie: None,
-        max_failures: 2,
-        pinned: true,
-        firmware_counts: true,
-        rollback_target: LastConfirmed,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::SystemdBoot,
-        lie: None,
-        max_failures: 1,
-        pinned: false,
-        firmware_counts: true,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::SystemdBoot,
-        lie: None,
-        max_failures: 1,
-        pinned: true,
-        firmware_counts: false,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::Grub { writes: true },
-        lie: None,
-        max_failures: 2,
-        pinned: true,
-        firmware_counts: false,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::Grub { writes: true },
-        lie: None,
-        max_failures: 1,
-        pinned: false,
-        firmware_counts: false,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::Grub { writes: false },
-        lie: None,
-        max_failures: 2,
-        pinned: true,
-        firmware_counts: false,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::Extlinux,
-        lie: None,
-        max_failures: 2,
-        pinned: true,
-        firmware_counts: false,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::Extlinux,
-        lie: None,
-        max_failures: 1,
-        pinned: false,
-        firmware_counts: false,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::SystemdBoot,
-        lie: Some(Lie::KeepsOneShots),
-        max_failures: 2,
-        pinned: true,
-        firmware_counts: true,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::SystemdBoot,
-        lie: Some(Lie::IgnoresWrites),
-        max_failures: 2,
-        pinned: true,
-        firmware_counts: true,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::Grub { writes: true },
-        lie: Some(Lie::KeepsOneShots),
-        max_failures: 2,
-        pinned: true,
-        firmware_counts: false,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::Extlinux,
-        lie: Some(Lie::IgnoresWrites),
-        max_failures: 2,
-        pinned: true,
-        firmware_counts: false,
-        rollback_target: Golden,
-        systems: 2,
-        newer: false,
-    },
-];
-
-/// More machines than one waits for: `GOLDEN_WALK=wide` walks through these, for half an hour each.
-const WIDE: [Configuration; 2] = [
-    Configuration {
-        loader: Loader::SystemdBoot,
-        lie: None,
-        max_failures: 2,
-        pinned: true,
-        firmware_counts: true,
-        rollback_target: Golden,
-        systems: 3,
-        newer: false,
-    },
-    Configuration {
-        loader: Loader::SystemdBoot,
-        lie: None,
-        max_failures: 1,
-        pinned: false,
-        firmware_counts: false,
-        rollback_target: Golden,
-        systems: 3,
-        newer: false,
-    },
-];
 
 /// What is asked of where a machine gets to by itself.
 #[derive(Debug)]
@@ -319,8 +102,16 @@ fn explored() -> &'static [(Configuration, Explored)] {
 
 fn explore(configuration: Configuration) -> Explored {
     let mut explorer = Explorer::explore(configuration);
-    let Configuration { loader, lie, max_failures, pinned, firmware_counts, rollback_target, systems, newer } =
-        configuration;
+    let Configuration {
+        loader,
+        lie,
+        max_failures,
+        pinned,
+        firmware_counts,
+        rollback_target,
+        systems,
+        people,
+    } = configuration;
     // What was not explored to its end says nothing about arriving.
     let is_good = explorer.explored.is_good();
     for question in QUESTIONS.iter().filter(|_| is_good) {
@@ -350,11 +141,10 @@ fn explore(configuration: Configuration) -> Explored {
     let Explored { states, transitions, programs, crash_points, images, .. } = &explorer.explored;
     let golden = if pinned { "golden" } else { "no golden" };
     let counter = if firmware_counts { "firmware counts" } else { "firmware does not count" };
-    let newer = if newer { ", one of them newer than golden" } else { "" };
     // Not printed, so that the test runner does not swallow it.
     let _ = writeln!(
         std::io::stderr(),
-        "{loader:?}, lie {lie:?}, max_failures {max_failures}, {golden}, {counter}, back to {rollback_target:?}, {systems} systems{newer}: {states} states, {transitions} transitions, \
+        "{loader:?}, lie {lie:?}, max_failures {max_failures}, {golden}, {counter}, {people:?}, back to {rollback_target:?}, {systems} systems: {states} states, {transitions} transitions, \
          {programs} programs run, {crash_points} crash points with {images} images of the disks"
     );
     explorer.explored
@@ -415,6 +205,11 @@ fn every_automatic_reboot_is_in_history_before_it_happens() {
 #[test]
 fn nothing_of_ours_reboots_a_machine_in_safe_mode_unless_a_new_trial_waits() {
     holds(Property::SafeModeIsTheEnd);
+}
+
+#[test]
+fn a_rehearsal_leaves_the_default_what_it_is() {
+    holds(Property::RehearsalsChangeNoDefault);
 }
 
 #[test]

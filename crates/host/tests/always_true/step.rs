@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use golden_core::{Ledger, Toplevel};
+use golden_core::{Injection, Ledger, Toplevel};
 use golden_host::simulated::{Choice, GoingDown, Program, Start, Why, World, boot_id, start};
 
-use crate::explore::{Configuration, Explorer, Forced, State, Up, is_known_good};
+use crate::explore::{Configuration, Explorer, Forced, People, State, Up, is_known_good};
 use crate::ghost::{Counted, attempt_of, follow};
 use crate::{Property, checks};
 
@@ -199,8 +199,11 @@ fn go_on(explorer: &mut Explorer, before: &Before, up: &Up) {
     for toplevel in explorer.configuration.deployed() {
         program(explorer, before, up, &Program::Switch(toplevel));
     }
-    if !explorer.configuration.newer {
+    if explorer.configuration.people != People::DeployTheThird {
         program(explorer, before, up, &Program::Pin { force: false });
+    }
+    if explorer.configuration.people == People::Rehearse {
+        program(explorer, before, up, &Program::Drill(Injection::Unit));
     }
 }
 
@@ -223,6 +226,11 @@ fn is_watched(ledger: Option<&Ledger>, up: &Up) -> bool {
     ledger.is_some_and(|ledger| ledger.is_watched(&up.boot))
 }
 
+/// Whether this boot is an attempt of the trial that has no end yet.
+fn is_open_attempt(ledger: Option<&Ledger>, up: &Up) -> bool {
+    ledger.and_then(|ledger| attempt_of(ledger, &up.boot)).is_some_and(|attempt| attempt.end.is_none())
+}
+
 /// The power ended this boot.
 fn ended_by_power(
     explorer: &Explorer,
@@ -231,9 +239,7 @@ fn ended_by_power(
     up: &Up,
 ) -> Option<Counted> {
     let mut ghost = follow(ghost, ledger);
-    let open =
-        ledger.and_then(|ledger| attempt_of(ledger, &up.boot)).is_some_and(|attempt| attempt.end.is_none());
-    if let Some(counted) = ghost.as_mut().filter(|_| open) {
+    if let Some(counted) = ghost.as_mut().filter(|_| is_open_attempt(ledger, up)) {
         counted.failed();
         counted.cap(explorer.configuration.max_failures);
     }
@@ -249,9 +255,7 @@ fn shut_down(explorer: &mut Explorer, before: &Before, up: &Up, unit_failed: boo
     let name = up.toplevel.short();
     let (snapshots, end, _) = explorer.run(&world, &program);
     let how = if unit_failed { "fails a unit" } else { "reboots" };
-    let open = |ledger: Option<&Ledger>| {
-        ledger.and_then(|ledger| attempt_of(ledger, &up.boot)).is_some_and(|attempt| attempt.end.is_none())
-    };
+    let open = |ledger: Option<&Ledger>| is_open_attempt(ledger, up);
     let was_open = open(before.ledger.as_deref());
     for (effect, image) in explorer.images(&snapshots) {
         let after = After { ledger: explorer.views.ledger(&image), world: image, crashed: true };
@@ -310,23 +314,22 @@ fn fails_early(explorer: &mut Explorer, before: &Before, up: &Up, good: bool, pr
     let (snapshots, end, _) = explorer.run(&before.state.world, program);
     checks::reboots(explorer, before, &snapshots);
     let is_open = |ledger: Option<&Ledger>| is_watched(ledger, up);
-    let is_attempt = before.ledger.as_deref().and_then(|ledger| attempt_of(ledger, &up.boot)).is_some();
+    // What is tried again in safe mode is no attempt of the trial that waits meanwhile.
+    let was_attempt = is_open_attempt(before.ledger.as_deref(), up);
     for (effect, image) in explorer.images(&snapshots) {
         let after = After { ledger: explorer.views.ledger(&image), world: image, crashed: true };
         checks::always(explorer, before, program, &after);
-        let ghost = if is_open(after.ledger.as_deref()) {
+        let ghost = if is_open(after.ledger.as_deref()) || !was_attempt {
             ended_by_power(explorer, before.state.ghost.clone(), after.ledger.as_deref(), up)
-        } else if is_attempt {
-            ended_in_order(explorer, before, after.ledger.as_deref(), true)
         } else {
-            follow(before.state.ghost.clone(), after.ledger.as_deref())
+            ended_in_order(explorer, before, after.ledger.as_deref(), true)
         };
         let state = State { world: after.world, up: None, ghost, boots: before.state.boots };
         explorer.reach(state, before.id, || format!("{name} loses power after effect {effect}"));
     }
     let after = After { ledger: explorer.views.ledger(&end), world: end, crashed: false };
     checks::always(explorer, before, program, &after);
-    let ghost = if is_attempt {
+    let ghost = if was_attempt {
         ended_in_order(explorer, before, after.ledger.as_deref(), true)
     } else {
         follow(before.state.ghost.clone(), after.ledger.as_deref())
@@ -345,7 +348,7 @@ fn fails_early(explorer: &mut Explorer, before: &Before, up: &Up, good: bool, pr
     }
 }
 
-/// A program that leaves the machine running.
+/// A program that leaves the machine running, or, with a rehearsal, has it rebooted.
 fn program(explorer: &mut Explorer, before: &Before, up: &Up, program: &Program) {
     let name = match program {
         Program::Switch(toplevel) => format!("switch to {}", toplevel.short()),
@@ -366,7 +369,11 @@ fn program(explorer: &mut Explorer, before: &Before, up: &Up, program: &Program)
     checks::always(explorer, before, program, &after);
     checks::after(explorer, before, up, program, &after, content);
     let ghost = follow(before.state.ghost.clone(), after.ledger.as_deref());
-    let state = State { world: after.world, ghost, ..before.state.clone() };
+    let state = if after.world.reboot_asked && !before.state.world.reboot_asked {
+        State { world: after.world.after_shutdown(), up: None, ghost, boots: before.state.boots }
+    } else {
+        State { world: after.world, ghost, ..before.state.clone() }
+    };
     let to = explorer.reach(state, before.id, || format!("{name} on {}", up.toplevel.short()));
     let good = is_known_good(&before.state.world, before.ledger.as_deref(), &up.toplevel);
     let goes_on_by_itself = matches!(program, Program::RollBack | Program::Confirm);
