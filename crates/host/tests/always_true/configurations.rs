@@ -25,7 +25,7 @@ const EXTLINUX: Configuration = Configuration { loader: Loader::Extlinux, firmwa
 
 pub const CONFIGURATIONS: &[Configuration] = &[
     Configuration { max_failures: 3, pinned: false, ..TWO },
-    NEWER,
+    Configuration { max_failures: 2, ..NEWER },
     Configuration { rollback_target: LastConfirmed, ..NEWER },
     TWO,
     Configuration { max_failures: 3, firmware_counts: false, ..TWO },
