@@ -77,8 +77,7 @@ pub(super) fn golden_panics(setting: &Setting, name: &str) -> Result<Story> {
         golden.trim_start_matches("/nix/store/")
     ))?;
     story.reboot()?;
-    story.expect(&["boot broken-unit"])?;
-    story.expect(&["boot broken-unit", "boot good-b", "up good-b"])?;
+    story.expect(&["boot broken-unit", "boot broken-unit", "panic", "boot good-b", "up good-b"])?;
     ensure!(story.boots_since_reboot()? == 4, "golden was not tried");
     ensure!(story.default()? == confirmed, "the default is not what took over");
     let ledger = story.ledger()?;
