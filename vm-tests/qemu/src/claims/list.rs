@@ -297,7 +297,7 @@ pub(super) const CLAIMS: &[Claim] = &[
         name: "drill-panic",
         says: "golden drill panic: two attempts, golden, and everything as it was",
         loader: SystemdBoot,
-        boots: Some(SEEN),
+        boots: Some(UNSEEN),
         in_ci: false,
         run: Run::Vm(ladder::drill_panic),
     },
