@@ -12,6 +12,10 @@ const WATCHDOGS: &str = "/sys/class/watchdog";
 /// Values of `FailureAction=` and `StartLimitAction=` that leave the machine running.
 const HARMLESS: [&str; 2] = ["", "none"];
 
+/// Through these a login starts what requires `sysinit.target`, which ends emergency mode, waits for what never comes, and
+/// takes sshd down when it fails again.
+const LEAVE_EMERGENCY: [&str; 3] = ["dbus.service", "nix-daemon.socket", "systemd-logind.service"];
+
 /// How the machine goes down; `None` while it does not.
 pub(crate) fn shutdown(host: &dyn Host) -> Result<Option<ShutdownSeen>, Error> {
     if systemctl(host, &["is-system-running"])?.trim() != "stopping" {
@@ -76,13 +80,15 @@ pub(crate) fn enter_safe_mode(host: &dyn Host) -> Result<(), Error> {
     if run(&["--no-block", "isolate", TARGET])?.success {
         return Ok(());
     }
-    // Emergency mode that a failed mount asked for gives way to nothing: what safe mode wants comes up beside it.
-    let wants = systemctl(host, &["show", "--property=Wants", "--value", TARGET])?;
+    // Emergency mode that a failed mount asked for gives way to nothing: what safe mode wants comes up beside it. On NixOS
+    // `network.target` wants the services that set addresses.
+    let wants = systemctl(host, &["show", "--property=Wants", "--value", TARGET, "network.target"])?;
     let start = ["--no-block", "--job-mode=ignore-dependencies", "start"];
-    let units: Vec<&str> = wants.split_whitespace().filter(|unit| !unit.ends_with(".target")).collect();
+    let is_wanted = |unit: &&str| !unit.ends_with(".target") && !LEAVE_EMERGENCY.contains(unit);
+    let units: Vec<&str> = wants.split_whitespace().filter(is_wanted).collect();
     // What a host does not have is not missed.
     run(&[&start[..], &units].concat())?;
-    let said = run(&[&start[..], &["golden-safe-mode.service"]].concat())?;
+    let said = run(&[&start[..], &["golden-safe-mode.service", TARGET]].concat())?;
     if said.success {
         Ok(())
     } else {

@@ -71,6 +71,51 @@ pub(super) fn all_broken(setting: &Setting, name: &str) -> Result<Story> {
     Ok(story)
 }
 
+/// A disk that every system needs is gone: a mount in `/etc`, whatever their own tables say.
+const DISK_IS_GONE: &str = r"
+printf '%s\n' '[Unit]' Before=local-fs.target '[Mount]' What=/dev/disk/by-label/gone Where=/srv Type=ext4 \
+  > /etc/systemd/system/srv.mount
+mkdir -p /etc/systemd/system/local-fs.target.requires '/etc/systemd/system/dev-disk-by\x2dlabel-gone.device.d'
+printf '%s\n' '[Unit]' JobRunningTimeoutSec=5s > '/etc/systemd/system/dev-disk-by\x2dlabel-gone.device.d/wait.conf'
+ln -s ../srv.mount /etc/systemd/system/local-fs.target.requires/
+sync
+";
+
+pub(super) fn all_broken_disk_gone(setting: &Setting, name: &str) -> Result<Story> {
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let mut story = two_good(setting, name, Options { ssh_port: Some(port), ..WITH_SUITE })?;
+    // How often each is tried is proved elsewhere, and each countdown takes its time.
+    story.configure("max_failures = 1")?;
+    story.deploy("mount-never")?;
+    story.run(DISK_IS_GONE)?;
+    story.reboot()?;
+    for system in ["mount-never", "good-a", "good-b"] {
+        story.expect(&[&format!("boot {system}")])?;
+        story.wait_for("ended in emergency mode")?;
+    }
+    // The countdown of the last one is over, and there is nothing left to reboot into.
+    story.wait_for("SAFE MODE")?;
+    in_safe_mode_beside_emergency(&mut story, port)?;
+    // A person reboots, and the disk is still gone.
+    story.reboot()?;
+    story.expect(&["boot good-b"])?;
+    story.wait_for("SAFE MODE")?;
+    in_safe_mode_beside_emergency(&mut story, port)?;
+    Ok(story)
+}
+
+fn in_safe_mode_beside_emergency(story: &mut Story, port: u16) -> Result<()> {
+    ssh_answers(port)?;
+    let boots = story.boots_since_reboot()?;
+    let status = story.run("golden status")?;
+    ensure!(status.starts_with("safe-mode\n"), "the status is:\n{status}");
+    story.stays_quiet(TWO_BOOTS)?;
+    story.run("systemctl is-active emergency.target golden-safe-mode.target")?;
+    let later = story.boots_since_reboot()?;
+    ensure!(boots == later, "the machine rebooted {} times in safe mode", later - boots);
+    ssh_answers(port)
+}
+
 /// Wait until an SSH server says what it is.
 fn ssh_answers(port: u16) -> Result<()> {
     let deadline = Instant::now() + NETWORK;
