@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::Setting;
 use crate::matrix::LOST;
-use crate::story::{Story, deploy};
+use crate::story::{Story, WITH_SUITE, deploy};
 
 /// When the plug is pulled, after the switch began to mark: around the time that the mark's writes take.
 const CUTS_MILLIS: [u64; 4] = [0, 40, 120, 300];
@@ -98,9 +98,20 @@ ln -s ../loses.service /etc/systemd/system/sysinit.target.wants/
 systemctl daemon-reload; systemctl start loses.service
 "#;
 
-/// A boot file is lost after the trial was armed, and once more after golden repaired it.
+/// A firmware whose only entry of the disk is the loader that gives up: its shell resets the machine.
+pub(super) fn initrd_missing_shell(setting: &Setting, name: &str) -> Result<Story> {
+    let mut story = Story::begin(&setting.image, name, None, WITH_SUITE)?;
+    story.expect(&["boot good-a", "up good-a"])?;
+    story.run("pin-golden; echo reset > /boot/startup.nsh")?;
+    missing_twice(story, "initrd")
+}
+
 fn missing(setting: &Setting, name: &str, file: &str) -> Result<Story> {
-    let mut story = setting.story(name)?;
+    missing_twice(setting.story(name)?, file)
+}
+
+/// A boot file is lost after the trial was armed, and once more after golden repaired it.
+fn missing_twice(mut story: Story, file: &str) -> Result<Story> {
     let trial = story.toplevel("own-files")?;
     story.deploy("own-files")?;
     story.run(&LOSES.replace("FILE", file))?;

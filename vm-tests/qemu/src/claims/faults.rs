@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::Setting;
+use crate::image::Firmware;
 use crate::matrix::Boots;
 use crate::story::Story;
 
@@ -18,12 +19,17 @@ pub(super) struct Fault {
     console: &'static [&'static str],
     /// How `golden why` names the end of each attempt.
     cause: &'static str,
+    /// What it says besides where there is a firmware that keeps it.
+    evidence: &'static str,
     /// Times that the watchdog has to help.
     watchdog_resets: usize,
 }
 
 const NOTHING: Fault =
-    Fault { system: "", then: "", settings: "", console: &[], cause: "", watchdog_resets: 0 };
+    Fault { system: "", then: "", settings: "", console: &[], cause: "", evidence: "", watchdog_resets: 0 };
+
+/// From pstore. Every panic here is asked for in the same way.
+const LAST_WORDS: &str = "Kernel panic - not syncing: sysrq triggered crash";
 
 pub(super) const BROKEN_UNIT: Fault = Fault {
     system: "broken-unit",
@@ -36,7 +42,15 @@ pub(super) const PANIC: Fault = Fault {
     system: "panic",
     console: &["panic", "boot good-a", "panic", "boot good-a", "up good-a"],
     cause: "died before the boot check",
+    evidence: LAST_WORDS,
     ..NOTHING
+};
+
+/// As PANIC, with entries that make themselves GRUB's default unless they are booted once.
+pub(super) const PANIC_SAVED_BY_GRUB: Fault = Fault {
+    then: "touch /etc/vm-grub-saves; /nix/var/nix/profiles/system/bin/switch-to-configuration boot; \
+           grep -qx savedefault /boot/grub/grub.cfg",
+    ..PANIC
 };
 
 pub(super) const INITRD_GARBAGE: Fault = Fault {
@@ -57,6 +71,7 @@ pub(super) const PANIC_EARLY: Fault = Fault {
     system: "panic-early",
     console: &["boot panic-early", "boot good-a", "boot panic-early", "boot good-a", "up good-a"],
     cause: "died before the boot check",
+    evidence: LAST_WORDS,
     ..NOTHING
 };
 
@@ -64,6 +79,7 @@ pub(super) const PANIC_LATER: Fault = Fault {
     system: "panic-later",
     console: &["boot panic-later", "boot panic-later", "boot good-a", "up good-a"],
     cause: "stopped without a word",
+    evidence: LAST_WORDS,
     ..NOTHING
 };
 
@@ -71,6 +87,7 @@ pub(super) const HANG_EARLY: Fault = Fault {
     system: "hang-early",
     console: &["boot hang-early", "boot good-a", "boot hang-early", "boot good-a", "up good-a"],
     cause: "died before the boot check",
+    evidence: "watchdog had reset the machine",
     watchdog_resets: 2,
     ..NOTHING
 };
@@ -110,6 +127,11 @@ pub(super) fn prove(setting: &Setting, name: &str, fault: &Fault, boots: Boots) 
     ensure!(
         named.len() == attempts && named.iter().all(|line| line.contains(fault.cause)),
         "golden why does not name the causes: {named:#?}"
+    );
+    let keeps_evidence = story.machine.firmware() == Firmware::Efi;
+    ensure!(
+        !keeps_evidence || named.iter().all(|line| line.contains(fault.evidence)),
+        "golden why does not name the evidence: {named:#?}"
     );
     let history = story.history()?;
     let told = |event: &str| history.iter().filter(|told| *told == event).count();

@@ -134,6 +134,14 @@ pub(super) const CLAIMS: &[Claim] = &[
         run: Run::Vm(damage::initrd_missing),
     },
     Claim {
+        name: "initrd-missing-shell",
+        says: "as initrd-missing, where the firmware has no second entry: a startup.nsh of its shell resets the machine",
+        loader: SystemdBoot,
+        boots: Some(UNSEEN),
+        in_ci: false,
+        run: Run::Vm(damage::initrd_missing_shell),
+    },
+    Claim {
         name: "initrd-repaired",
         says: "the initrd is gone from the boot partition once: the firmware moves on, golden repairs it and tries it at once",
         loader: SystemdBoot,
@@ -222,6 +230,14 @@ pub(super) const CLAIMS: &[Claim] = &[
         run: Run::Fault(&faults::PANIC),
     },
     Claim {
+        name: "grub-saved-panic",
+        says: "GRUB in BIOS mode, whose entries make themselves the default and boot_once is exported: as panic",
+        loader: Grub,
+        boots: Some(UNSEEN),
+        in_ci: false,
+        run: Run::Fault(&faults::PANIC_SAVED_BY_GRUB),
+    },
+    Claim {
         name: "grub-broken-unit",
         says: "GRUB in BIOS mode: as broken-unit",
         loader: Grub,
@@ -284,6 +300,14 @@ pub(super) const CLAIMS: &[Claim] = &[
         boots: Some(LADDER_ENDED),
         in_ci: true,
         run: Run::Vm(ladder::all_broken),
+    },
+    Claim {
+        name: "all-broken-disk-gone",
+        says: "a disk that every system needs is gone: emergency mode and safe mode side by side, with an SSH server that answers, and no further reboot",
+        loader: SystemdBoot,
+        boots: None,
+        in_ci: false,
+        run: Run::Vm(ladder::all_broken_disk_gone),
     },
     Claim {
         name: "drill-unit",

@@ -52,6 +52,14 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         stage: LOADER,
+        fault: "the same, where the firmware has no other entry but its shell, and that a `startup.nsh`",
+        systemd_boot: Vm(&["initrd-missing-shell"]),
+        grub: NotCovered(WAITS),
+        extlinux: NotCovered(U_BOOT),
+        boots: UNSEEN,
+    },
+    Row {
+        stage: LOADER,
         fault: "the initrd is gone from the boot partition once: golden repairs it, and it is tried",
         systemd_boot: Vm(&["initrd-repaired"]),
         grub: NotCovered(WAITS),
@@ -86,7 +94,7 @@ pub(crate) const ROWS: &[Row] = &[
         stage: KERNEL,
         fault: "the kernel panics",
         systemd_boot: Vm(&["panic", "older-panic"]),
-        grub: Vm(&["grub-panic"]),
+        grub: Vm(&["grub-panic", "grub-saved-panic"]),
         extlinux: NotCovered(AGAIN),
         boots: UNSEEN,
     },

@@ -35,7 +35,7 @@ pub(super) fn parse(text: &str) -> GrubCfg {
 }
 
 /// Whether an entry that is booted once becomes the default by that. NixOS's `savedefault` is to do nothing where
-/// `boot_once` is set, but a submenu does not see a variable that is not exported: seen with GRUB 2.12.
+/// `boot_once` is set, but a submenu does not see a variable that is not exported. Both were seen with GRUB 2.12.
 fn saves_what_boots_once(text: &str) -> bool {
     let mut lines = text.lines().map(str::trim);
     let exports = text.lines().any(|line| {
