@@ -56,7 +56,7 @@ pub(super) fn failure_action(image: &Image, name: &str) -> Result<usize> {
     let (down, _) = container.boot("broken-unit", &[], "")?;
     ensure!(down == Down::Reboot, "the unit did not take the machine down");
     let failed = ledger(&container)?;
-    let end = &failed["trial"]["attempts"][0]["end"];
+    let end = &failed["quarantine"][0]["attempts"][0]["end"];
     ensure!(end["cause"]["units"] == json!(["required.service"]), "the shutdown recorded: {failed}");
     Ok(2)
 }
