@@ -108,3 +108,13 @@ fn a_rollback_that_is_done_without_the_loader_leaves_golden_as_the_default_all_t
         "{plans:?} {ledger:?}"
     );
 }
+
+#[test]
+fn what_was_armed_to_wake_up_is_taken_back_where_golden_is_the_default() {
+    let mut extlinux = golden_waits();
+    let loader = extlinux.loader.as_mut().unwrap();
+    (loader.consumes_one_shot, loader.default) = (false, Some(toplevel("golden")));
+    loader.one_shot = OneShot::Armed(toplevel("other"));
+    let plan = decide(&sent(Shutdown::Reboot), &extlinux, &policy(2), &Moment::Resume);
+    assert!(does(&plan, &Step::Disarm), "{plan:?}");
+}

@@ -26,9 +26,13 @@ fn waiting<'a>(ledger: &'a Ledger, seen: &Seen) -> Option<&'a Landing> {
 
 /// What waits is armed as it was before.
 pub(super) fn resume(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
-    if let (None, Some(_), Some(rollback)) = (&ledger.trial, waiting(ledger, seen), &ledger.rollback) {
-        let can_tell = seen.loader.is_some();
-        return if can_tell { ladder::stay_aimed(ledger, seen, policy, rollback) } else { Plan::nothing() };
+    if let (None, Some(_), Some(rollback), Some(_)) =
+        (&ledger.trial, waiting(ledger, seen), &ledger.rollback, &seen.loader)
+    {
+        let plan = ladder::stay_aimed(ledger, seen, policy, rollback);
+        let is_stale = !plan.steps.contains(&Step::Arm(rollback.to.clone()))
+            && seen.booted.as_ref().is_some_and(|booted| seen.is_armed(booted));
+        return plan.then_if(is_stale, || Step::Disarm);
     }
     let (Some(trial), Some(loader)) = (&ledger.trial, &seen.loader) else { return Plan::nothing() };
     let runs = trial.attempts.is_open_in(&seen.boot);
