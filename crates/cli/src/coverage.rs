@@ -80,7 +80,7 @@ pub(crate) fn coverage(machine: &Machine) -> Vec<Coverage> {
     let without_state = landing.clone().and(match (&machine.state_mount, &machine.one_shot) {
         (None, _) => Ok("the state directory is on the root file system".to_owned()),
         (Some(_), Ok(())) if machine.has_golden => {
-            Ok("a reboot after a countdown on the console: the loader's default is golden".to_owned())
+            Ok("a reboot after a countdown on the console: the loader's default is golden, or what was confirmed last".to_owned())
         }
         (Some(_), Ok(())) => Err("only golden is known without the ledger: run pin-golden".to_owned()),
         (Some(mount), Err(why)) => Err(format!(

@@ -12,7 +12,9 @@ mod rollback;
 mod shutdown;
 mod sleep;
 
-use crate::{Arming, Event, Ledger, Moment, OneShot, Plan, Policy, RebootCause, Seen, Step, Toplevel, Trial};
+use crate::{
+    Arming, Event, Ledger, Moment, OneShot, Origin, Plan, Policy, RebootCause, Seen, Step, Toplevel, Trial,
+};
 
 /// What to do at `moment`, from nothing but the arguments.
 ///
@@ -71,6 +73,15 @@ fn stand_in(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Toplevel) -> 
     Some(confirmed.unwrap_or(landing))
 }
 
+/// The same for `trial`. What nobody marked has not kept anything from the garbage collector, and early in a boot nobody can:
+/// then it is the landing, which a profile of its own holds where it is golden.
+fn stand_in_of(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Option<Toplevel> {
+    match trial.origin {
+        Origin::Marked => stand_in(ledger, seen, policy, &trial.toplevel),
+        Origin::Inferred => landing(ledger, seen, policy, &trial.toplevel),
+    }
+}
+
 fn is_known_good(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> bool {
     seen.golden.as_ref() == Some(toplevel) || ledger.is_confirmed(toplevel)
 }
@@ -101,7 +112,7 @@ fn commit_and_arm(
     let Some(trial) = &ledger.trial else { return Plan::nothing() };
     let armed_at = seen.loader.as_ref().filter(|_| arm).and_then(|loader| loader.firmware_boots);
     let with_arming = |arming| with_trial(ledger, &Trial { arming, armed_at, ..trial.clone() });
-    let default = stand_in(ledger, seen, policy, &trial.toplevel).filter(|default| !seen.is_default(default));
+    let default = stand_in_of(ledger, seen, policy, trial).filter(|default| !seen.is_default(default));
     let secure = |plan: Plan| default.iter().fold(plan, |plan, to| plan.then(Step::SetDefault(to.clone())));
     let intended = with_arming(if arm { Arming::Intended } else { Arming::Idle });
     let plan = match first {

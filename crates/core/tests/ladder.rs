@@ -167,7 +167,7 @@ fn a_landing_is_watched_until_it_is_confirmed() {
 fn golden_that_fails_gives_way_to_what_was_confirmed_last_at_once() {
     for (moment, by_us) in [(shutdown(&["disk.service"]), false), (deadline(), true)] {
         let plan = decide(&landed(), &seen(3, "golden"), &policy(2), &moment);
-        assert!(does(&plan, &Step::SetDefault(toplevel("other"))), "{plan:?}");
+        assert!(does(&plan, &Step::Arm(toplevel("other"))), "{plan:?}");
         assert_eq!(reboots(&plan), by_us, "{plan:?}");
         let ledger = after(&plan, landed());
         assert!(ledger.is_failed_landing(&toplevel("golden")));
@@ -176,7 +176,7 @@ fn golden_that_fails_gives_way_to_what_was_confirmed_last_at_once() {
     }
     // It stopped without a word, and is the loader's default all the same.
     let plan = decide(&landed(), &seen(4, "golden"), &policy(2), &Moment::BootCheck);
-    assert!(reboots(&plan) && does(&plan, &Step::SetDefault(toplevel("other"))), "{plan:?}");
+    assert!(reboots(&plan) && does(&plan, &Step::Arm(toplevel("other"))), "{plan:?}");
 }
 
 #[test]

@@ -101,6 +101,11 @@ pub(crate) fn keep(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
     run(host, "nix-store", &["--realise", toplevel.as_str(), "--add-root", KEPT]).map(drop)
 }
 
+/// The toplevel that is held so.
+pub(crate) fn kept(host: &dyn Host) -> Result<Option<Toplevel>, Error> {
+    target(host, Path::new(KEPT))
+}
+
 /// Run the toplevel's own installer: it writes every boot entry anew. It does not mark: somebody else may do so
 /// meanwhile, and that is the later switch.
 pub(crate) fn install_loader(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {

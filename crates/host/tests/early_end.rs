@@ -138,6 +138,28 @@ fn emergency_mode_without_the_state_is_left_only_if_the_loader_did_not_boot_its_
 }
 
 #[test]
+fn emergency_mode_without_the_state_is_left_where_what_was_confirmed_last_stands_in_for_golden_too() {
+    for (system, expected) in
+        [("c", Emergency::WithoutState), ("a", Emergency::WithoutState), ("b", Emergency::Unwatched)]
+    {
+        let host = marked();
+        boot(&host, 2, "b");
+        host.change(|world| world.build(&toplevel("c")));
+        for program in [Program::BootCheck, Program::Confirm, Program::Switch(toplevel("c"))] {
+            program.run(&host).unwrap();
+        }
+        assert_eq!(foresee(&host.world()).default, Some(toplevel("b")));
+        host.change(|world| {
+            let var = Arc::make_mut(&mut world.var);
+            var.remove(&Path::new(STATE_DIR).join("ledger.json")).unwrap();
+            var.sync();
+        });
+        boot(&host, 3, system);
+        assert_eq!(operation::emergency(&host, &options()).unwrap(), expected, "{system}");
+    }
+}
+
+#[test]
 fn emergency_mode_in_an_attempt_is_one_failure_even_if_the_boot_check_never_ran() {
     let host = marked();
     boot(&host, 2, "b");

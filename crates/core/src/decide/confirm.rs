@@ -79,7 +79,9 @@ fn healthy(ledger: &Ledger, seen: &Seen, booted: &Toplevel) -> Plan {
     let listed = |owed: &Toplevel| seen.loader.as_ref().is_none_or(|loader| loader.listed.contains(owed));
     match &ledger.owed_default {
         Some(owed) if !listed(owed) => plan.commit(&Ledger { owed_default: None, ..after }),
-        Some(owed) if is_known_good(ledger, seen, owed) => pay(plan, &after, seen, owed),
+        Some(owed) if seen.loader.is_some() && is_known_good(ledger, seen, owed) => {
+            pay(plan, &after, seen, owed)
+        }
         _ => plan,
     }
 }
@@ -105,5 +107,16 @@ pub(super) fn pin(ledger: &Ledger, seen: &Seen, force: bool) -> Plan {
     }
     after.golden = Some(Golden { toplevel: booted.clone(), unknown: Kept::new() });
     let event = Event::Pinned { toplevel: booted.clone(), forced: force && !confirmed };
-    plan.commit(&after).tell([event])
+    // A rollback that was to go elsewhere has its golden now, and that runs.
+    let elsewhere = ledger.landing.as_ref().filter(|landing| landing.toplevel != *booted);
+    after.landing.take_if(|landing| landing.toplevel != *booted);
+    let turned = after.rollback.as_mut().filter(|rollback| rollback.to != *booted);
+    let must_be_default = turned.is_some() && seen.loader.is_some() && !seen.is_default(booted);
+    if let Some(rollback) = turned {
+        rollback.to.clone_from(booted);
+    }
+    plan.commit(&after)
+        .tell([event])
+        .then_if(must_be_default, || Step::SetDefault(booted.clone()))
+        .then_if(elsewhere.is_some_and(|landing| seen.is_armed(&landing.toplevel)), || Step::Disarm)
 }

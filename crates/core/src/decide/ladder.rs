@@ -135,6 +135,9 @@ fn go_on(
     let mut after = Ledger { landing: None, owed_default: None, ..ledger.clone() };
     after.fail_landing(landing);
     let Some(to) = next else {
+        // It is the end where this one runs, and not where the machine was sent in vain.
+        let here = seen.booted.as_ref().filter(|booted| after.is_failed_landing(booted)).cloned();
+        after.rollback.iter_mut().zip(here).for_each(|(rollback, here)| rollback.to = here);
         return safe_mode(after, SafeModeReason::LadderEnded, events);
     };
     after.landing = Some(Landing::new(&from, &to));
@@ -162,7 +165,9 @@ pub(super) fn send(
     events: Vec<Event>,
 ) -> Plan {
     let Some(rollback) = &after.rollback else { return Plan::nothing() };
-    let default = stand_in(after, seen, policy, &rollback.from).filter(|default| *default != rollback.to);
+    let is_other = |default: &Toplevel| *default != rollback.to;
+    let default = stand_in(after, seen, policy, &rollback.from).filter(is_other);
+    let default = default.or_else(|| last_started(after, seen, rollback));
     let (Some(landing), Some(default)) = (&after.landing, default) else {
         return land(Plan::nothing().commit(after).tell(events), seen, failed, &rollback.to);
     };
@@ -177,6 +182,19 @@ pub(super) fn send(
         .then_if(!seen.is_default(&default), || Step::SetDefault(default))
         .then(Step::Arm(rollback.to.clone()))
         .commit(&with(Arming::Armed))
+}
+
+/// What this rollback came back to last and got as far as its boot check: if the next one does not, safe mode is reached there.
+fn last_started(ledger: &Ledger, seen: &Seen, rollback: &Rollback) -> Option<Toplevel> {
+    let has_one_shot = seen.loader.as_ref().is_some_and(|loader| loader.consumes_one_shot);
+    let started = |landing: &&Landing| {
+        has_one_shot
+            && landing.from == rollback.from
+            && landing.toplevel != rollback.to
+            && landing.attempts.iter().any(|attempt| attempt.boot.is_some())
+            && is_usable(ledger, seen, &rollback.from, &landing.toplevel)
+    };
+    ledger.failed_landings.iter().rev().find(started).map(|landing| landing.toplevel.clone())
 }
 
 /// Something else than the landing runs, and is left alone: the next boot goes there.
@@ -199,12 +217,20 @@ pub(super) fn was_missed(seen: &Seen, landing: &Landing) -> bool {
         && was_consumed(seen, landing.arming, landing.armed_at, &landing.toplevel)
 }
 
-/// It has failed, and something better runs already.
+/// It has failed, and something better runs already, or at least something that starts.
 pub(super) fn miss(ledger: &Ledger, seen: &Seen, policy: &Policy, landing: &Landing) -> Plan {
     let mut landing = landing.clone();
     let (cause, toplevel) = (Cause::NeverReachedBootCheck, landing.toplevel.clone());
     landing.attempts.add_unseen(cause.clone(), &seen.evidence);
-    let events = vec![Event::LandingFailed { toplevel, boot: None, cause }];
+    let events = vec![Event::LandingFailed { toplevel: toplevel.clone(), boot: None, cause }];
+    let again = ledger.rollback.is_some() && !is_budget_spent(ledger, policy);
+    if again && !has_failed(ledger, seen, policy, &landing) {
+        let from = landing.from.clone();
+        let automatic_reboots = ledger.automatic_reboots + 1;
+        let after = Ledger { landing: Some(landing), automatic_reboots, ..ledger.clone() };
+        let plan = send(&after, seen, policy, &from, events);
+        return reboot(plan, &after, RebootCause::LandAgain, &toplevel);
+    }
     go_on(ledger, seen, policy, landing, events, Whither::Reboots)
 }
 

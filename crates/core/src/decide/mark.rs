@@ -1,6 +1,6 @@
 //! A switch has made a toplevel the default.
 
-use super::{First, commit_and_arm, drill, is_known_good, landing, stand_in};
+use super::{First, commit_and_arm, drill, is_known_good, landing, stand_in, stand_in_of};
 use crate::{Event, Ledger, Origin, Plan, Policy, Refusal, Seen, Step, Toplevel, Trial};
 
 pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
@@ -20,18 +20,23 @@ pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Top
             events.push(Event::Marked { toplevel: toplevel.clone(), landing });
             let trial = Trial::new(toplevel.clone(), Origin::Marked);
             let ledger = Ledger { trial: Some(trial), ..without_earlier_switch(ledger) };
-            let plan = commit_and_arm(First::Default, &ledger, seen, policy, true, events);
-            keep_default(plan, &ledger, seen, policy, toplevel)
+            keep_default(
+                &ledger,
+                seen,
+                policy,
+                commit_and_arm(First::Default, &ledger, seen, policy, true, events),
+            )
         }
     }
 }
 
 /// Golden is a profile's. Anything else that boots by itself while a trial runs is not: a collection of garbage in that very
-/// boot would take it away.
-fn keep_default(plan: Plan, ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Toplevel) -> Plan {
-    let default = stand_in(ledger, seen, policy, trial);
+/// boot would take it away. So it is kept before the trial can boot.
+fn keep_default(ledger: &Ledger, seen: &Seen, policy: &Policy, plan: Plan) -> Plan {
+    let default = ledger.trial.as_ref().and_then(|trial| stand_in_of(ledger, seen, policy, trial));
     let unrooted = default.filter(|default| seen.golden.as_ref() != Some(default));
-    unrooted.into_iter().fold(plan, |plan, default| plan.then(Step::Keep(default)))
+    let keep = unrooted.into_iter().fold(Plan::nothing(), |plan, default| plan.then(Step::Keep(default)));
+    plan.steps.into_iter().fold(keep, Plan::then)
 }
 
 fn is_refused(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> bool {
@@ -52,7 +57,7 @@ fn mark_again(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> P
     let another_follows = trial.attempts.failures() + u32::from(runs) < policy.max_failures.get();
     let is_safe = !runs || seen.loader.as_ref().is_some_and(|loader| loader.consumes_one_shot);
     let arm = another_follows && is_safe;
-    commit_and_arm(First::Default, ledger, seen, policy, arm, Vec::new())
+    keep_default(ledger, seen, policy, commit_and_arm(First::Default, ledger, seen, policy, arm, Vec::new()))
 }
 
 /// Property 4: a quarantined toplevel is never made the default by any deployer. What runs stays it, if that is
@@ -82,9 +87,10 @@ fn end_trial(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel, mut events: Vec<
     }
     events.splice(0..0, ledger.trial.iter().map(superseded).chain(ended(ledger)));
     let drilled = ledger.drill.iter().flat_map(|drill| [&drill.trial].into_iter().chain(&drill.landing));
+    let tried = ledger.trial.iter().chain(drilled).map(|trial| &trial.toplevel);
+    let landing = ledger.landing.iter().map(|landing| &landing.toplevel);
     // One that is to boot this system once is taken back by the installer that made it the default.
-    let mut others = ledger.trial.iter().chain(drilled).filter(|trial| trial.toplevel != *toplevel);
-    let is_armed = others.any(|trial| seen.is_armed(&trial.toplevel));
+    let is_armed = tried.chain(landing).any(|other| other != toplevel && seen.is_armed(other));
     let plan = if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after) };
     plan.tell(events).then_if(is_armed, || Step::Disarm)
 }

@@ -178,7 +178,9 @@ pub(super) fn done(ledger: &Ledger, seen: &Seen) -> Plan {
     };
     let Rollback { from, to, unknown } = rollback;
     let rolled_back = Some(RolledBack { from: from.clone(), to: to.clone(), unknown });
-    let after = Ledger { rollback: None, rolled_back, ..ledger.clone() };
+    // Its boot may have been its only one: the loader's default can be another one until somebody can tell the loader.
+    let owed_default = seen.loader.is_none().then(|| to.clone());
+    let after = Ledger { rollback: None, rolled_back, owed_default, ..ledger.clone() };
     Plan::nothing()
         .then_if(seen.loader.is_some() && !seen.is_default(&to), || Step::SetDefault(to.clone()))
         .commit(&after)

@@ -3,7 +3,8 @@
 use super::ladder::{self, Whither};
 use super::{First, another_try, commit_and_arm, drill, rollback, with_trial};
 use crate::{
-    Arming, Attempts, Cause, End, Event, Evidence, Landing, Ledger, Plan, Policy, Seen, ShutdownSeen,
+    Arming, Attempts, Cause, End, Event, Evidence, Landing, Ledger, Plan, Policy, Seen, Shutdown,
+    ShutdownSeen,
 };
 
 pub(super) fn record(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &ShutdownSeen) -> Plan {
@@ -32,7 +33,7 @@ pub(super) fn record(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &S
             Event::AttemptInterrupted { toplevel, boot: seen.boot.clone(), shutdown: shutdown.kind }
         }
     };
-    if trial.has_failed(policy) && seen.loader.is_some() {
+    if trial.has_failed(policy) && seen.loader.is_some() && goes_through_loader(shutdown) {
         return rollback::begin(ledger, seen, policy, trial, vec![event], Whither::GoesDown);
     }
     let in_place = trial.arming == Arming::Armed && seen.is_armed(&trial.toplevel);
@@ -51,13 +52,24 @@ fn record_landing(
     shutdown: &ShutdownSeen,
 ) -> Plan {
     match end_of(&landing.attempts, policy, shutdown) {
-        End::Failed { cause } => ladder::fail(ledger, seen, policy, landing, &cause, Whither::GoesDown),
+        End::Failed { cause } if goes_through_loader(shutdown) => {
+            ladder::fail(ledger, seen, policy, landing, &cause, Whither::GoesDown)
+        }
         end => {
             let mut landing = landing.clone();
+            let events = match &end {
+                End::Failed { cause } => ladder::close(&mut landing, cause.clone(), &Evidence::default()),
+                End::Innocent { .. } | End::Unknown(_) => Vec::new(),
+            };
             landing.attempts.close(end, &Evidence::default());
-            Plan::nothing().commit(&Ledger { landing: Some(landing), ..ledger.clone() })
+            Plan::nothing().commit(&Ledger { landing: Some(landing), ..ledger.clone() }).tell(events)
         }
     }
+}
+
+/// Whether something else can boot next. Past the loader the same system starts again: its boot check leaves it.
+fn goes_through_loader(shutdown: &ShutdownSeen) -> bool {
+    !matches!(shutdown.kind, Shutdown::Kexec | Shutdown::SoftReboot)
 }
 
 pub(super) fn end_of(attempts: &Attempts, policy: &Policy, shutdown: &ShutdownSeen) -> End {

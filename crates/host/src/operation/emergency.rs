@@ -4,7 +4,7 @@ use golden_core::{Cause, Moment};
 
 use super::fail::fail;
 use super::{Options, act, boot_check, is_watched, see_loader};
-use crate::{Error, Host, Reading, Store, manager, system};
+use crate::{Error, Host, Reading, Store, manager, profile, system};
 
 /// What a boot that ends in emergency mode is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,8 @@ pub enum Emergency {
     Unwatched,
     /// One that has to be confirmed: it has failed.
     Watched,
-    /// The state cannot be reached, and the loader did not boot its default: golden, which is that, counts it.
+    /// The state cannot be reached, and the loader did not boot its default: that is golden, or what stands in for it while
+    /// there is a trial, and counts it.
     WithoutState,
 }
 
@@ -41,10 +42,10 @@ pub fn emergency(host: &dyn Host, options: &Options) -> Result<Emergency, Error>
 
 fn without_state(host: &dyn Host, options: &Options) -> Result<Emergency, Error> {
     let seen = system::see(host, see_loader(host, options))?;
-    let boots_golden =
-        |loader: &golden_core::Loader| loader.default.is_some() && loader.default == seen.golden;
-    let is_other = seen.booted.is_some() && seen.booted != seen.golden;
-    let is_stray = is_other && seen.loader.as_ref().is_some_and(boots_golden);
+    let default = seen.loader.as_ref().and_then(|loader| loader.default.clone());
+    // Either stands in for a trial; without a ledger nothing else is known to be good.
+    let stands_in = default.is_some() && (default == seen.golden || default == profile::kept(host)?);
+    let is_stray = stands_in && seen.booted.is_some() && seen.booted != default;
     Ok(if is_stray { Emergency::WithoutState } else { Emergency::Unwatched })
 }
 

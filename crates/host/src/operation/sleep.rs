@@ -10,7 +10,7 @@ use crate::{Error, Host, Reading, Store};
 /// # Errors
 /// Not everything could be done; the machine may come back with another kernel.
 pub fn hibernate(host: &dyn Host, options: &Options) -> Result<(), Error> {
-    act_for_trial(host, options, &Moment::Hibernate)
+    act_if_something_waits(host, options, &Moment::Hibernate)
 }
 
 /// The machine runs again after a hibernation.
@@ -18,12 +18,14 @@ pub fn hibernate(host: &dyn Host, options: &Options) -> Result<(), Error> {
 /// # Errors
 /// The trial that waited is not armed again; the next boot check does it.
 pub fn resume(host: &dyn Host, options: &Options) -> Result<(), Error> {
-    act_for_trial(host, options, &Moment::Resume)
+    act_if_something_waits(host, options, &Moment::Resume)
 }
 
-fn act_for_trial(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error> {
+fn act_if_something_waits(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error> {
     match Store::new(host, &options.state_dir).read()? {
-        Reading::Whole(ledger) if ledger.trial.is_some() => act(host, options, moment),
+        Reading::Whole(ledger) if ledger.trial.is_some() || ledger.landing.is_some() => {
+            act(host, options, moment)
+        }
         _ => Ok(()),
     }
 }
