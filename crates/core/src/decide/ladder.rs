@@ -1,7 +1,7 @@
 //! Where a rollback comes back to, and what follows if that does not work either.
 
 use super::boot::{land, watch};
-use super::{is_budget_spent, reboot, rollback, stand_in, was_consumed};
+use super::{is_budget_spent, is_known_good, landing, reboot, rollback, stand_in, was_consumed};
 use crate::{
     Arming, Cause, End, Event, Evidence, Kept, Landing, Ledger, Plan, Policy, RebootCause, Rollback,
     RollbackTarget, SafeMode, SafeModeReason, Seen, Step, Toplevel,
@@ -138,7 +138,8 @@ fn go_on(
         // It is the end where this one runs, and not where the machine was sent in vain.
         let here = seen.booted.as_ref().filter(|booted| after.is_failed_landing(booted)).cloned();
         after.rollback.iter_mut().zip(here).for_each(|(rollback, here)| rollback.to = here);
-        return safe_mode(after, SafeModeReason::LadderEnded, events);
+        let plan = safe_mode(after.clone(), SafeModeReason::LadderEnded, events);
+        return leave_unknown_default(plan, &after, seen, policy, &from);
     };
     after.landing = Some(Landing::new(&from, &to));
     after.rollback = Some(Rollback { from, to: to.clone(), unknown: Kept::new() });
@@ -153,6 +154,14 @@ fn go_on(
     after.automatic_reboots += u32::from(reboots);
     let plan = send(&after, seen, policy, &failed, events);
     if reboots { reboot(plan, &after, RebootCause::RollBack, &to) } else { plan }
+}
+
+/// A switch that was cut off before its mark may have left anything as the default.
+fn leave_unknown_default(plan: Plan, ledger: &Ledger, seen: &Seen, policy: &Policy, from: &Toplevel) -> Plan {
+    let default = seen.loader.as_ref().and_then(|loader| loader.default.as_ref());
+    let is_unknown = default.is_some_and(|default| !is_known_good(ledger, seen, default));
+    let stays = landing(ledger, seen, policy, from).filter(|_| is_unknown);
+    stays.into_iter().fold(plan, |plan, stays| plan.then(Step::SetDefault(stays)))
 }
 
 /// Have the landing booted. Where it is not what boots by itself until it has proved itself, it is booted once: if it dies

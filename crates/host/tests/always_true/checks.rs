@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use golden_core::{Ledger, Toplevel};
+use golden_core::{Ledger, Origin, Toplevel};
 use golden_host::simulated::{Effect, Foreseen, Program, Snapshot, World};
 
 use crate::Property;
@@ -75,8 +75,8 @@ fn default_is_known_good(explorer: &mut Explorer, before: &Before, program: &Pro
     }
 }
 
-/// As long as a trial, or golden after it, has yet to prove itself, what boots by itself is what was confirmed last: golden may
-/// be older, and die before its boot check. A switch that is cut off before its mark is its installer's, and whoever switches to
+/// As long as a trial that was marked, or golden after it, has yet to prove itself, what boots by itself is what was confirmed
+/// last: golden may be older, and die before its boot check. A switch that is cut off before its mark is its installer's, and whoever switches to
 /// something that is known to be good gets it.
 fn default_ran_last(explorer: &mut Explorer, before: &Before, program: &Program, after: &After) {
     let is_switch = matches!(program, Program::Switch(_));
@@ -106,7 +106,9 @@ fn default_ran_last(explorer: &mut Explorer, before: &Before, program: &Program,
     let (world, ledger) = (&before.state.world, before.ledger.as_deref());
     let default = explorer.views.foresee(world).default;
     let was_good = default.is_some_and(|default| is_known_good(world, ledger, &default));
-    let held = is_switch || was_good && holds(explorer, world, ledger);
+    // What nobody marked stands on its landing.
+    let was_marked = ledger.and_then(unproven).is_some();
+    let held = is_switch || was_good && was_marked && holds(explorer, world, ledger);
     if held && !holds(explorer, &after.world, after.ledger.as_deref()) {
         let text = format!("{} makes something the default that did not run last", program.name());
         explorer.violate(Property::DefaultIsKnownGood, before.id, &text);
@@ -116,8 +118,10 @@ fn default_ran_last(explorer: &mut Explorer, before: &Before, program: &Program,
 /// The trial that is under way or that failed, as long as nothing has proved itself since.
 fn unproven(ledger: &Ledger) -> Option<&Toplevel> {
     let landing = ledger.landing.as_ref().filter(|landing| landing.attempts.is_empty());
-    let trial = ledger.trial.as_ref().map(|trial| &trial.toplevel);
-    trial.or(landing.map(|landing| &landing.from))
+    match &ledger.trial {
+        Some(trial) => (trial.origin == Origin::Marked).then_some(&trial.toplevel),
+        None => landing.map(|landing| &landing.from),
+    }
 }
 
 /// What boots by itself is the same from the beginning of a rehearsal to its end. A switch in the middle is another story.

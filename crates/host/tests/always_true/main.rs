@@ -120,7 +120,9 @@ fn explore(configuration: Configuration) -> Explored {
         let each = if question.reboots_itself { Configuration::MAX_INTERRUPTIONS } else { 1 };
         // The last rung has as many attempts as a trial, and as many tries again before it is safe mode for good.
         let rungs = if question.all_fails { 2 * max_failures } else { 0 };
-        let bound = (max_failures + rungs) * each + LADDER;
+        // What dies early is left by way of what does not.
+        let passes = if question.golden_dies { max_failures } else { 0 };
+        let bound = (max_failures + rungs) * each + passes + LADDER;
         let arrived = if question.all_fails { explorer.settled.clone() } else { explorer.arrived.clone() };
         let follow = |edge: &Forced| {
             (question.reboots_itself || !edge.reboots_itself)
