@@ -142,8 +142,9 @@ fn close_earlier(trial: &mut Trial, seen: &Seen, policy: &Policy) -> Vec<Event> 
         && seen.booted_by_default()
         && was_consumed(seen, trial.arming, trial.armed_at, &trial.toplevel)
     {
-        trial.attempts.add_unseen(Cause::NeverReachedBootCheck, &seen.evidence);
-        events.push(failed(trial, policy, None, Cause::NeverReachedBootCheck));
+        let (cause, evidence) = unseen(seen, &trial.toplevel);
+        trial.attempts.add_unseen(cause.clone(), &evidence);
+        events.push(failed(trial, policy, None, cause));
         trial.arming = Arming::Idle;
     }
     let damage = seen.damage_of(&trial.toplevel).filter(|damage| damage.is_lasting);
@@ -154,6 +155,17 @@ fn close_earlier(trial: &mut Trial, seen: &Seen, policy: &Policy) -> Vec<Event> 
         trial.arming = Arming::Idle;
     }
     events
+}
+
+/// What became of an attempt that nobody saw begin. What the loader passed over leaves nothing behind.
+fn unseen(seen: &Seen, toplevel: &Toplevel) -> (Cause, Evidence) {
+    let passed_over = seen.loader.as_ref().is_some_and(|loader| loader.incomplete.contains(toplevel));
+    if passed_over {
+        let why = "its kernel or initrd was not whole on the boot partition".to_owned();
+        (Cause::NotBootable { why }, Evidence::default())
+    } else {
+        (Cause::NeverReachedBootCheck, seen.evidence.clone())
+    }
 }
 
 pub(super) fn failed(trial: &Trial, policy: &Policy, boot: Option<crate::BootId>, cause: Cause) -> Event {
