@@ -175,7 +175,9 @@ impl Machine {
                     String::from_utf8_lossy(&bytes[self.read_bytes..self.read_bytes + length]).into_owned();
                 self.read_bytes += length + 1;
                 if let Some((_, rest)) = line.split_once(words) {
-                    return Ok(rest.trim().to_owned());
+                    // The kernel may have its own say before the end of the line.
+                    let ours = rest.split('[').next().unwrap_or_default();
+                    return Ok(ours.trim().to_owned());
                 }
             }
             if let Some(status) =
