@@ -97,6 +97,11 @@ pub enum Cause {
         /// What is damaged.
         why: String,
     },
+    /// Required checks failed.
+    ChecksFailed {
+        /// Their names.
+        checks: Vec<String>,
+    },
     /// A cause that only a newer build knows, as it wrote it.
     #[serde(untagged)]
     Unknown(Value),

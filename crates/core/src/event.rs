@@ -53,6 +53,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         golden_failed: Option<Cause>,
     },
+    /// Checks failed, and the system stays as it is: they are only wanted, or excused, or it is no trial.
+    ChecksFailed { toplevel: Toplevel, boot: BootId, required: Vec<String>, wanted: Vec<String> },
     /// Golden was pinned.
     Pinned { toplevel: Toplevel, forced: bool },
     /// The end of the ladder.

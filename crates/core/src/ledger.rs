@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempts, BootId, Kept, Policy, Toplevel};
+use crate::{Attempts, Baseline, BootId, Kept, Policy, Toplevel};
 
 /// Format this build writes.
 pub const FORMAT: u32 = 1;
@@ -114,6 +114,9 @@ pub struct Trial {
     /// Attempts so far, the oldest first; only the last can be open.
     #[serde(default)]
     pub attempts: Attempts,
+    /// What was wrong already when it was marked; `None` where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
     #[serde(flatten)]
     #[allow(missing_docs)]
     pub unknown: Kept,
@@ -350,6 +353,7 @@ impl Trial {
             arming: Arming::Idle,
             armed_at: None,
             attempts: Attempts::default(),
+            baseline: None,
             unknown: Kept::new(),
         }
     }

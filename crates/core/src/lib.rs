@@ -4,6 +4,7 @@
 //! There is no I/O here, no clock and no environment: whoever calls supplies all three, so every decision can
 //! be enumerated.
 
+mod assessment;
 mod attempt;
 mod decide;
 mod event;
@@ -14,6 +15,7 @@ mod plan;
 mod policy;
 mod seen;
 
+pub use assessment::{ASSESSMENT_SCHEMA, Assessment, Baseline, Excuse, Finding, Weight};
 pub use attempt::{Attempt, Attempts, Cause, End, Evidence, Shutdown};
 pub use decide::{decide, is_settled, landing};
 pub use event::{Event, RebootCause};

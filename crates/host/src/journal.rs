@@ -90,6 +90,7 @@ pub fn message_id(event: &Event) -> &'static str {
         Event::SafeMode { .. } => "2cfaff05a5334014809c58d9090153b7",
         Event::TriedAgain { .. } => "5d1c7b1f0e3a4c0f9b2a64d8c7f3e915",
         Event::SafeModeEnded { .. } => "a8f4e2d65b9c4f6d8e1073bb52c9d046",
+        Event::ChecksFailed { .. } => "7d3c1b8f5a0e4d3e9c6a2f81b4e7d059",
     }
 }
 
@@ -109,6 +110,7 @@ pub fn priority(event: &Event) -> Priority {
         | Event::Gone { .. }
         | Event::Unprotected { .. }
         | Event::TriedAgain { .. }
+        | Event::ChecksFailed { .. }
         | Event::Rebooting { .. } => Priority::Warning,
         Event::Marked { .. }
         | Event::Superseded { .. }
@@ -202,6 +204,12 @@ pub fn describe(event: &Event) -> String {
             )
         }
         Event::SafeModeEnded { toplevel } => format!("{toplevel} works: safe mode is over"),
+        Event::ChecksFailed { toplevel, required, wanted, .. } => {
+            let kinds = [("required", required), ("wanted", wanted)];
+            let some = kinds.into_iter().filter(|(_, checks)| !checks.is_empty());
+            let said: Vec<_> = some.map(|(kind, checks)| format!("{kind}: {}", checks.join(", "))).collect();
+            format!("checks of {toplevel} failed, and it stays as it is ({})", said.join("; "))
+        }
     }
 }
 
@@ -227,6 +235,7 @@ pub fn describe_cause(cause: &Cause) -> String {
             format!("it ended in emergency mode{units}")
         }
         Cause::NotBootable { why } => format!("it could not be started: {why}"),
+        Cause::ChecksFailed { checks } => format!("required checks failed: {}", checks.join(", ")),
         Cause::Unknown(_) => "a cause that a newer build recorded".to_owned(),
     }
 }

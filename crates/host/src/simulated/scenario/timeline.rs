@@ -87,6 +87,7 @@ fn cause(cause: &Cause) -> String {
         Cause::Deadline { units, .. } => format!("not confirmed in time ({})", units.join(" ")),
         Cause::Emergency { units } => format!("emergency mode ({})", units.join(" ")),
         Cause::NotBootable { .. } => "could not be started".to_owned(),
+        Cause::ChecksFailed { checks } => format!("checks failed ({})", checks.join(" ")),
         Cause::Unknown(_) => "unknown cause".to_owned(),
     }
 }
