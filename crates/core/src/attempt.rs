@@ -102,6 +102,16 @@ pub enum Cause {
         /// Their names.
         checks: Vec<String>,
     },
+    /// Its activation on the running system failed.
+    ActivationFailed {
+        /// What is known of it.
+        why: String,
+    },
+    /// It was activated, and the proof that the owner asks for did not come in its window.
+    Unproven {
+        /// What was waited for.
+        proof: String,
+    },
     /// A cause that only a newer build knows, as it wrote it.
     #[serde(untagged)]
     Unknown(Value),
@@ -176,6 +186,11 @@ impl Attempts {
 
     pub(crate) fn begin(&mut self, boot: &BootId) {
         self.push(Some(boot.clone()), None, Evidence::default());
+    }
+
+    /// Add a live switch that failed in `boot`.
+    pub(crate) fn add_live(&mut self, boot: &BootId, cause: Cause, evidence: &Evidence) {
+        self.push(Some(boot.clone()), Some(End::Failed { cause }), evidence.clone());
     }
 
     /// Add an attempt that nobody saw begin.

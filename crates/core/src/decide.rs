@@ -7,6 +7,7 @@ mod drill;
 mod fail;
 mod ladder;
 mod leave;
+mod live;
 mod mark;
 mod rollback;
 mod shutdown;
@@ -24,6 +25,11 @@ use crate::{
 pub fn decide(ledger: &Ledger, seen: &Seen, policy: &Policy, moment: &Moment) -> Plan {
     match moment {
         Moment::Mark(toplevel) => mark::mark(ledger, seen, policy, toplevel),
+        Moment::MarkLive { from, to } => mark::mark_live(ledger, seen, policy, from, to),
+        Moment::LivePassed => live::pass(ledger, seen, policy),
+        Moment::LiveFailed(cause) => live::fail(ledger, seen, policy, cause),
+        Moment::LiveUnwatched => live::leave(ledger, seen, policy),
+        Moment::LiveConfirmed => live::confirm(ledger, seen),
         Moment::MarkUnprotected(toplevel) => mark::unprotected(ledger, seen, policy, toplevel),
         Moment::BootCheck => boot::check(ledger, seen, policy),
         Moment::Confirm => confirm::confirm(ledger, seen),
@@ -35,8 +41,14 @@ pub fn decide(ledger: &Ledger, seen: &Seen, policy: &Policy, moment: &Moment) ->
         Moment::Drill(injection) => drill::begin(ledger, seen, policy, *injection),
         Moment::Shutdown(shutdown) => shutdown::record(ledger, seen, policy, shutdown),
         Moment::Pin { force } => confirm::pin(ledger, seen, *force),
-        Moment::RollBack => rollback::effects(ledger, seen),
-        Moment::RolledBack => rollback::done(ledger, seen),
+        Moment::RollBack => match &ledger.live {
+            Some(live) => live::effects(ledger, seen, live),
+            None => rollback::effects(ledger, seen),
+        },
+        Moment::RolledBack { running } => match &ledger.live {
+            Some(live) => live::done(ledger, seen, policy, live, running.as_ref()),
+            None => rollback::done(ledger, seen),
+        },
     }
 }
 
@@ -49,6 +61,7 @@ pub fn is_settled(ledger: &Ledger, booted: Option<&Toplevel>, golden: Option<&To
         && ledger.rollback.is_none()
         && ledger.landing.is_none()
         && ledger.drill.is_none()
+        && ledger.live.is_none()
         && ledger.safe_mode.is_none();
     idle && (ledger.confirmed.is_empty() || booted.is_none_or(known))
 }

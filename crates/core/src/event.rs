@@ -55,6 +55,16 @@ pub enum Event {
     },
     /// Checks failed, and the system stays as it is: they are only wanted, or excused, or it is no trial.
     ChecksFailed { toplevel: Toplevel, boot: BootId, required: Vec<String>, wanted: Vec<String> },
+    /// A switch changes the running system, which has to prove itself.
+    LiveBegan { from: Toplevel, to: Toplevel },
+    /// It has, and what it activated is a trial of the next boot.
+    LivePassed { toplevel: Toplevel },
+    /// It was rebooted on request before it could.
+    LiveLeft { toplevel: Toplevel },
+    /// It has failed, and what ran before comes back.
+    LiveFailed { from: Toplevel, to: Toplevel, cause: Cause },
+    /// What ran before runs again.
+    WentBack { from: Toplevel, to: Toplevel },
     /// Golden was pinned.
     Pinned { toplevel: Toplevel, forced: bool },
     /// The end of the ladder.
@@ -77,4 +87,6 @@ pub enum RebootCause {
     LandAgain,
     /// A rehearsal.
     Drill,
+    /// What ran before a live switch could not be activated again.
+    LiveSwitch,
 }

@@ -12,6 +12,8 @@ pub const READER: u32 = 1;
 pub const MAX_CONFIRMED: usize = 64;
 /// Quarantined toplevels that are remembered; the oldest is forgotten first.
 pub const MAX_QUARANTINED: usize = 256;
+/// Trials that are set aside; the oldest is forgotten first.
+pub const MAX_SET_ASIDE: usize = 16;
 /// Dumps of the kernel that are remembered.
 pub const MAX_DUMPS: usize = 128;
 
@@ -55,6 +57,13 @@ pub struct Ledger {
     /// A rehearsal under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<Drill>,
+    /// A switch of the running system that has yet to prove itself, or is being taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<Live>,
+    /// Trials that ended with the live switch that began them, and without a verdict: their failures count if they are marked
+    /// again. At most [`MAX_SET_ASIDE`], the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<Trial>,
     /// The last finished rollback, until a later generation is marked or confirmed.
     #[serde(default)]
     pub rolled_back: Option<RolledBack>,
@@ -201,6 +210,39 @@ pub struct Drill {
     pub unknown: Kept,
 }
 
+/// A switch that changes the running system. Until it has proved itself, its trial is not armed: whatever takes the machine
+/// down boots what was confirmed last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Live {
+    /// What ran before, and is activated again if the switch fails.
+    pub from: Toplevel,
+    /// What is activated.
+    pub to: Toplevel,
+    /// In which boot.
+    pub boot: BootId,
+    /// How far it is.
+    pub phase: LivePhase,
+    /// Whether a person said that it works.
+    #[serde(default)]
+    pub confirmed: bool,
+    /// The trial that it replaced, and that gets its place back if the switch fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<Box<Trial>>,
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub unknown: Kept,
+}
+
+/// How far a live switch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LivePhase {
+    /// It is activated, or runs in its window.
+    Proving,
+    /// It has failed, and what ran before comes back.
+    GoingBack,
+}
+
 /// A failure on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -265,6 +307,8 @@ impl Default for Ledger {
             landing: None,
             failed_landings: Vec::new(),
             drill: None,
+            live: None,
+            set_aside: Vec::new(),
             rolled_back: None,
             owed_default: None,
             quarantine: Vec::new(),
@@ -322,6 +366,7 @@ impl Ledger {
     pub(crate) fn confirm(&mut self, toplevel: &Toplevel) {
         self.failed_landings.retain(|failed| failed.toplevel != *toplevel);
         self.landing.take_if(|landing| landing.toplevel == *toplevel);
+        self.set_aside.retain(|trial| trial.toplevel != *toplevel);
         let known = self.confirmed.iter().position(|confirmed| confirmed.toplevel == *toplevel);
         let entry = match known {
             Some(index) => self.confirmed.remove(index),
@@ -332,8 +377,24 @@ impl Ledger {
         self.confirmed.drain(..surplus);
     }
 
+    /// A trial that begins: what it failed of before it was set aside still counts.
+    pub(crate) fn begin_trial(&mut self, toplevel: &Toplevel) -> Trial {
+        let before = self.set_aside.iter().position(|trial| trial.toplevel == *toplevel);
+        let attempts = before.map(|index| self.set_aside.remove(index).attempts);
+        Trial { attempts: attempts.unwrap_or_default(), ..Trial::new(toplevel.clone(), Origin::Marked) }
+    }
+
+    /// Remember a trial that is over without a verdict.
+    pub(crate) fn set_aside(&mut self, trial: Trial) {
+        self.set_aside.retain(|other| other.toplevel != trial.toplevel);
+        self.set_aside.push(trial);
+        let surplus = self.set_aside.len().saturating_sub(MAX_SET_ASIDE);
+        self.set_aside.drain(..surplus);
+    }
+
     /// Remember that the trial failed. The evidence stays with it.
     pub(crate) fn quarantine(&mut self, trial: Trial) {
+        self.set_aside.retain(|other| other.toplevel != trial.toplevel);
         self.quarantine.retain(|quarantined| quarantined.toplevel != trial.toplevel);
         self.quarantine.push(Quarantined {
             toplevel: trial.toplevel,
@@ -356,6 +417,11 @@ impl Trial {
             baseline: None,
             unknown: Kept::new(),
         }
+    }
+
+    /// The same, and its next attempt is not armed.
+    pub(crate) fn disarmed(self) -> Self {
+        Self { arming: Arming::Idle, armed_at: None, ..self }
     }
 
     pub(crate) fn has_failed(&self, policy: &Policy) -> bool {

@@ -21,8 +21,9 @@ pub use decide::{decide, is_settled, landing};
 pub use event::{Event, RebootCause};
 pub use kept::{Kept, Value};
 pub use ledger::{
-    Arming, Confirmed, Drill, FORMAT, Golden, Header, Injection, Landing, Ledger, MAX_CONFIRMED, MAX_DUMPS,
-    MAX_QUARANTINED, Origin, Quarantined, READER, Rollback, RolledBack, SafeMode, SafeModeReason, Trial,
+    Arming, Confirmed, Drill, FORMAT, Golden, Header, Injection, Landing, Ledger, Live, LivePhase,
+    MAX_CONFIRMED, MAX_DUMPS, MAX_QUARANTINED, MAX_SET_ASIDE, Origin, Quarantined, READER, Rollback,
+    RolledBack, SafeMode, SafeModeReason, Trial,
 };
 pub use name::{BootId, InvalidName, Toplevel};
 pub use plan::{Plan, Refusal, Step};

@@ -25,6 +25,10 @@ pub enum Step {
     SetProfile(Toplevel),
     /// Have this toplevel install its boot loader configuration. Runs without the lock: it marks.
     InstallLoader(Toplevel),
+    /// Watch the switch of the running system that is about to happen.
+    WatchLive,
+    /// Have the running system become this toplevel again. Runs without the lock, and marks nothing.
+    Activate(Toplevel),
     /// Ask for phase two, which runs later in this boot.
     RequestRollback,
     /// This boot has to be confirmed: watch its deadline, and whether it ends in `emergency.target`.

@@ -1,9 +1,9 @@
 //! What the machine shows at the moment of a decision.
 
-use crate::{BootId, Cause, Evidence, Injection, Shutdown, Toplevel};
+use crate::{Baseline, BootId, Cause, Evidence, Injection, Shutdown, Toplevel};
 
 /// Everything a decision may depend on, besides the ledger and the policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
     /// The toplevel this boot started, from `/run/booted-system`; `None` where that names no system.
     pub booted: Option<Toplevel>,
@@ -18,6 +18,8 @@ pub struct Seen {
     /// What the loader says; `None` where it cannot be asked (the boot partition is not there). Then nothing of
     /// the loader is changed and nothing is concluded from it.
     pub loader: Option<Loader>,
+    /// What is wrong on the machine, before anything of it changes; `None` where nobody looked.
+    pub baseline: Option<Baseline>,
     /// What is found of an earlier boot that ended without a word.
     pub evidence: Evidence,
     /// Systems that cannot be booted now: found out by trying.
@@ -71,6 +73,13 @@ pub enum OneShot {
 pub enum Moment {
     /// A loader installer has just made this toplevel the default.
     Mark(Toplevel),
+    /// The same, and the running system is about to become `to` as well.
+    MarkLive {
+        /// What runs.
+        from: Toplevel,
+        /// What was installed.
+        to: Toplevel,
+    },
     /// A loader installer has just made this toplevel the default, and it is not to be tried.
     MarkUnprotected(Toplevel),
     /// Early in a boot, before `sysinit.target`.
@@ -85,6 +94,14 @@ pub enum Moment {
     Close(Cause),
     /// This boot was closed as failed, and what was to end it was cut off.
     Leave,
+    /// A live switch has proved itself.
+    LivePassed,
+    /// A live switch has failed.
+    LiveFailed(Cause),
+    /// Nobody can watch a live switch.
+    LiveUnwatched,
+    /// A person says that the live switch works.
+    LiveConfirmed,
     /// The machine is about to be hibernated.
     Hibernate,
     /// It runs again after that. No boot.
@@ -96,10 +113,13 @@ pub enum Moment {
         /// Pin even what was never confirmed on this host.
         force: bool,
     },
-    /// Phase two of a rollback, before its effects: what is there to do?
+    /// Phase two of a rollback, or a live switch that is taken back, before the effects: what is there to do?
     RollBack,
-    /// Phase two of a rollback, after its effects.
-    RolledBack,
+    /// The same after the effects.
+    RolledBack {
+        /// What runs now.
+        running: Option<Toplevel>,
+    },
 }
 
 /// How the machine goes down.

@@ -75,7 +75,7 @@ fn what_may_have_lost_its_power_is_tried_as_often_as_a_trial_and_then_it_is_safe
 #[test]
 fn a_try_that_is_confirmed_ends_safe_mode_and_what_failed_stays_quarantined() {
     for last in 5..=6 {
-        let ledger = play(power_cuts(last), &[(last, "golden", Moment::RolledBack)]);
+        let ledger = play(power_cuts(last), &[(last, "golden", Moment::RolledBack { running: None })]);
         let plan = decide(&ledger, &seen(last, "golden"), &policy(2), &Moment::Confirm);
         assert_eq!(told(&plan, |event| matches!(event, Event::SafeModeEnded { .. })), 1, "{plan:?}");
         let ledger = after(&plan, ledger);

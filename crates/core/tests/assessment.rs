@@ -24,7 +24,7 @@ fn of_units(units: &[&str]) -> Finding {
 }
 
 fn assessment(findings: Vec<Finding>) -> Assessment {
-    let boot: BootId = "0123456789abcdef0123456789abcdef".parse().unwrap();
+    let boot: BootId = "0123456789abcdef0123456789abcdef".parse().expect("32 digits");
     let unknown = Kept::new();
     Assessment { schema: ASSESSMENT_SCHEMA, toplevel: None, boot, report_only: false, findings, unknown }
 }

@@ -121,7 +121,8 @@ fn a_confirmed_trial_is_recorded_before_it_becomes_the_default() {
 
 #[test]
 fn a_healthy_boot_without_a_trial_changes_nothing() {
-    for moment in [Moment::BootCheck, Moment::Confirm, Moment::RollBack, Moment::RolledBack] {
+    for moment in [Moment::BootCheck, Moment::Confirm, Moment::RollBack, Moment::RolledBack { running: None }]
+    {
         assert_eq!(decide(&known(), &seen(1, "golden"), &policy(2), &moment), Plan::default(), "{moment:?}");
     }
 }
@@ -178,7 +179,7 @@ fn rolled_back() -> Ledger {
         let booted = if number == 3 { "golden" } else { "trial" };
         ledger = after(&decide(&ledger, &seen(number, booted), &policy(2), &Moment::BootCheck), ledger);
     }
-    after(&decide(&ledger, &seen(3, "golden"), &policy(2), &Moment::RolledBack), ledger)
+    after(&decide(&ledger, &seen(3, "golden"), &policy(2), &Moment::RolledBack { running: None }), ledger)
 }
 
 #[test]
@@ -385,7 +386,7 @@ fn what_is_quarantined_is_never_landed_on_whatever_a_ledger_says() {
             assert!(after.rollback.is_none_or(|rollback| rollback.to == toplevel("golden")));
         }
     }
-    for moment in [Moment::RollBack, Moment::RolledBack] {
+    for moment in [Moment::RollBack, Moment::RolledBack { running: None }] {
         assert_eq!(decide(&edited, &seen, &policy(2), &moment), Plan::default());
     }
 }

@@ -96,7 +96,7 @@ fn a_rollback_that_is_done_without_the_loader_leaves_golden_as_the_default_all_t
     let mut blind = seen(3, "golden");
     blind.loader = None;
     let mut ledger = sent(Shutdown::Reboot);
-    for moment in [Moment::BootCheck, Moment::RolledBack, Moment::Confirm] {
+    for moment in [Moment::BootCheck, Moment::RolledBack { running: None }, Moment::Confirm] {
         ledger = after(&decide(&ledger, &blind, &policy(2), &moment), ledger);
     }
     let plans: Vec<_> = [Moment::BootCheck, Moment::Confirm]

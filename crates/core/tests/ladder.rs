@@ -158,7 +158,8 @@ fn a_landing_is_watched_until_it_is_confirmed() {
     let ledger = landed();
     assert!(ledger.landing.as_ref().unwrap().attempts.is_open_in(&boot(3)));
     assert!(!is_settled(&ledger, Some(&toplevel("golden")), Some(&toplevel("golden"))));
-    let done = play(ledger, &[(3, "golden", Moment::RolledBack), (3, "golden", Moment::Confirm)]);
+    let done =
+        play(ledger, &[(3, "golden", Moment::RolledBack { running: None }), (3, "golden", Moment::Confirm)]);
     assert!(done.landing.is_none() && done.failed_landings.is_empty());
     assert!(is_settled(&done, Some(&toplevel("golden")), Some(&toplevel("golden"))));
 }

@@ -9,7 +9,7 @@ use golden_core::{Policy, RollbackTarget, Toplevel};
 use serde::Deserialize;
 
 use crate::loader::Kind;
-use crate::operation::{Options, STATE_DIR};
+use crate::operation::{LiveOptions, Options, Proof, STATE_DIR};
 use crate::{Error, Host};
 
 /// Where the settings are.
@@ -29,8 +29,26 @@ struct Settings {
     max_automatic_reboots: u32,
     rollback_target: RollbackTarget,
     boot_deadline_secs: NonZeroU32,
+    live: LiveSettings,
     loader: Kind,
     loader_command: Option<PathBuf>,
+}
+
+/// The table `live`.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct LiveSettings {
+    enable: bool,
+    activation_secs: NonZeroU32,
+    window_secs: NonZeroU32,
+    proof: Proof,
+}
+
+impl Default for LiveSettings {
+    fn default() -> Self {
+        let secs = |secs| NonZeroU32::new(secs).unwrap_or(NonZeroU32::MAX);
+        Self { enable: true, activation_secs: secs(900), window_secs: secs(120), proof: Proof::None }
+    }
 }
 
 /// Time for a boot to be confirmed. Source: the design, "Fail early".
@@ -47,6 +65,7 @@ impl Default for Settings {
             max_automatic_reboots,
             rollback_target,
             boot_deadline_secs: NonZeroU32::new(BOOT_DEADLINE_SECS).unwrap_or(NonZeroU32::MAX),
+            live: LiveSettings::default(),
             loader: Kind::default(),
             loader_command: None,
         }
@@ -64,6 +83,12 @@ impl From<Settings> for Options {
                 rollback_target: settings.rollback_target,
             },
             boot_deadline: Duration::from_secs(settings.boot_deadline_secs.get().into()),
+            live: LiveOptions {
+                enable: settings.live.enable,
+                activation: Duration::from_secs(settings.live.activation_secs.get().into()),
+                window: Duration::from_secs(settings.live.window_secs.get().into()),
+                proof: settings.live.proof,
+            },
             loader: settings.loader,
             loader_command: settings.loader_command,
         }

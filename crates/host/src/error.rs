@@ -44,6 +44,8 @@ pub enum Error {
     NotObeyed(&'static str),
     #[error("{0} did not take the one-shot back: it still names what was booted")]
     OneShotStayed(&'static str),
+    #[error("the switch of the running system cannot be watched: {}", .0.trim())]
+    NotWatched(String),
     #[error("{program} failed: {}", stderr.trim())]
     Program { program: String, stderr: String },
     #[error("the closure of {toplevel} is incomplete: {missing} is missing")]
@@ -120,7 +122,9 @@ impl Error {
             | Self::NoOneShot(_)
             | Self::NotObeyed(_)
             | Self::OneShotStayed(_) => Trouble::Loader,
-            Self::Program { .. } | Self::Closure { .. } | Self::Serialize { .. } => Trouble::Io,
+            Self::NotWatched(_) | Self::Program { .. } | Self::Closure { .. } | Self::Serialize { .. } => {
+                Trouble::Io
+            }
         }
     }
 

@@ -47,6 +47,11 @@ impl Session<'_> {
             Step::PinProfile(toplevel) => self.pin(toplevel),
             Step::SetProfile(toplevel) => profile::set_system(self.host, toplevel),
             Step::InstallLoader(toplevel) => profile::install_loader(self.host, toplevel),
+            Step::WatchLive => manager::watch_live(self.host),
+            Step::Activate(toplevel) => {
+                self.activate(toplevel);
+                Ok(())
+            }
             Step::RequestRollback => self.flag("phase-two"),
             Step::Watch => self.flag("attempt"),
             Step::Inject(injection) => self.flag(flag_of(*injection)),
@@ -85,6 +90,13 @@ impl Session<'_> {
     /// The trial is armed by then, and worth more than what a collection of garbage in its boot might take.
     fn keep(&self, toplevel: &Toplevel) {
         if let Err(error) = profile::keep(self.host, toplevel) {
+            self.host.complain(error.trouble(), &error.chain());
+        }
+    }
+
+    /// Whoever asked for it looks at what runs then.
+    fn activate(&self, toplevel: &Toplevel) {
+        if let Err(error) = profile::activate(self.host, toplevel) {
             self.host.complain(error.trouble(), &error.chain());
         }
     }

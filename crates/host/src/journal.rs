@@ -91,6 +91,11 @@ pub fn message_id(event: &Event) -> &'static str {
         Event::TriedAgain { .. } => "5d1c7b1f0e3a4c0f9b2a64d8c7f3e915",
         Event::SafeModeEnded { .. } => "a8f4e2d65b9c4f6d8e1073bb52c9d046",
         Event::ChecksFailed { .. } => "7d3c1b8f5a0e4d3e9c6a2f81b4e7d059",
+        Event::LiveBegan { .. } => "e1b6f0a7c2d84c6fa3950d7be8124f66",
+        Event::LivePassed { .. } => "04c9d7e2b15f4f0d8a6be3719c5d28a1",
+        Event::LiveLeft { .. } => "b7a05d3e91c64e1f92c8f46ad03be571",
+        Event::LiveFailed { .. } => "58f2c6b90e7d4a34b1d7e09c3a86f41d",
+        Event::WentBack { .. } => "c93e1d4f6ab74b0e85f26d91e07ca3b8",
     }
 }
 
@@ -103,6 +108,8 @@ pub fn priority(event: &Event) -> Priority {
         | Event::AttemptFailed { .. }
         | Event::RollbackBegan { .. }
         | Event::LandingFailed { .. }
+        | Event::LiveFailed { .. }
+        | Event::WentBack { .. }
         | Event::DrillEnded { passed: false, .. }
         | Event::RolledBack { .. } => Priority::Error,
         Event::OneShotStayed { .. }
@@ -114,6 +121,9 @@ pub fn priority(event: &Event) -> Priority {
         | Event::Rebooting { .. } => Priority::Warning,
         Event::Marked { .. }
         | Event::Superseded { .. }
+        | Event::LiveBegan { .. }
+        | Event::LivePassed { .. }
+        | Event::LiveLeft { .. }
         | Event::AttemptBegan { .. }
         | Event::AttemptInterrupted { .. }
         | Event::Confirmed { .. }
@@ -204,6 +214,17 @@ pub fn describe(event: &Event) -> String {
             )
         }
         Event::SafeModeEnded { toplevel } => format!("{toplevel} works: safe mode is over"),
+        Event::LiveBegan { from, to } => {
+            format!("the running system becomes {to}: if it does not work, {from} is activated again")
+        }
+        Event::LivePassed { toplevel } => format!("{toplevel} runs and works: the next boot tries it"),
+        Event::LiveLeft { toplevel } => {
+            format!("{toplevel} was not watched to the end: the next boot tries it")
+        }
+        Event::LiveFailed { from, to, cause } => {
+            format!("{from} was activated and failed ({}): back to {to}", describe_cause(cause))
+        }
+        Event::WentBack { from, to } => format!("{to} runs again, instead of {from}"),
         Event::ChecksFailed { toplevel, required, wanted, .. } => {
             let kinds = [("required", required), ("wanted", wanted)];
             let some = kinds.into_iter().filter(|(_, checks)| !checks.is_empty());
@@ -236,6 +257,8 @@ pub fn describe_cause(cause: &Cause) -> String {
         }
         Cause::NotBootable { why } => format!("it could not be started: {why}"),
         Cause::ChecksFailed { checks } => format!("required checks failed: {}", checks.join(", ")),
+        Cause::ActivationFailed { why } => format!("its activation failed: {why}"),
+        Cause::Unproven { proof } => format!("the proof that it works did not come: {proof}"),
         Cause::Unknown(_) => "a cause that a newer build recorded".to_owned(),
     }
 }
@@ -246,6 +269,7 @@ fn describe_reboot(cause: RebootCause) -> &'static str {
         RebootCause::RollBack => "what ran failed and this takes over",
         RebootCause::LandAgain => "what the machine came back to failed, and there is nothing else",
         RebootCause::Drill => "for a rehearsal",
+        RebootCause::LiveSwitch => "what ran before a switch could not be activated again",
     }
 }
 

@@ -5,6 +5,7 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic where nobody listens")]
 
+pub mod activation;
 pub mod command;
 mod config;
 mod durable;

@@ -71,6 +71,21 @@ pub(crate) fn safety_net(host: &dyn Host) -> Result<SafetyNet, Error> {
     })
 }
 
+/// Have the switch that is about to change the running system watched, before it does.
+pub(crate) fn watch_live(host: &dyn Host) -> Result<(), Error> {
+    let start = ["--no-block", "start", "golden-live.service"];
+    let said = host.run(Path::new("systemctl"), &start).map_err(Error::io("run", "systemctl"))?;
+    if said.success { Ok(()) } else { Err(Error::NotWatched(said.stderr)) }
+}
+
+/// Units that have failed, and are none of ours.
+pub(crate) fn failed_units(host: &dyn Host) -> Result<Vec<String>, Error> {
+    let mut units = failed(host)?;
+    units.retain(|unit| !unit.starts_with("golden-"));
+    units.truncate(MAX_FAILED_UNITS);
+    Ok(units)
+}
+
 /// Leave whatever is starting and go to what a person needs to help.
 pub(crate) fn enter_safe_mode(host: &dyn Host) -> Result<(), Error> {
     const TARGET: &str = "golden-safe-mode.target";
@@ -120,6 +135,8 @@ pub(crate) fn missing(host: &dyn Host) -> Result<Vec<String>, Error> {
     Ok(first(units))
 }
 
+/// Most units that are remembered as failed before a switch.
+const MAX_FAILED_UNITS: usize = 256;
 /// Most units that a cause names.
 const MAX_UNITS: usize = 8;
 

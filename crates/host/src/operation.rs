@@ -8,6 +8,7 @@ mod drill;
 mod emergency;
 mod fail;
 mod golden;
+mod live;
 mod mark;
 mod rollback;
 mod shutdown;
@@ -17,11 +18,13 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use golden_core::{Evidence, Ledger, Moment, Policy, Seen, decide};
+use golden_core::{Baseline, Evidence, Ledger, Moment, Policy, Seen, decide};
 
 use crate::evidence::{self, Dumps};
 use crate::execute::Session;
-use crate::{Error, Host, Store, loader, system};
+use crate::{Error, Host, Store, loader, manager, system};
+
+use serde::Deserialize;
 
 pub use boot::{boot_check, is_boot_settled};
 pub use confirm::{confirm, pin};
@@ -30,7 +33,8 @@ pub use deadline::{pass_deadline, time_left};
 pub use drill::{drill, injected};
 pub use emergency::{Emergency, emergency, leave_emergency, stay_in_emergency};
 pub use golden::{glance_at_golden, verify_golden};
-pub use mark::{check, mark};
+pub use live::{confirm_live, fail_live, go_back, live, pass_live};
+pub use mark::{Switch, check, mark};
 pub use rollback::roll_back;
 pub use shutdown::record_shutdown;
 pub use sleep::{hibernate, resume};
@@ -47,10 +51,38 @@ pub struct Options {
     pub policy: Policy,
     /// Time from the start of userspace until a trial must be confirmed, on the monotonic clock.
     pub boot_deadline: Duration,
+    /// How a switch of the running system is watched.
+    pub live: LiveOptions,
     /// The loader of this machine.
     pub loader: loader::Kind,
     /// The owner's command that knows the loader, where that is none of ours. Source: `docs/external-loader.md`.
     pub loader_command: Option<PathBuf>,
+}
+
+/// How a switch of the running system is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveOptions {
+    /// Whether it is.
+    pub enable: bool,
+    /// Time that the activation may take.
+    pub activation: Duration,
+    /// Time after it in which everything that is required has to be proved.
+    pub window: Duration,
+    /// What is required besides the checks.
+    pub proof: Proof,
+}
+
+/// What a switch of the running system has to prove, besides the required checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// Nothing.
+    #[default]
+    None,
+    /// The default gateway answers.
+    Gateway,
+    /// A person says `golden confirm`: who can log in and say so has not been cut off.
+    Person,
 }
 
 /// Read, decide and take the steps, alone on this machine.
@@ -68,7 +100,8 @@ fn act(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error>
             Moment::BootCheck => evidence::gather(host, &dumps, &ledger.known_dumps),
             _ => Evidence::default(),
         };
-        let seen = Seen { evidence, damaged: damaged.clone(), ..seen };
+        let baseline = matches!(moment, Moment::Mark(_) | Moment::MarkLive { .. }).then(|| baseline(host));
+        let seen = Seen { evidence, baseline, damaged: damaged.clone(), ..seen };
         let plan = decide(&ledger, &seen, &options.policy, moment);
         match session(host, options, &ledger, &seen, &dumps).execute(&plan) {
             // What cannot be booted is no place to go to: it is decided anew, without it.
@@ -84,6 +117,12 @@ fn act(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error>
             }
         }
     }
+}
+
+/// What is wrong before a switch is no evidence against what it brings.
+fn baseline(host: &dyn Host) -> Baseline {
+    let failed_units = manager::failed_units(host).unwrap_or_default();
+    Baseline { failed_units, ..Baseline::default() }
 }
 
 /// Whether this boot has to be confirmed and is not yet: it is an attempt of a trial, a landing or a rehearsal.

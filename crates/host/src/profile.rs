@@ -113,6 +113,12 @@ pub(crate) fn install_loader(host: &dyn Host, toplevel: &Toplevel) -> Result<(),
     run(host, "env", &[&quiet, &format!("{toplevel}/bin/switch-to-configuration"), "boot"]).map(drop)
 }
 
+/// Have the running system become this toplevel. Nothing of the loader is touched.
+pub(crate) fn activate(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
+    let quiet = format!("{NO_MARK}=1");
+    run(host, "env", &[&quiet, &format!("{toplevel}/bin/switch-to-configuration"), "test"]).map(drop)
+}
+
 /// Every store path that this toplevel needs is there.
 pub(crate) fn check_closure(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
     let paths = run(host, "nix-store", &["--query", "--requisites", toplevel.as_str()])?;

@@ -26,6 +26,7 @@ pub fn see(host: &dyn Host, loader: Option<Loader>) -> Result<Seen, Error> {
         golden,
         profile,
         loader,
+        baseline: None,
         evidence: Evidence::default(),
         damaged: Vec::new(),
     })
@@ -54,6 +55,11 @@ pub(crate) fn boot(host: &dyn Host) -> Result<BootId, Error> {
 pub(crate) fn is_disabled(host: &dyn Host) -> bool {
     let line = host.read(Path::new("/proc/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&line).split_ascii_whitespace().any(|word| word == "golden.disable=1")
+}
+
+/// What runs now; `None` where nothing says so.
+pub(crate) fn running(host: &dyn Host) -> Option<Toplevel> {
+    host.read_link(Path::new(CURRENT)).ok()?.to_str()?.parse().ok()
 }
 
 /// Whether the system that was booted is still the one that runs. After a live switch, what can be seen of the machine

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use golden_core::Toplevel;
 use golden_host::command::{self, Common};
+use golden_host::operation::Switch;
 use golden_host::{Exit, NO_MARK, operation};
 
 /// Make the system that was just installed a trial
@@ -21,13 +22,23 @@ pub struct Arguments {
     common: Common,
 }
 
+/// Set by `switch-to-configuration` for the installer. Source: NixOS, `switch-to-configuration-ng`.
+const ACTION: &str = "NIXOS_ACTION";
+
+fn switch() -> Switch {
+    match std::env::var_os(ACTION) {
+        Some(action) if action == "switch" => Switch::Live,
+        _ => Switch::Boot,
+    }
+}
+
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
     command::run(
         |arguments: &Arguments| &arguments.common,
         |host, options, arguments| match std::env::var_os(NO_MARK) {
-            None => operation::mark(host, options, &arguments.toplevel),
+            None => operation::mark(host, options, &arguments.toplevel, switch()),
             // A rollback installs the loader of where it landed.
             Some(_) => Ok(()),
         },

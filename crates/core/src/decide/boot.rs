@@ -3,7 +3,7 @@
 use super::ladder::Whither;
 use super::{
     First, another_try, commit_and_arm, drill, is_budget_spent, is_known_good, is_settled, ladder, landing,
-    reboot, rollback, starts_since, was_consumed, with_trial,
+    live, reboot, rollback, starts_since, was_consumed, with_trial,
 };
 use crate::{
     Arming, Attempt, Cause, End, Event, Evidence, Ledger, Origin, Plan, Policy, RebootCause, Seen, Step,
@@ -35,6 +35,16 @@ fn what_this_boot_is(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
             None => plan,
         };
     }
+    if let Some(live) = ledger.live.as_ref().filter(|live| live.boot != seen.boot) {
+        let plan = live::was_cut_off(ledger, seen, policy, live);
+        // Whatever runs then is looked at as on any other boot.
+        let rest = what_else_this_boot_is(plan.ledger().unwrap_or(ledger), seen, policy);
+        return rest.steps.into_iter().fold(plan, Plan::then);
+    }
+    what_else_this_boot_is(ledger, seen, policy)
+}
+
+fn what_else_this_boot_is(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
     if let Some(trial) = &ledger.trial {
         return check_trial(ledger, seen, policy, trial);
     }

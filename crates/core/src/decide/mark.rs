@@ -1,7 +1,7 @@
 //! A switch has made a toplevel the default.
 
 use super::{First, commit_and_arm, drill, is_known_good, landing, stand_in, stand_in_of};
-use crate::{Event, Ledger, Origin, Plan, Policy, Refusal, Seen, Step, Toplevel, Trial};
+use crate::{Event, Kept, Ledger, Live, LivePhase, Plan, Policy, Refusal, Seen, Step, Toplevel, Trial};
 
 pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
     if is_refused(ledger, seen, toplevel) {
@@ -18,8 +18,8 @@ pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Top
         other => {
             let mut events: Vec<Event> = other.iter().map(superseded).chain(ended(ledger)).collect();
             events.push(Event::Marked { toplevel: toplevel.clone(), landing });
-            let trial = Trial::new(toplevel.clone(), Origin::Marked);
-            let ledger = Ledger { trial: Some(trial), ..without_earlier_switch(ledger) };
+            let mut ledger = without_earlier_switch(ledger);
+            ledger.trial = Some(begin_trial(&mut ledger, seen, toplevel));
             keep_default(
                 &ledger,
                 seen,
@@ -28,6 +28,52 @@ pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Top
             )
         }
     }
+}
+
+fn begin_trial(ledger: &mut Ledger, seen: &Seen, toplevel: &Toplevel) -> Trial {
+    Trial { baseline: seen.baseline.clone(), ..ledger.begin_trial(toplevel) }
+}
+
+/// The running system changes too. What is tried is armed only once that went well: until then, whatever takes the machine down
+/// brings back what was confirmed last.
+pub(super) fn mark_live(
+    ledger: &Ledger,
+    seen: &Seen,
+    policy: &Policy,
+    from: &Toplevel,
+    to: &Toplevel,
+) -> Plan {
+    // What has yet to prove itself is no place to go back to.
+    let unproven = ledger.live.as_ref().filter(|live| live.boot == seen.boot && live.to != *to);
+    let from = unproven.map_or(from, |live| &live.from);
+    let is_tried = !is_refused(ledger, seen, to)
+        && !is_known_good(ledger, seen, to)
+        && landing(ledger, seen, policy, to).is_some();
+    if !is_tried || from == to {
+        return mark(ledger, seen, policy, to);
+    }
+    let other = |trial: &&Trial| trial.toplevel != *to;
+    let replaced = match (unproven, &ledger.live) {
+        (Some(live), _) | (None, Some(live)) => live.replaced.clone(),
+        (None, None) => ledger.trial.as_ref().filter(other).cloned().map(Box::new),
+    };
+    let was_armed = ledger.trial.iter().filter(other).any(|trial| seen.is_armed(&trial.toplevel));
+    let same = ledger.trial.clone().filter(|trial| trial.toplevel == *to);
+    let mut events: Vec<Event> = ended(ledger).into_iter().collect();
+    events.push(Event::LiveBegan { from: from.clone(), to: to.clone() });
+    let mut ledger = without_earlier_switch(ledger);
+    ledger.trial = Some(same.unwrap_or_else(|| begin_trial(&mut ledger, seen, to)));
+    ledger.live = Some(Live {
+        from: from.clone(),
+        to: to.clone(),
+        boot: seen.boot.clone(),
+        phase: LivePhase::Proving,
+        confirmed: false,
+        replaced,
+        unknown: Kept::new(),
+    });
+    let plan = commit_and_arm(First::Default, &ledger, seen, policy, false, events);
+    keep_default(&ledger, seen, policy, plan).then_if(was_armed, || Step::Disarm).then(Step::WatchLive)
 }
 
 /// Golden is a profile's. Anything else that boots by itself while a trial runs is not: a collection of garbage in that very
@@ -56,7 +102,9 @@ fn mark_again(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> P
     let runs = trial.attempts.is_open_in(&seen.boot);
     let another_follows = trial.attempts.failures() + u32::from(runs) < policy.max_failures.get();
     let is_safe = !runs || seen.loader.as_ref().is_some_and(|loader| loader.consumes_one_shot);
-    let arm = another_follows && is_safe;
+    // What runs is looked at first.
+    let proves = ledger.live.as_ref().is_some_and(|live| live.to == trial.toplevel && live.boot == seen.boot);
+    let arm = another_follows && is_safe && !proves;
     keep_default(ledger, seen, policy, commit_and_arm(First::Default, ledger, seen, policy, arm, Vec::new()))
 }
 

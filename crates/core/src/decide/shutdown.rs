@@ -1,7 +1,7 @@
 //! The machine is going down: was that asked for?
 
 use super::ladder::{self, Whither};
-use super::{First, another_try, commit_and_arm, drill, rollback, with_trial};
+use super::{First, another_try, commit_and_arm, drill, live, rollback, with_trial};
 use crate::{
     Arming, Attempts, Cause, End, Event, Evidence, Landing, Ledger, Plan, Policy, Seen, Shutdown,
     ShutdownSeen,
@@ -14,6 +14,10 @@ pub(super) fn record(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &S
     }
     if let Some(landing) = ledger.landing.as_ref().filter(|it| is_this_boot(&it.attempts)) {
         return record_landing(ledger, seen, policy, landing, shutdown);
+    }
+    // What fails counts at the next boot.
+    if ledger.live.as_ref().is_some_and(|live| live.boot == seen.boot) && shutdown.failed_units.is_empty() {
+        return live::leave(ledger, seen, policy);
     }
     let Some(mut trial) = ledger.trial.as_ref().filter(|it| is_this_boot(&it.attempts)).cloned() else {
         return another_try::record(ledger, seen, policy, shutdown);

@@ -38,6 +38,7 @@ pub fn seen(number: u32, booted: &str) -> Seen {
             incomplete: Vec::new(),
             consumes_one_shot: true,
         }),
+        baseline: None,
         evidence: Evidence::default(),
         damaged: Vec::new(),
     }

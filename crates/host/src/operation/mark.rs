@@ -9,11 +9,21 @@ use crate::config::load_options_of;
 use crate::loader::{self, BootLoader};
 use crate::{Error, Host, Reading, Store, Trouble, profile, system};
 
-/// A loader installer has just made `toplevel` the default: make it a trial, unless it is known.
+/// What a deployer does with a system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// The next boot boots it.
+    Boot,
+    /// The same, and the running system becomes it.
+    Live,
+}
+
+/// A loader installer has just made `toplevel` the default: make it a trial, unless it is known. Before a live switch, whatever
+/// watches it runs when this returns.
 ///
 /// # Errors
 /// Nothing was marked, or not everything: the toplevel is quarantined, or reading or writing failed.
-pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<(), Error> {
+pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel, switch: Switch) -> Result<(), Error> {
     if system::is_disabled(host) {
         // Without us, what was installed is what boots.
         return loader::detect(host, options).map_or(Ok(()), |loader| loader.follow_installer(toplevel));
@@ -30,7 +40,7 @@ pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<(
             host.complain(Trouble::NotMarked, &text);
             act(host, options, &Moment::MarkUnprotected(toplevel.clone()))
         }
-        None => act(host, options, &Moment::Mark(toplevel.clone())),
+        None => make_trial(host, options, toplevel, switch),
     };
     match &marked {
         Ok(()) if !is_trial(host, options, toplevel) => return loader.follow_installer(toplevel),
@@ -39,6 +49,22 @@ pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<(
         Err(_) => stay_on_golden(host, options, loader.as_ref(), toplevel),
     }
     marked
+}
+
+fn make_trial(host: &dyn Host, options: &Options, toplevel: &Toplevel, switch: Switch) -> Result<(), Error> {
+    let from = system::running(host).filter(|running| running != toplevel && options.live.enable);
+    let moment = match (switch, from) {
+        (Switch::Live, Some(from)) => Moment::MarkLive { from, to: toplevel.clone() },
+        _ => Moment::Mark(toplevel.clone()),
+    };
+    match act(host, options, &moment) {
+        // The switch goes on all the same, and its trial is the next boot's.
+        Err(error @ Error::NotWatched(_)) => {
+            host.complain(error.trouble(), &error.chain());
+            act(host, options, &Moment::LiveUnwatched)
+        }
+        marked => marked,
+    }
 }
 
 /// Whether the ledger says so now.

@@ -16,5 +16,5 @@ pub fn roll_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let plan = decide(&ledger, &seen, &options.policy, &Moment::RollBack);
     // Without the lock, for it takes its time, and who deploys meanwhile wins.
     session(host, options, &ledger, &seen, &Dumps::new(host)).execute(&plan)?;
-    act(host, options, &Moment::RolledBack)
+    act(host, options, &Moment::RolledBack { running: system::running(host) })
 }

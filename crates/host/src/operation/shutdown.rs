@@ -11,7 +11,7 @@ use crate::{Error, Host, Reading, Store, manager};
 /// Not everything could be recorded.
 pub fn record_shutdown(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
-    if !is_watched(host, &ledger)? {
+    if !is_watched(host, &ledger)? && ledger.live.is_none() {
         return Ok(());
     }
     match manager::shutdown(host)? {

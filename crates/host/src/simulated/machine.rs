@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use golden_core::{BootId, Injection, Toplevel};
+use golden_core::{BootId, Cause, Injection, Toplevel};
 
 use super::host::SimulatedHost;
 use super::installer::{collect_garbage, install_loader, set_profile, system_profile};
@@ -10,7 +10,7 @@ use crate::operation;
 use crate::{Error, Host};
 
 /// Something that runs on the machine and has effects.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Program {
     /// `golden-boot-check`, early in the boot.
     BootCheck,
@@ -37,6 +37,14 @@ pub enum Program {
     },
     /// A deployer: `nix-env --set` and then `switch-to-configuration boot`, which marks.
     Switch(Toplevel),
+    /// The same with `switch-to-configuration switch`: the running system changes too, and is watched.
+    SwitchLive(Toplevel),
+    /// `golden-live`, once what it watches has proved itself.
+    PassLive,
+    /// The same, once that has failed.
+    FailLive(Cause),
+    /// The same, while what ran before comes back.
+    GoBack,
     /// The same with a generation whose installer does not know us.
     SwitchUnmarked(Toplevel),
 }
@@ -56,7 +64,9 @@ impl Program {
             Self::Resume => "resume",
             Self::Drill(_) => "drill",
             Self::Pin { .. } => "pin",
-            Self::Switch(_) | Self::SwitchUnmarked(_) => "switch",
+            Self::Switch(_) | Self::SwitchLive(_) | Self::SwitchUnmarked(_) => "switch",
+            Self::PassLive | Self::FailLive(_) => "live",
+            Self::GoBack => "go-back",
         }
     }
 
@@ -77,18 +87,24 @@ impl Program {
             Self::Resume => Ok(operation::resume(host, options)?),
             Self::Drill(injection) => Ok(operation::drill(host, options, *injection)?),
             Self::Pin { force } => Ok(operation::pin(host, options, *force)?),
-            Self::Switch(toplevel) => {
-                set_profile(host, &system_profile(), toplevel)?;
-                let program = Path::new(toplevel.as_str()).join("bin/switch-to-configuration");
-                let output = host.run(&program, &["boot"])?;
-                if output.success { Ok(()) } else { Err(Failure::Program(output.stderr)) }
-            }
+            Self::Switch(toplevel) => deploy(host, toplevel, "boot"),
+            Self::SwitchLive(toplevel) => deploy(host, toplevel, "switch"),
+            Self::PassLive => Ok(operation::pass_live(host, options)?),
+            Self::FailLive(cause) => Ok(operation::fail_live(host, options, cause.clone())?),
+            Self::GoBack => Ok(operation::go_back(host, options)?),
             Self::SwitchUnmarked(toplevel) => {
                 set_profile(host, &system_profile(), toplevel)?;
                 Ok(install_loader(host, toplevel, false)?)
             }
         }
     }
+}
+
+fn deploy(host: &SimulatedHost, toplevel: &Toplevel, action: &str) -> Result<(), Failure> {
+    set_profile(host, &system_profile(), toplevel)?;
+    let program = Path::new(toplevel.as_str()).join("bin/switch-to-configuration");
+    let output = host.run(&program, &[action])?;
+    if output.success { Ok(()) } else { Err(Failure::Program(output.stderr)) }
 }
 
 /// Why a program did not do what it was asked for.

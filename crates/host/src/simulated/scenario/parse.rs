@@ -2,7 +2,7 @@
 
 use std::io;
 
-use golden_core::Injection;
+use golden_core::{Cause, Injection};
 
 use super::statement::{Action, Behaviour, Damage, Expectation, Line, Setting, Statement, System, Trouble};
 use crate::simulated::{Lie, Loader};
@@ -86,6 +86,7 @@ const STATEMENTS: &[&str] = &[
     "boot",
     "confirm",
     "switch",
+    "live",
     "person",
     "power",
     "pin",
@@ -116,6 +117,8 @@ const PROGRAMS: &[&str] = &[
     "drill",
     "pin",
     "switch",
+    "live",
+    "go-back",
 ];
 const EXPECTATIONS: &[&str] = &[
     "running",
@@ -149,7 +152,12 @@ impl<'a> Words<'a> {
             "loader" => self.loader()?,
             "boot" => Statement::Boot { unconfirmed: self.optional("unconfirmed") },
             "confirm" => Statement::Confirm,
-            "switch" => Statement::Switch { system: self.system()?, marked: !self.optional("unmarked") },
+            "switch" => Statement::Switch {
+                system: self.system()?,
+                marked: !self.optional("unmarked"),
+                live: self.optional("live"),
+            },
+            "live" => Statement::Live(self.verdict()?),
             "person" => Statement::Person(self.action()?),
             "power" => self.then("cut", Statement::PowerCut)?,
             "pin" => Statement::Pin { force: self.optional("force") },
@@ -248,6 +256,19 @@ impl<'a> Words<'a> {
             "unit" => Injection::Unit,
             "check" => Injection::Check,
             _ => Injection::Power,
+        })
+    }
+
+    fn verdict(&mut self) -> Result<Option<Cause>, ScenarioError> {
+        let word = self.one_of(&["works", "fails", "unproven", "half-way"], "what comes of it")?;
+        Ok(match word {
+            "works" => None,
+            "fails" => {
+                self.then("check", ())?;
+                Some(Cause::ChecksFailed { checks: vec![self.next("the name of a check")?.to_owned()] })
+            }
+            "unproven" => Some(Cause::Unproven { proof: "golden confirm".to_owned() }),
+            _ => Some(Cause::ActivationFailed { why: "it ended half-way".to_owned() }),
         })
     }
 

@@ -71,14 +71,11 @@ impl Runner {
     pub(super) fn play(&mut self, line: &Line) -> Result<(), ScenarioError> {
         let impossible = |text| ScenarioError::Impossible { line: line.number, text };
         if let Statement::Expect(expectation) = &line.statement {
-            let (world, ledger) = (self.host.world(), self.ledger());
+            let (world, ledger, running) = (self.host.world(), self.ledger(), self.running());
             let machine = Machine {
                 world: &world,
                 ledger: ledger.as_ref().and_then(|ledger| ledger.as_ref().ok()),
-                running: match &self.power {
-                    Power::Up(toplevel) => Some(toplevel),
-                    Power::Off => None,
-                },
+                running: running.as_ref(),
                 boots: self.boots,
                 refused: self.refused,
             };
@@ -128,7 +125,16 @@ impl Runner {
                 self.must_be_up()?;
                 self.stoppable(&Program::Confirm)
             }
-            Statement::Switch { system, marked } => self.switch(&system.toplevel(), *marked),
+            Statement::Switch { system, marked, live } => self.switch(&system.toplevel(), *marked, *live),
+            Statement::Live(None) => {
+                self.must_be_up()?;
+                self.stoppable(&Program::PassLive)
+            }
+            Statement::Live(Some(cause)) => {
+                self.must_be_up()?;
+                self.stoppable(&Program::FailLive(cause.clone()))?;
+                self.go_back()
+            }
             Statement::Person(action) => self.person(action),
             Statement::PowerCut => {
                 self.must_be_up()?;
@@ -206,7 +212,20 @@ impl Runner {
         });
     }
 
-    fn switch(&mut self, toplevel: &Toplevel, marked: bool) -> Played {
+    /// What ran before is activated again; if it cannot be, the machine is rebooted.
+    fn go_back(&mut self) -> Played {
+        if self.power == Power::Off {
+            return Ok(());
+        }
+        self.stoppable(&Program::GoBack)?;
+        if !self.host.world().reboot_asked {
+            return Ok(());
+        }
+        self.reboot_through("reboot.target")?;
+        self.boot(None, true)
+    }
+
+    fn switch(&mut self, toplevel: &Toplevel, marked: bool, live: bool) -> Played {
         self.must_be_up()?;
         self.host.change(|world| {
             if !world.has_built(toplevel) {
@@ -215,10 +234,10 @@ impl Runner {
         });
         // A disabled suite is disabled for the running system, whose hooks it is part of.
         let marked = marked && !self.disabled;
-        let program = if marked {
-            Program::Switch(toplevel.clone())
-        } else {
-            Program::SwitchUnmarked(toplevel.clone())
+        let program = match (marked, live) {
+            (true, true) => Program::SwitchLive(toplevel.clone()),
+            (true, false) => Program::Switch(toplevel.clone()),
+            (false, _) => Program::SwitchUnmarked(toplevel.clone()),
         };
         self.stoppable(&program)
     }
@@ -442,7 +461,8 @@ impl Runner {
     }
 
     fn run(&mut self, program: &Program) -> Result<(), PowerIsGone> {
-        let deployer = matches!(program, Program::Switch(_) | Program::SwitchUnmarked(_));
+        let deployer =
+            matches!(program, Program::Switch(_) | Program::SwitchLive(_) | Program::SwitchUnmarked(_));
         if self.disabled && !deployer {
             return Ok(());
         }
@@ -462,6 +482,13 @@ impl Runner {
             self.say(2, &format!("{}: error: {}", program.name(), timeline::short(&chain)));
         }
         Ok(())
+    }
+
+    /// The system that runs, which a live switch can have changed since the boot.
+    fn running(&self) -> Option<Toplevel> {
+        let world = self.host.world();
+        let current = world.volatile.read_link(Path::new("/run/current-system"));
+        (self.power != Power::Off).then(|| current?.to_str()?.parse().ok())?
     }
 
     fn must_be_up(&self) -> Played {
@@ -494,9 +521,9 @@ impl Runner {
             Some(Ok(ledger)) => timeline::ledger(&ledger),
             Some(Err(_)) => "unreadable".to_owned(),
         };
-        let power = match &self.power {
-            Power::Off => "off".to_owned(),
-            Power::Up(toplevel) => format!("up with {}", toplevel.short()),
+        let power = match self.running() {
+            None => "off".to_owned(),
+            Some(toplevel) => format!("up with {}", toplevel.short()),
         };
         let loader = timeline::loader(&self.host.world());
         let state = format!("  = {power}\n    loader: {loader}\n    ledger: {ledger}\n");

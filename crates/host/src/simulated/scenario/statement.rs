@@ -2,12 +2,12 @@
 
 use std::io;
 
-use golden_core::{Injection, Toplevel};
+use golden_core::{Cause, Injection, Toplevel};
 
 use crate::simulated::{Lie, Loader};
 
 /// A line that says something.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Line {
     /// Its number in the file, from 1.
     pub number: usize,
@@ -18,7 +18,7 @@ pub struct Line {
 }
 
 /// What a line means.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Statement {
     /// An empty machine gets its first system.
     Install(System),
@@ -43,7 +43,11 @@ pub enum Statement {
         system: System,
         /// Whether its installer runs the mark.
         marked: bool,
+        /// Whether the running system becomes it too.
+        live: bool,
     },
+    /// The switch of the running system has its verdict: why it failed, if it did.
+    Live(Option<Cause>),
     /// Somebody does something to the running machine.
     Person(Action),
     /// The power goes and comes back.

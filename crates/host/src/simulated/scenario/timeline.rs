@@ -1,7 +1,8 @@
 //! What a machine looks like in one line.
 
 use golden_core::{
-    Arming, Attempt, Cause, Drill, End, Landing, Ledger, SafeModeReason, Shutdown, Toplevel, Trial,
+    Arming, Attempt, Cause, Drill, End, Landing, Ledger, Live, LivePhase, SafeModeReason, Shutdown, Toplevel,
+    Trial,
 };
 
 use crate::describe;
@@ -30,6 +31,7 @@ pub(super) fn ledger(ledger: &Ledger) -> String {
     let confirmed = list(ledger.confirmed.iter().map(|one| &one.toplevel).collect());
     let quarantined = list(ledger.quarantine.iter().map(|one| &one.toplevel).collect());
     let failed = list(ledger.failed_landings.iter().map(|one| &one.toplevel).collect());
+    let aside = ledger.set_aside.iter().map(trial).collect::<Vec<_>>().join(", ");
     let parts = [
         (!confirmed.is_empty()).then(|| format!("confirmed {confirmed}")),
         ledger.golden.as_ref().map(|golden| format!("golden {}", golden.toplevel.short())),
@@ -38,6 +40,8 @@ pub(super) fn ledger(ledger: &Ledger) -> String {
         ledger.landing.as_ref().map(landing),
         (!failed.is_empty()).then(|| format!("failed landings {failed}")),
         ledger.drill.as_ref().map(drill),
+        ledger.live.as_ref().map(live),
+        (!aside.is_empty()).then(|| format!("set aside {aside}")),
         ledger.owed_default.as_ref().map(|owed| format!("owes default {}", owed.short())),
         (!quarantined.is_empty()).then(|| format!("quarantined {quarantined}")),
         (ledger.automatic_reboots > 0).then(|| format!("automatic reboots {}", ledger.automatic_reboots)),
@@ -61,6 +65,14 @@ fn trial(trial: &Trial) -> String {
 fn drill(drill: &Drill) -> String {
     let golden = drill.landing.iter().map(|golden| format!(", then golden as {}", trial(golden)));
     std::iter::once(format!("drill of {}", trial(&drill.trial))).chain(golden).collect()
+}
+
+fn live(live: &Live) -> String {
+    let phase = match live.phase {
+        LivePhase::Proving => "to prove itself",
+        LivePhase::GoingBack => "going back",
+    };
+    format!("live {} instead of {} ({phase})", live.to.short(), live.from.short())
 }
 
 fn landing(landing: &Landing) -> String {
@@ -88,6 +100,8 @@ fn cause(cause: &Cause) -> String {
         Cause::Emergency { units } => format!("emergency mode ({})", units.join(" ")),
         Cause::NotBootable { .. } => "could not be started".to_owned(),
         Cause::ChecksFailed { checks } => format!("checks failed ({})", checks.join(" ")),
+        Cause::ActivationFailed { .. } => "activation failed".to_owned(),
+        Cause::Unproven { .. } => "unproven".to_owned(),
         Cause::Unknown(_) => "unknown cause".to_owned(),
     }
 }

@@ -1,0 +1,148 @@
+//! A switch that changes the running system has to prove itself in its window.
+
+use super::{First, commit_and_arm, is_budget_spent, is_known_good, landing, reboot, stand_in};
+use crate::{
+    Cause, Event, Evidence, Ledger, Live, LivePhase, Plan, Policy, RebootCause, RolledBack, SafeModeReason,
+    Seen, Step, Toplevel,
+};
+
+/// What waits for its proof in this boot.
+fn proving<'a>(ledger: &'a Ledger, seen: &Seen) -> Option<&'a Live> {
+    ledger.live.as_ref().filter(|live| live.boot == seen.boot && live.phase == LivePhase::Proving)
+}
+
+/// It works: the next boot tries it.
+pub(super) fn pass(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
+    let Some(live) = proving(ledger, seen) else { return Plan::nothing() };
+    let passed = Event::LivePassed { toplevel: live.to.clone() };
+    become_trial(ledger, seen, policy, live, passed)
+}
+
+/// A person, or a program, reboots into it before it is through, or nobody can watch it: its boot proves more than its window
+/// would have.
+pub(super) fn leave(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
+    let Some(live) = proving(ledger, seen) else { return Plan::nothing() };
+    let left = Event::LiveLeft { toplevel: live.to.clone() };
+    become_trial(ledger, seen, policy, live, left)
+}
+
+fn become_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, live: &Live, event: Event) -> Plan {
+    let after = Ledger { live: None, ..ledger.clone() };
+    let superseded = |trial: &crate::Trial| Event::Superseded { toplevel: trial.toplevel.clone() };
+    let events = vec![event].into_iter().chain(live.replaced.as_deref().map(superseded)).collect();
+    match &after.trial {
+        Some(trial) if trial.toplevel == live.to => {
+            commit_and_arm(First::Ledger, &after, seen, policy, true, events)
+        }
+        _ => Plan::nothing().commit(&after).tell(events),
+    }
+}
+
+/// A person has seen that it works.
+pub(super) fn confirm(ledger: &Ledger, seen: &Seen) -> Plan {
+    match proving(ledger, seen) {
+        Some(live) if !live.confirmed => {
+            let live = Live { confirmed: true, ..live.clone() };
+            Plan::nothing().commit(&Ledger { live: Some(live), ..ledger.clone() })
+        }
+        _ => Plan::nothing(),
+    }
+}
+
+/// It does not work: nothing of it is what boots next, and then what ran before is activated again.
+pub(super) fn fail(ledger: &Ledger, seen: &Seen, policy: &Policy, cause: &Cause) -> Plan {
+    let Some(live) = proving(ledger, seen) else { return Plan::nothing() };
+    let mut after = ledger.clone();
+    let event = take_back(&mut after, policy, live, cause, &Evidence::default());
+    let default = stand_in(&after, seen, policy, &live.to).filter(|_| seen.is_default(&live.to));
+    default
+        .into_iter()
+        .fold(Plan::nothing().commit(&after).tell([event]), |plan, default| {
+            plan.then(Step::SetDefault(default))
+        })
+        .then_if(seen.is_armed(&live.to), || Step::Disarm)
+}
+
+/// Its trial is over. A failure that may be nobody's fault counts, and does not condemn.
+fn take_back(after: &mut Ledger, policy: &Policy, live: &Live, cause: &Cause, evidence: &Evidence) -> Event {
+    if let Some(mut trial) = after.trial.take_if(|trial| trial.toplevel == live.to) {
+        trial.attempts.add_live(&live.boot, cause.clone(), evidence);
+        let is_verdict = matches!(cause, Cause::ChecksFailed { .. } | Cause::ActivationFailed { .. });
+        if is_verdict || trial.has_failed(policy) {
+            after.quarantine(trial);
+        } else {
+            after.set_aside(trial);
+        }
+        after.trial = live.replaced.as_deref().cloned().map(crate::Trial::disarmed);
+    }
+    after.live = Some(Live { phase: LivePhase::GoingBack, replaced: None, ..live.clone() });
+    Event::LiveFailed { from: live.to.clone(), to: live.from.clone(), cause: cause.clone() }
+}
+
+/// What needs no ledger and can be repeated. After a reboot, what was confirmed last runs already. A profile that names
+/// something else by now belongs to a later deployment.
+pub(super) fn effects(ledger: &Ledger, seen: &Seen, live: &Live) -> Plan {
+    if live.phase == LivePhase::Proving {
+        return Plan::nothing();
+    }
+    // What waits for its boot was what the profile named.
+    let before = ledger.trial.as_ref().map_or(&live.from, |trial| &trial.toplevel);
+    Plan::nothing()
+        .then_if(seen.profile.as_ref() == Some(&live.to), || Step::SetProfile(before.clone()))
+        .then_if(live.boot == seen.boot, || Step::Activate(live.from.clone()))
+}
+
+/// What ran before runs again; if it cannot be made to, a reboot brings back what boots by itself.
+pub(super) fn done(
+    ledger: &Ledger,
+    seen: &Seen,
+    policy: &Policy,
+    live: &Live,
+    running: Option<&Toplevel>,
+) -> Plan {
+    if live.phase == LivePhase::Proving {
+        return Plan::nothing();
+    }
+    let was_rebooted = live.boot != seen.boot;
+    if !was_rebooted && running != Some(&live.from) {
+        return give_up(ledger, seen, policy, live);
+    }
+    let to = if was_rebooted { seen.booted.clone().unwrap_or(live.from.clone()) } else { live.from.clone() };
+    let rolled_back = RolledBack { from: live.to.clone(), to: to.clone(), unknown: crate::Kept::new() };
+    let after = Ledger { live: None, rolled_back: Some(rolled_back), ..ledger.clone() };
+    let events = vec![Event::WentBack { from: live.to.clone(), to }];
+    // What the switch replaced waits for its boot again.
+    let runs = after.trial.as_ref().is_some_and(|trial| trial.attempts.is_open_in(&seen.boot));
+    if after.trial.is_some() && !runs {
+        commit_and_arm(First::Ledger, &after, seen, policy, true, events)
+    } else {
+        Plan::nothing().commit(&after).tell(events)
+    }
+}
+
+fn give_up(ledger: &Ledger, seen: &Seen, policy: &Policy, live: &Live) -> Plan {
+    let to = seen.loader.as_ref().and_then(|loader| loader.default.clone());
+    match to.or_else(|| landing(ledger, seen, policy, &live.to)) {
+        Some(to) if is_known_good(ledger, seen, &to) && !is_budget_spent(ledger, policy) => {
+            let after = Ledger { automatic_reboots: ledger.automatic_reboots + 1, ..ledger.clone() };
+            reboot(Plan::nothing().commit(&after), &after, RebootCause::LiveSwitch, &to)
+        }
+        // A person finds what runs, and why.
+        _ => super::ladder::safe_mode(ledger.clone(), SafeModeReason::BudgetSpent, Vec::new()),
+    }
+}
+
+/// The machine went down in the middle, and nobody asked for that. What ran before is what boots by itself; the rest is
+/// phase two's.
+pub(super) fn was_cut_off(ledger: &Ledger, seen: &Seen, policy: &Policy, live: &Live) -> Plan {
+    if live.phase == LivePhase::GoingBack {
+        return Plan::nothing().then(Step::RequestRollback);
+    }
+    if seen.booted.as_ref() == Some(&live.to) {
+        // Somebody picked it: this boot tries it.
+        return Plan::nothing().commit(&Ledger { live: None, ..ledger.clone() });
+    }
+    let mut after = ledger.clone();
+    let event = take_back(&mut after, policy, live, &Cause::Vanished, &seen.evidence);
+    Plan::nothing().commit(&after).tell([event]).then(Step::RequestRollback)
+}

@@ -1,0 +1,212 @@
+//! A switch of the running system: it works, or what ran before comes back.
+
+mod machine;
+
+use golden_core::{
+    Arming, Cause, Evidence, Ledger, LivePhase, Moment, OneShot, Plan, Seen, Shutdown, ShutdownSeen, Step,
+    decide,
+};
+use machine::{after, does, known, policy, seen, toplevel};
+
+fn mark(from: &str, to: &str) -> Moment {
+    Moment::MarkLive { from: toplevel(from), to: toplevel(to) }
+}
+
+fn went_back(running: &str) -> Moment {
+    Moment::RolledBack { running: Some(toplevel(running)) }
+}
+
+fn checks_failed() -> Cause {
+    Cause::ChecksFailed { checks: vec!["web".into()] }
+}
+
+/// Golden runs, and `trial` is switched to.
+fn switched() -> Ledger {
+    step(&known(), &seen(1, "golden"), &mark("golden", "trial")).0
+}
+
+fn step(ledger: &Ledger, seen: &Seen, moment: &Moment) -> (Ledger, Plan) {
+    let plan = decide(ledger, seen, &policy(2), moment);
+    (after(&plan, ledger.clone()), plan)
+}
+
+fn is_trial(ledger: &Ledger, name: &str, arming: Arming) -> bool {
+    ledger.trial.as_ref().is_some_and(|trial| trial.toplevel == toplevel(name) && trial.arming == arming)
+}
+
+#[test]
+fn the_dead_man_is_durable_and_watched_before_anything_is_activated_and_nothing_is_armed() {
+    let (ledger, plan) = step(&known(), &seen(1, "golden"), &mark("golden", "trial"));
+    let live = ledger.live.clone().expect("it is live");
+    assert_eq!((live.from, live.to), (toplevel("golden"), toplevel("trial")));
+    assert!(is_trial(&ledger, "trial", Arming::Idle));
+    assert!(!plan.steps.iter().any(|step| matches!(step, Step::Arm(_))));
+    assert_eq!(plan.steps.last(), Some(&Step::WatchLive));
+}
+
+#[test]
+fn what_works_is_a_trial_of_the_next_boot() {
+    let (ledger, plan) = step(&switched(), &seen(1, "golden"), &Moment::LivePassed);
+    assert_eq!(ledger.live, None);
+    assert!(is_trial(&ledger, "trial", Arming::Armed));
+    assert!(does(&plan, &Step::Arm(toplevel("trial"))));
+}
+
+#[test]
+fn what_fails_its_checks_is_quarantined_and_what_ran_before_is_activated_without_a_reboot() {
+    let here = seen(1, "golden");
+    let (ledger, plan) = step(&switched(), &here, &Moment::LiveFailed(checks_failed()));
+    assert!(ledger.is_quarantined(&toplevel("trial")));
+    assert_eq!(ledger.trial, None);
+    assert!(!does(&plan, &Step::Reboot));
+    let (_, effects) = step(&ledger, &here, &Moment::RollBack);
+    assert_eq!(effects.steps, [Step::SetProfile(toplevel("golden")), Step::Activate(toplevel("golden"))]);
+    let (ledger, plan) = step(&ledger, &here, &went_back("golden"));
+    assert_eq!(ledger.live, None);
+    assert!(!does(&plan, &Step::Reboot));
+    let done = ledger.rolled_back.expect("it is rolled back");
+    assert_eq!((done.from, done.to), (toplevel("trial"), toplevel("golden")));
+}
+
+#[test]
+fn a_profile_that_was_moved_meanwhile_belongs_to_a_later_deployment() {
+    let here = Seen { profile: Some(toplevel("other")), ..seen(1, "golden") };
+    let (ledger, _) = step(&switched(), &here, &Moment::LiveFailed(checks_failed()));
+    assert_eq!(step(&ledger, &here, &Moment::RollBack).1.steps, [Step::Activate(toplevel("golden"))]);
+}
+
+#[test]
+fn a_missing_proof_counts_and_condemns_only_the_second_time() {
+    let here = seen(1, "golden");
+    let unproven = Moment::LiveFailed(Cause::Unproven { proof: "golden confirm".into() });
+    let (ledger, _) = step(&switched(), &here, &unproven);
+    assert!(!ledger.is_quarantined(&toplevel("trial")));
+    let (ledger, _) = step(&ledger, &here, &went_back("golden"));
+    let (ledger, _) = step(&ledger, &here, &mark("golden", "trial"));
+    assert_eq!(ledger.trial.as_ref().map(|trial| trial.attempts.failures()), Some(1));
+    let (ledger, _) = step(&ledger, &here, &unproven);
+    assert!(ledger.is_quarantined(&toplevel("trial")));
+    assert!(ledger.set_aside.is_empty());
+}
+
+#[test]
+fn a_power_cut_in_the_window_brings_back_the_profile_and_counts_as_one_failure() {
+    let next = seen(2, "golden");
+    let (ledger, plan) = step(&switched(), &next, &Moment::BootCheck);
+    assert!(does(&plan, &Step::RequestRollback));
+    assert!(!does(&plan, &Step::Reboot));
+    assert_eq!(ledger.trial, None);
+    assert_eq!(ledger.set_aside.len(), 1);
+    // Once more in the same boot: nothing is counted twice.
+    let (ledger, _) = step(&ledger, &next, &Moment::BootCheck);
+    assert_eq!(ledger.set_aside[0].attempts.failures(), 1);
+    let (_, effects) = step(&ledger, &next, &Moment::RollBack);
+    assert_eq!(effects.steps, [Step::SetProfile(toplevel("golden"))]);
+    let (ledger, _) = step(&ledger, &next, &went_back("golden"));
+    assert_eq!(ledger.live, None);
+    // It is deployed again, and the power goes again.
+    let (ledger, _) = step(&ledger, &next, &mark("golden", "trial"));
+    let (ledger, _) = step(&ledger, &seen(3, "golden"), &Moment::BootCheck);
+    assert!(ledger.is_quarantined(&toplevel("trial")));
+}
+
+#[test]
+fn a_power_cut_while_it_goes_back_is_finished_by_the_next_boot() {
+    let (ledger, _) = step(&switched(), &seen(1, "golden"), &Moment::LiveFailed(checks_failed()));
+    let next = seen(2, "golden");
+    let (same, plan) = step(&ledger, &next, &Moment::BootCheck);
+    assert_eq!(same, ledger);
+    assert_eq!(plan.steps, [Step::RequestRollback]);
+    assert_eq!(step(&ledger, &next, &went_back("golden")).0.live, None);
+}
+
+#[test]
+fn who_reboots_on_purpose_boots_what_was_switched_to() {
+    let down = |failed_units| ShutdownSeen { kind: Shutdown::Reboot, failed_units };
+    let here = seen(1, "golden");
+    let (ledger, _) = step(&switched(), &here, &Moment::Shutdown(down(Vec::new())));
+    assert_eq!(ledger.live, None);
+    assert!(is_trial(&ledger, "trial", Arming::Armed));
+    let failed = Moment::Shutdown(down(vec!["required.service".into()]));
+    assert_eq!(step(&switched(), &here, &failed).1, Plan::default());
+}
+
+#[test]
+fn a_person_who_picks_it_in_the_menu_tries_it() {
+    let mut picked = seen(2, "trial");
+    if let Some(loader) = &mut picked.loader {
+        loader.default = Some(toplevel("golden"));
+    }
+    let (ledger, _) = step(&switched(), &picked, &Moment::BootCheck);
+    assert_eq!(ledger.live, None);
+    assert!(ledger.is_watched(&picked.boot));
+}
+
+#[test]
+fn what_the_switch_replaced_gets_its_place_back() {
+    let here = seen(1, "golden");
+    let (ledger, _) = step(&known(), &here, &Moment::Mark(toplevel("trial")));
+    let mut armed = here.clone();
+    if let Some(loader) = &mut armed.loader {
+        loader.one_shot = OneShot::Armed(toplevel("trial"));
+        loader.listed.push(toplevel("newer"));
+    }
+    let (ledger, plan) = step(&ledger, &armed, &mark("golden", "newer"));
+    assert!(is_trial(&ledger, "newer", Arming::Idle));
+    assert!(does(&plan, &Step::Disarm), "a power cut must not boot what was replaced");
+    let (ledger, _) = step(&ledger, &here, &Moment::LiveFailed(checks_failed()));
+    assert!(is_trial(&ledger, "trial", Arming::Idle));
+    let (ledger, _) = step(&ledger, &here, &went_back("golden"));
+    assert!(is_trial(&ledger, "trial", Arming::Armed));
+}
+
+#[test]
+fn a_switch_on_top_of_an_unproven_one_goes_back_to_what_ran_before_both() {
+    let mut here = seen(1, "golden");
+    if let Some(loader) = &mut here.loader {
+        loader.listed.push(toplevel("newer"));
+    }
+    let (ledger, _) = step(&switched(), &here, &mark("trial", "newer"));
+    assert_eq!(ledger.live.map(|live| live.from), Some(toplevel("golden")));
+}
+
+#[test]
+fn what_is_known_to_work_and_what_is_refused_is_not_watched() {
+    let here = seen(1, "golden");
+    assert_eq!(step(&known(), &here, &mark("golden", "other")).0.live, None);
+    let (quarantined, _) = step(&switched(), &here, &Moment::LiveFailed(checks_failed()));
+    let (quarantined, _) = step(&quarantined, &here, &went_back("golden"));
+    let (ledger, plan) = step(&quarantined, &here, &mark("golden", "trial"));
+    assert!(plan.refusal.is_some());
+    assert_eq!(ledger.live, None);
+}
+
+#[test]
+fn a_second_run_of_the_installer_does_not_arm_what_is_being_proved() {
+    let (ledger, plan) = step(&switched(), &seen(1, "golden"), &Moment::Mark(toplevel("trial")));
+    assert!(is_trial(&ledger, "trial", Arming::Idle));
+    assert!(ledger.live.is_some());
+    assert!(!plan.steps.iter().any(|step| matches!(step, Step::Arm(_))));
+}
+
+#[test]
+fn what_cannot_be_activated_again_is_left_by_a_reboot_within_the_budget() {
+    let here = seen(1, "golden");
+    let (ledger, _) = step(&switched(), &here, &Moment::LiveFailed(checks_failed()));
+    let (counted, plan) = step(&ledger, &here, &went_back("trial"));
+    assert_eq!(plan.steps.last(), Some(&Step::Reboot));
+    assert_eq!(counted.automatic_reboots, 1);
+    assert_eq!(counted.live.map(|live| live.phase), Some(LivePhase::GoingBack));
+    let spent = Ledger { automatic_reboots: 6, ..ledger };
+    let (safe, plan) = step(&spent, &here, &went_back("trial"));
+    assert!(!does(&plan, &Step::Reboot));
+    assert!(safe.safe_mode.is_some());
+}
+
+#[test]
+fn evidence_of_the_boot_that_was_cut_off_is_kept() {
+    let evidence = Evidence { panic: Some("BUG".into()), watchdog: false };
+    let next = Seen { evidence: evidence.clone(), ..seen(2, "golden") };
+    let (ledger, _) = step(&switched(), &next, &Moment::BootCheck);
+    assert_eq!(ledger.set_aside[0].attempts[0].evidence, evidence);
+}
