@@ -12,8 +12,8 @@ pub const READER: u32 = 1;
 pub const MAX_CONFIRMED: usize = 64;
 /// Quarantined toplevels that are remembered; the oldest is forgotten first.
 pub const MAX_QUARANTINED: usize = 256;
-/// Trials that are set aside; the oldest is forgotten first.
-pub const MAX_SET_ASIDE: usize = 16;
+/// Undecided trials that are remembered; the oldest is forgotten first.
+pub const MAX_UNDECIDED: usize = 16;
 /// Dumps of the kernel that are remembered.
 pub const MAX_DUMPS: usize = 128;
 
@@ -61,9 +61,9 @@ pub struct Ledger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<Live>,
     /// Trials that ended with the live switch that began them, and without a verdict: their failures count if they are marked
-    /// again. At most [`MAX_SET_ASIDE`], the newest last.
+    /// again. At most [`MAX_UNDECIDED`], the newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub set_aside: Vec<Trial>,
+    pub undecided: Vec<Trial>,
     /// The last finished rollback, until a later generation is marked or confirmed.
     #[serde(default)]
     pub rolled_back: Option<RolledBack>,
@@ -308,7 +308,7 @@ impl Default for Ledger {
             failed_landings: Vec::new(),
             drill: None,
             live: None,
-            set_aside: Vec::new(),
+            undecided: Vec::new(),
             rolled_back: None,
             owed_default: None,
             quarantine: Vec::new(),
@@ -366,7 +366,7 @@ impl Ledger {
     pub(crate) fn confirm(&mut self, toplevel: &Toplevel) {
         self.failed_landings.retain(|failed| failed.toplevel != *toplevel);
         self.landing.take_if(|landing| landing.toplevel == *toplevel);
-        self.set_aside.retain(|trial| trial.toplevel != *toplevel);
+        self.undecided.retain(|trial| trial.toplevel != *toplevel);
         let known = self.confirmed.iter().position(|confirmed| confirmed.toplevel == *toplevel);
         let entry = match known {
             Some(index) => self.confirmed.remove(index),
@@ -377,24 +377,24 @@ impl Ledger {
         self.confirmed.drain(..surplus);
     }
 
-    /// A trial that begins: what it failed of before it was set aside still counts.
+    /// A trial that begins: what it failed of before counts.
     pub(crate) fn begin_trial(&mut self, toplevel: &Toplevel) -> Trial {
-        let before = self.set_aside.iter().position(|trial| trial.toplevel == *toplevel);
-        let attempts = before.map(|index| self.set_aside.remove(index).attempts);
+        let before = self.undecided.iter().position(|trial| trial.toplevel == *toplevel);
+        let attempts = before.map(|index| self.undecided.remove(index).attempts);
         Trial { attempts: attempts.unwrap_or_default(), ..Trial::new(toplevel.clone(), Origin::Marked) }
     }
 
     /// Remember a trial that is over without a verdict.
-    pub(crate) fn set_aside(&mut self, trial: Trial) {
-        self.set_aside.retain(|other| other.toplevel != trial.toplevel);
-        self.set_aside.push(trial);
-        let surplus = self.set_aside.len().saturating_sub(MAX_SET_ASIDE);
-        self.set_aside.drain(..surplus);
+    pub(crate) fn leave_undecided(&mut self, trial: Trial) {
+        self.undecided.retain(|other| other.toplevel != trial.toplevel);
+        self.undecided.push(trial);
+        let surplus = self.undecided.len().saturating_sub(MAX_UNDECIDED);
+        self.undecided.drain(..surplus);
     }
 
     /// Remember that the trial failed. The evidence stays with it.
     pub(crate) fn quarantine(&mut self, trial: Trial) {
-        self.set_aside.retain(|other| other.toplevel != trial.toplevel);
+        self.undecided.retain(|other| other.toplevel != trial.toplevel);
         self.quarantine.retain(|quarantined| quarantined.toplevel != trial.toplevel);
         self.quarantine.push(Quarantined {
             toplevel: trial.toplevel,

@@ -22,7 +22,7 @@ pub use event::{Event, RebootCause};
 pub use kept::{Kept, Value};
 pub use ledger::{
     Arming, Confirmed, Drill, FORMAT, Golden, Header, Injection, Landing, Ledger, Live, LivePhase,
-    MAX_CONFIRMED, MAX_DUMPS, MAX_QUARANTINED, MAX_SET_ASIDE, Origin, Quarantined, READER, Rollback,
+    MAX_CONFIRMED, MAX_DUMPS, MAX_QUARANTINED, MAX_UNDECIDED, Origin, Quarantined, READER, Rollback,
     RolledBack, SafeMode, SafeModeReason, Trial,
 };
 pub use name::{BootId, InvalidName, Toplevel};

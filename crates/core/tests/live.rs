@@ -86,7 +86,7 @@ fn a_missing_proof_counts_and_condemns_only_the_second_time() {
     assert_eq!(ledger.trial.as_ref().map(|trial| trial.attempts.failures()), Some(1));
     let (ledger, _) = step(&ledger, &here, &unproven);
     assert!(ledger.is_quarantined(&toplevel("trial")));
-    assert!(ledger.set_aside.is_empty());
+    assert!(ledger.undecided.is_empty());
 }
 
 #[test]
@@ -96,10 +96,10 @@ fn a_power_cut_in_the_window_brings_back_the_profile_and_counts_as_one_failure()
     assert!(does(&plan, &Step::RequestRollback));
     assert!(!does(&plan, &Step::Reboot));
     assert_eq!(ledger.trial, None);
-    assert_eq!(ledger.set_aside.len(), 1);
+    assert_eq!(ledger.undecided.len(), 1);
     // Once more in the same boot: nothing is counted twice.
     let (ledger, _) = step(&ledger, &next, &Moment::BootCheck);
-    assert_eq!(ledger.set_aside[0].attempts.failures(), 1);
+    assert_eq!(ledger.undecided[0].attempts.failures(), 1);
     let (_, effects) = step(&ledger, &next, &Moment::RollBack);
     assert_eq!(effects.steps, [Step::SetProfile(toplevel("golden"))]);
     let (ledger, _) = step(&ledger, &next, &went_back("golden"));
@@ -208,5 +208,5 @@ fn evidence_of_the_boot_that_was_cut_off_is_kept() {
     let evidence = Evidence { panic: Some("BUG".into()), watchdog: false };
     let next = Seen { evidence: evidence.clone(), ..seen(2, "golden") };
     let (ledger, _) = step(&switched(), &next, &Moment::BootCheck);
-    assert_eq!(ledger.set_aside[0].attempts[0].evidence, evidence);
+    assert_eq!(ledger.undecided[0].attempts[0].evidence, evidence);
 }

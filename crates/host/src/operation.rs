@@ -1,5 +1,6 @@
 //! What the programs do: read, decide, take the steps. A file for each moment at which one of them is run.
 
+mod assess;
 mod boot;
 mod confirm;
 mod coverage;
@@ -26,6 +27,7 @@ use crate::{Error, Host, Store, loader, manager, system};
 
 use serde::Deserialize;
 
+pub use assess::{Verdict, judge, last_assessment};
 pub use boot::{boot_check, is_boot_settled};
 pub use confirm::{confirm, pin};
 pub use coverage::{safety_net, state_mount};
@@ -122,7 +124,9 @@ fn act(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error>
 /// What is wrong before a switch is no evidence against what it brings.
 fn baseline(host: &dyn Host) -> Baseline {
     let failed_units = manager::failed_units(host).unwrap_or_default();
-    Baseline { failed_units, ..Baseline::default() }
+    let last = last_assessment(host).ok().flatten();
+    let failed_checks = last.map(|assessment| assessment.failed()).unwrap_or_default();
+    Baseline { failed_units, failed_checks, ..Baseline::default() }
 }
 
 /// Whether this boot has to be confirmed and is not yet: it is an attempt of a trial, a landing or a rehearsal.

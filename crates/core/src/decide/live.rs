@@ -71,7 +71,7 @@ fn take_back(after: &mut Ledger, policy: &Policy, live: &Live, cause: &Cause, ev
         if is_verdict || trial.has_failed(policy) {
             after.quarantine(trial);
         } else {
-            after.set_aside(trial);
+            after.leave_undecided(trial);
         }
         after.trial = live.replaced.as_deref().cloned().map(crate::Trial::disarmed);
     }

@@ -31,7 +31,7 @@ pub(super) fn ledger(ledger: &Ledger) -> String {
     let confirmed = list(ledger.confirmed.iter().map(|one| &one.toplevel).collect());
     let quarantined = list(ledger.quarantine.iter().map(|one| &one.toplevel).collect());
     let failed = list(ledger.failed_landings.iter().map(|one| &one.toplevel).collect());
-    let aside = ledger.set_aside.iter().map(trial).collect::<Vec<_>>().join(", ");
+    let undecided = ledger.undecided.iter().map(trial).collect::<Vec<_>>().join(", ");
     let parts = [
         (!confirmed.is_empty()).then(|| format!("confirmed {confirmed}")),
         ledger.golden.as_ref().map(|golden| format!("golden {}", golden.toplevel.short())),
@@ -41,7 +41,7 @@ pub(super) fn ledger(ledger: &Ledger) -> String {
         (!failed.is_empty()).then(|| format!("failed landings {failed}")),
         ledger.drill.as_ref().map(drill),
         ledger.live.as_ref().map(live),
-        (!aside.is_empty()).then(|| format!("set aside {aside}")),
+        (!undecided.is_empty()).then(|| format!("undecided {undecided}")),
         ledger.owed_default.as_ref().map(|owed| format!("owes default {}", owed.short())),
         (!quarantined.is_empty()).then(|| format!("quarantined {quarantined}")),
         (ledger.automatic_reboots > 0).then(|| format!("automatic reboots {}", ledger.automatic_reboots)),

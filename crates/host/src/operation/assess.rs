@@ -1,0 +1,168 @@
+//! What the health checks found is judged, kept and told.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use golden_core::{Assessment, Baseline, Cause, End, Event, Ledger, Weight};
+
+use super::fail::fail;
+use super::{Options, is_watched};
+use crate::{Error, Host, Reading, Store, durable, history};
+
+/// The last assessment of this boot, for whoever may read what a check printed.
+const LAST: &str = "/run/golden-generation/assessment.json";
+/// Mode of its directory, in which units test for files.
+const PUBLIC: u32 = 0o755;
+/// Longest file that is kept of an assessment, in bytes: what the checks printed is left out of a longer one.
+const MAX_BYTES: usize = 1 << 18;
+/// Mode of the directory of post-mortems.
+const PRIVATE: u32 = 0o700;
+
+/// What comes of an assessment.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Nothing that counts has failed.
+    Healthy,
+    /// Required checks failed, by these names, on a system that nobody has to confirm: that is told.
+    Unhealthy(Vec<String>),
+    /// The same in an attempt: it is closed as failed, and the machine reboots.
+    Failed(Vec<String>),
+}
+
+/// Judge what was found in this boot: what was wrong before is excused, the rest is told, and an attempt with a failed required
+/// check has failed.
+///
+/// # Errors
+/// The ledger cannot be read, or not everything could be done about a failed attempt.
+pub fn judge(host: &dyn Host, options: &Options, found: Assessment) -> Result<Verdict, Error> {
+    let ledger = match Store::new(host, &options.state_dir).read()? {
+        Reading::Whole(ledger) => *ledger,
+        _ => Ledger::default(),
+    };
+    let assessment = excuse(&ledger, found);
+    publish(host, &assessment);
+    let failed = assessment.failed_required();
+    if assessment.is_healthy() || !is_watched(host, &ledger)? {
+        tell(host, options, &assessment)?;
+        let healthy = assessment.is_healthy();
+        return Ok(if healthy { Verdict::Healthy } else { Verdict::Unhealthy(failed) });
+    }
+    // Whoever asks why reads it on another system.
+    if let Err(error) = keep(host, options, &ledger, &assessment) {
+        host.complain(error.trouble(), &error.chain());
+    }
+    fail(host, options, Cause::ChecksFailed { checks: failed.clone() })?;
+    Ok(Verdict::Failed(failed))
+}
+
+/// The last assessment of this boot; `None` before the first one.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub fn last_assessment(host: &dyn Host) -> Result<Option<Assessment>, Error> {
+    match host.read(Path::new(LAST)) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", LAST)(error)),
+    }
+}
+
+/// What excuses a failure: what was wrong before the switch, and, on what the machine came back to, what was wrong in the trial.
+pub(super) fn excuse(ledger: &Ledger, found: Assessment) -> Assessment {
+    found.excused(baseline(ledger), &failed_in_trial(ledger))
+}
+
+fn baseline(ledger: &Ledger) -> Option<&Baseline> {
+    ledger.trial.as_ref()?.baseline.as_ref()
+}
+
+fn failed_in_trial(ledger: &Ledger) -> Vec<String> {
+    let Some(landing) = &ledger.landing else { return Vec::new() };
+    let from = ledger.quarantine.iter().filter(|quarantined| quarantined.toplevel == landing.from);
+    let ends =
+        from.flat_map(|quarantined| quarantined.attempts.iter()).filter_map(|attempt| match &attempt.end {
+            Some(End::Failed { cause: Cause::ChecksFailed { checks } }) => Some(checks.clone()),
+            _ => None,
+        });
+    ends.flatten().collect()
+}
+
+/// Nobody waits for it.
+fn publish(host: &dyn Host, assessment: &Assessment) {
+    let path = Path::new(LAST);
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let written = host
+        .create_directory(directory, PUBLIC)
+        .map_err(Error::io("create", directory))
+        .and_then(|()| durable::replace(host, path, &bytes(assessment)));
+    if let Err(error) = written {
+        host.complain(error.trouble(), &error.chain());
+    }
+}
+
+/// What failed and changes nothing is in history all the same.
+fn tell(host: &dyn Host, options: &Options, assessment: &Assessment) -> Result<(), Error> {
+    let Some(toplevel) = assessment.toplevel.clone().filter(|_| !assessment.failed().is_empty()) else {
+        return Ok(());
+    };
+    let of = |weight| {
+        let failed = assessment.findings.iter().filter(|finding| !finding.passed && finding.weight == weight);
+        failed.map(|finding| finding.check.clone()).collect()
+    };
+    let event = Event::ChecksFailed {
+        toplevel,
+        boot: assessment.boot.clone(),
+        required: of(Weight::Required),
+        wanted: of(Weight::Wanted),
+    };
+    let _lock = Store::new(host, &options.state_dir).lock()?;
+    let written = history::append(host, &options.state_dir, &assessment.boot, &event);
+    host.tell(&event);
+    written
+}
+
+/// Keep it for the post-mortem, with those of other boots that the ledger still knows.
+pub(super) fn keep(
+    host: &dyn Host,
+    options: &Options,
+    ledger: &Ledger,
+    assessment: &Assessment,
+) -> Result<(), Error> {
+    let directory = options.state_dir.join("postmortem");
+    host.create_directory(&directory, PRIVATE).map_err(Error::io("create", &directory))?;
+    let known = known_boots(ledger);
+    for name in host.list(&directory).map_err(Error::io("list", &directory))? {
+        let name = name.to_string_lossy();
+        let boot = name.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(".json"));
+        if boot.is_some_and(|boot| !known.iter().any(|known| known == boot)) {
+            durable::remove(host, &directory.join(&*name))?;
+        }
+    }
+    durable::replace(host, &kept(&directory, assessment), &bytes(assessment))
+}
+
+const PREFIX: &str = "assessment-";
+
+fn kept(directory: &Path, assessment: &Assessment) -> PathBuf {
+    directory.join(format!("{PREFIX}{}.json", assessment.boot.as_str()))
+}
+
+/// Every boot that somebody may still ask about.
+fn known_boots(ledger: &Ledger) -> Vec<String> {
+    let quarantined = ledger.quarantine.iter().map(|quarantined| &quarantined.attempts);
+    let undecided = ledger.undecided.iter().map(|trial| &trial.attempts);
+    let all = ledger.watched().chain(quarantined).chain(undecided);
+    let boots = all.flat_map(|attempts| attempts.iter()).filter_map(|attempt| attempt.boot.as_ref());
+    boots.map(|boot| boot.as_str().to_owned()).collect()
+}
+
+/// As JSON; without what the checks printed if it is too long with it.
+fn bytes(assessment: &Assessment) -> Vec<u8> {
+    let whole = serde_json::to_vec_pretty(assessment).unwrap_or_default();
+    if whole.len() <= MAX_BYTES {
+        return whole;
+    }
+    let mut short = assessment.clone();
+    short.findings.iter_mut().for_each(|finding| finding.output.clear());
+    serde_json::to_vec_pretty(&short).unwrap_or_default()
+}
