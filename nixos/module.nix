@@ -13,6 +13,12 @@ let
     rollback_target = cfg.rollbackTarget;
     boot_deadline_secs = cfg.bootDeadlineSecs;
   } // cfg.loaderSettings;
+  live = {
+    enable = cfg.live.enable;
+    activation_secs = cfg.live.activationSecs;
+    window_secs = cfg.live.windowSecs;
+    proof = cfg.live.proof;
+  };
   # A number or a string is written in JSON as it is in TOML.
   toToml = settings: lib.concatStrings (lib.mapAttrsToList (key: value: "${key} = ${builtins.toJSON value}\n") settings);
 
@@ -55,7 +61,7 @@ in
   config = lib.mkIf cfg.enable (lib.mkMerge [
     {
       environment.systemPackages = [ cfg.package ];
-      environment.etc."golden-generation/config.toml".text = toToml settings;
+      environment.etc."golden-generation/config.toml".text = toToml settings + "\n[live]\n" + toToml live;
       environment.etc."systemd/catalog/golden-generation.catalog".source =
         "${cfg.package}/lib/systemd/catalog/golden-generation.catalog";
 
@@ -66,6 +72,9 @@ in
       systemd.services.golden-shutdown = unit [ "sysinit.target" ];
       systemd.services.golden-rollback = unit [ "multi-user.target" ];
       systemd.services.golden-confirm = unit [ "multi-user.target" ];
+      systemd.services.golden-assess = lib.mkMerge [ (unit [ ]) { requiredBy = [ "boot-complete.target" ]; } ];
+      # The mark starts it.
+      systemd.services.golden-live = unit [ ];
       systemd.services.golden-deadline = unit [ "sysinit.target" ];
       systemd.services.golden-emergency = unit [ "emergency.target" "rescue.target" ];
       systemd.services.golden-hibernate =

@@ -67,6 +67,43 @@ in
       '';
     };
 
+    live = {
+      enable = mkOption {
+        type = types.bool;
+        default = true;
+        example = false;
+        description = ''
+          Watch a `nixos-rebuild switch` too: if its activation fails, a required check fails or `proof` does not come within
+          `windowSecs`, what ran before is activated again, without a reboot. Without this, what was switched to stays what runs,
+          and the next boot tries it.
+        '';
+      };
+
+      activationSecs = mkOption {
+        type = types.ints.between 1 86400;
+        default = 900;
+        example = 3600;
+        description = "Time in seconds that the activation of a new system may take.";
+      };
+
+      windowSecs = mkOption {
+        type = types.ints.between 1 86400;
+        default = 120;
+        example = 600;
+        description = "Time in seconds after the activation in which everything that is required must be proved.";
+      };
+
+      proof = mkOption {
+        type = types.enum [ "none" "gateway" "person" ];
+        default = "none";
+        example = "person";
+        description = ''
+          What a new system must prove besides the required checks: that the default gateway answers, or that a person can still
+          log in and say `golden confirm`.
+        '';
+      };
+    };
+
     unattended = mkOption {
       type = types.bool;
       default = true;

@@ -29,12 +29,18 @@ pub fn has_ended(host: &dyn Host) -> Result<bool, Error> {
     }
 }
 
+/// Whether this system is the one that runs.
+#[must_use]
+pub fn is_running(host: &dyn Host, toplevel: &Toplevel) -> bool {
+    system::running(host).as_ref() == Some(toplevel)
+}
+
 /// Why the activation of `to` did not go well; `None` if it did. Units that had failed before say nothing.
 ///
 /// # Errors
 /// systemd cannot be asked.
 pub fn failure(host: &dyn Host, to: &Toplevel, before: Option<&Baseline>) -> Result<Option<String>, Error> {
-    if system::running(host).as_ref() != Some(to) {
+    if !is_running(host, to) {
         return Ok(Some("it ended half-way".to_owned()));
     }
     match exit_status(host, to) {

@@ -52,6 +52,8 @@ pub enum Error {
     Closure { toplevel: Toplevel, missing: String },
     #[error("{0} is golden and could not be landed on")]
     GoldenDamaged(Toplevel, #[source] Box<Error>),
+    #[error("required checks failed: {}", .0.join(", "))]
+    Unhealthy(Vec<String>),
     #[error("refused: {0}")]
     Refused(Refusal),
     #[error("cannot write {}", path.display())]
@@ -94,6 +96,7 @@ impl Error {
             Self::LedgerTooNew { .. } => Exit::LedgerUnusable,
             Self::Config { .. } => Exit::Configuration,
             Self::Refused(_) => Exit::Refused,
+            Self::Unhealthy(_) => Exit::Unhealthy,
             _ => Exit::Io,
         }
     }
@@ -106,6 +109,7 @@ impl Error {
             Self::LedgerTooNew { .. } => Trouble::LedgerTooNew,
             Self::Config { .. } => Trouble::Configuration,
             Self::Refused(_) => Trouble::Refused,
+            Self::Unhealthy(_) => Trouble::Unhealthy,
             Self::NotRepaired { source, .. } => source.trouble(),
             Self::GoldenDamaged(..) => Trouble::GoldenDamaged,
             Self::Io { source, .. } | Self::EfiVariable { source, .. } => match source.kind() {

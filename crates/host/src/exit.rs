@@ -15,6 +15,8 @@ pub enum Exit {
     Usage = 64,
     /// The ledger cannot be used by this build.
     LedgerUnusable = 65,
+    /// Required health checks failed.
+    Unhealthy = 69,
     /// Reading or writing failed; the cause is on standard error.
     Io = 74,
     /// Another program of the suite holds the ledger; safe to try again.
@@ -31,6 +33,7 @@ impl Exit {
         0   done, or nothing to do\n  \
         64  wrong use of the command line\n  \
         65  the ledger cannot be used by this build\n  \
+        69  required health checks failed\n  \
         74  reading or writing failed\n  \
         75  another program of the suite holds the ledger; safe to try again\n  \
         77  the request is refused\n  \

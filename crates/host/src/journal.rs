@@ -27,11 +27,12 @@ pub enum Trouble {
     Refused,
     NotMarked,
     GoldenDamaged,
+    Unhealthy,
 }
 
 impl Trouble {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::LedgerCorrupt,
         Self::LedgerTooNew,
         Self::LockHeld,
@@ -43,6 +44,7 @@ impl Trouble {
         Self::Refused,
         Self::NotMarked,
         Self::GoldenDamaged,
+        Self::Unhealthy,
     ];
 
     /// The `MESSAGE_ID` of this kind.
@@ -60,6 +62,7 @@ impl Trouble {
             Self::Refused => "7261c45cd19b4421833206b2843c9c7d",
             Self::NotMarked => "d14b1c3f0b8e4f7f9b0f6f1a2c5e7d90",
             Self::GoldenDamaged => "e7a3f5b92c0d4b7f9d8e6a1c4f2b0857",
+            Self::Unhealthy => "8b20e5d1a6f74c39b0c1d58e7f3a4962",
         }
     }
 }

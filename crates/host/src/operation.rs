@@ -19,7 +19,7 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use golden_core::{Baseline, Evidence, Ledger, Moment, Policy, Seen, decide};
+use golden_core::{Baseline, BootId, Evidence, Ledger, Moment, Policy, Seen, Toplevel, decide};
 
 use crate::evidence::{self, Dumps};
 use crate::execute::Session;
@@ -27,7 +27,7 @@ use crate::{Error, Host, Store, loader, manager, system};
 
 use serde::Deserialize;
 
-pub use assess::{Verdict, judge, last_assessment};
+pub use assess::{Verdict, baseline_of_trial, judge, judge_live, last_assessment};
 pub use boot::{boot_check, is_boot_settled};
 pub use confirm::{confirm, pin};
 pub use coverage::{safety_net, state_mount};
@@ -35,7 +35,7 @@ pub use deadline::{pass_deadline, time_left};
 pub use drill::{drill, injected};
 pub use emergency::{Emergency, emergency, leave_emergency, stay_in_emergency};
 pub use golden::{glance_at_golden, verify_golden};
-pub use live::{confirm_live, fail_live, go_back, live, pass_live};
+pub use live::{confirm_live, end_going_back, fail_live, go_back, live, pass_live};
 pub use mark::{Switch, check, mark};
 pub use rollback::roll_back;
 pub use shutdown::record_shutdown;
@@ -85,6 +85,14 @@ pub enum Proof {
     Gateway,
     /// A person says `golden confirm`: who can log in and say so has not been cut off.
     Person,
+}
+
+/// What runs, and in which boot.
+///
+/// # Errors
+/// The boot cannot be told.
+pub fn subject(host: &dyn Host) -> Result<(Option<Toplevel>, BootId), Error> {
+    Ok((system::running(host), system::boot(host)?))
 }
 
 /// Read, decide and take the steps, alone on this machine.

@@ -2,11 +2,13 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic where nobody listens")]
 
+pub mod assess;
 pub mod boot_check;
 pub mod confirm;
 pub mod deadline;
 pub mod emergency;
 pub mod hibernate;
+pub mod live;
 pub mod mark_pending;
 pub mod record_shutdown;
 pub mod rollback;
@@ -27,5 +29,7 @@ pub fn commands() -> Vec<Command> {
         emergency::Arguments::command(),
         hibernate::Arguments::command(),
         verify::Arguments::command(),
+        assess::Arguments::command(),
+        live::Arguments::command(),
     ]
 }

@@ -7,6 +7,12 @@
     maxAutomaticReboots = 0;
     rollbackTarget = "last-confirmed";
     bootDeadlineSecs = 1800;
+    live = {
+      enable = false;
+      activationSecs = 3600;
+      windowSecs = 600;
+      proof = "person";
+    };
     unattended = false;
     safeModeUnits = [ "tailscaled.service" ];
   };

@@ -40,12 +40,13 @@ let
   # Nobody pats the watchdog then.
   freezes = "echo 1 > /sys/fs/cgroup/init.scope/cgroup.freeze";
   base = "console=ttyS0 8250.nr_uarts=2 mitigations=off audit=0 apparmor=0 loglevel=4 panic=1 systemd.show_status=0 systemd.log_target=journal";
-  # `fault` is what goes wrong in stage 2 before systemd; `units` are wanted by multi-user.target, `early` by sysinit.target.
+  # `fault` is what goes wrong in stage 2 before systemd, `half` whether its activation ends half-way; `units` are wanted by
+  # multi-user.target, `early` by sysinit.target; `checks` is its checks.toml.
   system = name:
-    { params ? "", units ? { }, early ? { }, fault ? "", fstab ? "", kernel ? kernelOf "kernel", initrd ? initrdOf "initrd" }:
+    { params ? "", units ? { }, early ? { }, fault ? "", half ? "", checks ? "", fstab ? "", kernel ? kernelOf "kernel", initrd ? initrdOf "initrd" }:
     build "nixos-system-${name}"
       {
-        inherit kernel initrd fault fstab;
+        inherit kernel initrd fault half checks fstab;
         init = ./init;
         switch = ./switch-to-configuration;
         install = ./install-loader;
@@ -56,9 +57,10 @@ let
         earlyNames = builtins.attrNames early;
         common = ./units;
       } ''
-      mkdir -p $out/bin $out/etc/systemd/system
+      mkdir -p $out/bin $out/etc/systemd/system $out/etc/golden-generation
+      [ -z "$checks" ] || echo "$checks" > $out/etc/golden-generation/checks.toml
       sed "s|@out@|$out|g; s|@name@|${name}|g; s|@fault@|$fault|g" $init > $out/init
-      sed "s|@out@|$out|g" $switch > $out/bin/switch-to-configuration
+      sed "s|@out@|$out|g; s|@half@|$half|g" $switch > $out/bin/switch-to-configuration
       sed "s|@out@|$out|g" $install > $out/bin/install-loader
       sed "s|@out@|$out|g" $grub > $out/bin/install-grub
       cp $agent $out/bin/agent
@@ -78,6 +80,38 @@ let
       echo -n "25.11-test" > $out/nixos-version
       echo "{\"org.nixos.bootspec.v1\":{\"init\":\"$out/init\",\"kernel\":\"$out/kernel\",\"initrd\":\"$out/initrd\",\"label\":\"NixOS ${name}\",\"system\":\"x86_64-linux\",\"toplevel\":\"$out\"}}" > $out/boot.json
     '';
+  # A network card with an address, or one that is cut off; QEMU's own gateway answers.
+  network = script: {
+    "net.service" = ''
+      [Unit]
+      Description=What brings this machine to its owner
+      Before=multi-user.target
+      [Service]
+      Type=oneshot
+      RemainAfterExit=yes
+      ExecStart=/bin/bash -c '${script}'
+    '';
+  };
+  up = "modprobe virtio_net; udevadm settle; card=$(ls /sys/class/net | grep -v lo); ip address replace 10.0.2.15/24 dev $card; ip link set $card up; ip route replace default via 10.0.2.2";
+  cut = "card=$(ls /sys/class/net | grep -v lo); ip link set $card down";
+  gateway = ''
+    settle_secs = 1
+    [check.gateway]
+    kind = "ping"
+    host = "gateway"
+    timeout_secs = 5
+    retries = 1
+    interval_secs = 1
+  '';
+  check = name: required: command: ''
+    settle_secs = 1
+    [check.${name}]
+    kind = "command"
+    command = ["/bin/bash", "-c", "${command}"]
+    required = ${required}
+    timeout_secs = 3
+    retries = 0
+  '';
   systems = {
     good-a = system "good-a" { };
     good-b = system "good-b" { };
@@ -126,6 +160,28 @@ let
     # A disk that was taken out.
     mount-never = system "mount-never" { fstab = "LABEL=gone /srv ext4 x-systemd.device-timeout=5s 0 0"; };
     disabled = system "disabled" { params = "golden.disable=1"; };
+    check-fails = system "check-fails" { checks = check "web" "true" "echo it does not answer; exit 1"; };
+    check-hangs = system "check-hangs" { checks = check "web" "true" "sleep 1000"; };
+    wanted-fails = system "wanted-fails" { checks = check "nice-to-have" "false" "exit 1"; };
+    # Fails here, and failed before.
+    odd-unit = system "odd-unit" {
+      units."odd.service" = ''
+        [Unit]
+        Description=Has failed for years
+        [Service]
+        Type=oneshot
+        ExecStart=/bin/false
+      '';
+      checks = ''
+        settle_secs = 1
+        [check.units]
+        kind = "no-failed-units"
+        retries = 0
+      '';
+    };
+    net-up = system "net-up" { units = network up; checks = gateway; };
+    net-cut = system "net-cut" { units = network cut; checks = gateway; };
+    half-way = system "half-way" { half = "yes"; };
   };
 in
 {

@@ -1,12 +1,14 @@
 //! Claims that only a boot can prove, one test each.
 
 mod boot;
+mod checks;
 mod console;
 mod damage;
 mod faults;
 mod golden;
 mod ladder;
 mod list;
+mod live;
 mod wiring;
 
 use std::fs;

@@ -5,6 +5,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+/// A port of this machine that nobody listens on.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
 /// Everything that is built and kept, below the checkout.
 pub(crate) fn cache() -> PathBuf {
     checkout().join("target/vm")

@@ -15,7 +15,7 @@ use crate::shell::{cache, progress};
 /// Longest from one line of the console to the next: at least four times what a boot takes, on a slow day.
 const ONE_BOOT: Duration = Duration::from_secs(180);
 /// A machine with us, and nothing else.
-pub(crate) const WITH_SUITE: Options = Options { suite: true, ssh_port: None };
+pub(crate) const WITH_SUITE: Options = Options { suite: true, ssh_port: None, server_port: None };
 const STATE: &str = "/var/lib/golden-generation";
 
 /// A machine whose console is listened to.
@@ -86,6 +86,19 @@ impl Story {
     /// Deploy a system as every deployer does.
     pub fn deploy(&mut self, name: &str) -> Result<()> {
         self.run(&format!("set -e; {}", deploy(name))).map(drop)
+    }
+
+    /// The same, and the running system changes too. Its exit status.
+    pub fn switch_live(&mut self, name: &str) -> Result<i32> {
+        let switch = deploy(name).replace("switch-to-configuration boot", "switch-to-configuration switch");
+        Ok(self.guest()?.try_run(&format!("set -e; {switch}"))?.0)
+    }
+
+    /// Wait until the ledger knows of no live switch any more.
+    pub fn wait_for_verdict(&mut self) -> Result<Value> {
+        let wait = format!("for _ in $(seq 1200); do grep -q '\"live\"' {STATE}/ledger.json || exit 0; sleep 0.1; done; exit 1");
+        self.run(&wait).context("the live switch has no end")?;
+        self.ledger()
     }
 
     /// Put lines into the owner's settings.

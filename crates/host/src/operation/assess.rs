@@ -35,10 +35,7 @@ pub enum Verdict {
 /// # Errors
 /// The ledger cannot be read, or not everything could be done about a failed attempt.
 pub fn judge(host: &dyn Host, options: &Options, found: Assessment) -> Result<Verdict, Error> {
-    let ledger = match Store::new(host, &options.state_dir).read()? {
-        Reading::Whole(ledger) => *ledger,
-        _ => Ledger::default(),
-    };
+    let ledger = read(host, options)?;
     let assessment = excuse(&ledger, found);
     publish(host, &assessment);
     let failed = assessment.failed_required();
@@ -53,6 +50,38 @@ pub fn judge(host: &dyn Host, options: &Options, found: Assessment) -> Result<Ve
     }
     fail(host, options, Cause::ChecksFailed { checks: failed.clone() })?;
     Ok(Verdict::Failed(failed))
+}
+
+/// The same for a live switch, which is the caller's to end.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub fn judge_live(host: &dyn Host, options: &Options, found: Assessment) -> Result<Assessment, Error> {
+    let ledger = read(host, options)?;
+    let assessment = excuse(&ledger, found);
+    publish(host, &assessment);
+    if assessment.is_healthy() {
+        return Ok(assessment);
+    }
+    if let Err(error) = keep(host, options, &ledger, &assessment) {
+        host.complain(error.trouble(), &error.chain());
+    }
+    Ok(assessment)
+}
+
+/// What was wrong already when the trial was marked.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub fn baseline_of_trial(host: &dyn Host, options: &Options) -> Result<Option<Baseline>, Error> {
+    Ok(baseline(&read(host, options)?).cloned())
+}
+
+fn read(host: &dyn Host, options: &Options) -> Result<Ledger, Error> {
+    Ok(match Store::new(host, &options.state_dir).read()? {
+        Reading::Whole(ledger) => *ledger,
+        _ => Ledger::default(),
+    })
 }
 
 /// The last assessment of this boot; `None` before the first one.

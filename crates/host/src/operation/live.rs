@@ -2,7 +2,7 @@
 
 use golden_core::{Cause, Live, Moment};
 
-use super::{Options, act, roll_back};
+use super::{Options, act, rollback};
 use crate::{Error, Host, Reading, Store, system};
 
 /// The switch of this boot that has yet to prove itself, or is being taken back.
@@ -31,12 +31,20 @@ pub fn fail_live(host: &dyn Host, options: &Options, cause: Cause) -> Result<(),
     act(host, options, &Moment::LiveFailed(cause))
 }
 
-/// Have what ran before run again. Can be repeated.
+/// Have what ran before run again: the first half, which takes its time and can be repeated.
 ///
 /// # Errors
 /// Not everything could be done.
 pub fn go_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
-    roll_back(host, options)
+    rollback::take_effects(host, options)
+}
+
+/// The second half: if it does not run by now, the machine is rebooted, for what boots by itself works.
+///
+/// # Errors
+/// It could not be recorded.
+pub fn end_going_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    rollback::finish(host, options)
 }
 
 /// A person says that it works.

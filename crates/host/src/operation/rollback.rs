@@ -11,10 +11,19 @@ use crate::{Error, Host, Reading, Store, system};
 /// # Errors
 /// Not everything could be done; it is tried again at the next boot.
 pub fn roll_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    take_effects(host, options)?;
+    finish(host, options)
+}
+
+/// The part that takes its time, without the lock: who deploys meanwhile wins.
+pub(super) fn take_effects(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
     let seen = system::see(host, None)?;
     let plan = decide(&ledger, &seen, &options.policy, &Moment::RollBack);
-    // Without the lock, for it takes its time, and who deploys meanwhile wins.
-    session(host, options, &ledger, &seen, &Dumps::new(host)).execute(&plan)?;
+    session(host, options, &ledger, &seen, &Dumps::new(host)).execute(&plan)
+}
+
+/// The rest.
+pub(super) fn finish(host: &dyn Host, options: &Options) -> Result<(), Error> {
     act(host, options, &Moment::RolledBack { running: system::running(host) })
 }

@@ -91,7 +91,10 @@ impl Program {
             Self::SwitchLive(toplevel) => deploy(host, toplevel, "switch"),
             Self::PassLive => Ok(operation::pass_live(host, options)?),
             Self::FailLive(cause) => Ok(operation::fail_live(host, options, cause.clone())?),
-            Self::GoBack => Ok(operation::go_back(host, options)?),
+            Self::GoBack => {
+                operation::go_back(host, options)?;
+                Ok(operation::end_going_back(host, options)?)
+            }
             Self::SwitchUnmarked(toplevel) => {
                 set_profile(host, &system_profile(), toplevel)?;
                 Ok(install_loader(host, toplevel, false)?)

@@ -107,6 +107,20 @@ pub(super) const MOUNT_NEVER: Fault = Fault {
     ..NOTHING
 };
 
+pub(super) const CHECK_FAILS: Fault = Fault {
+    system: "check-fails",
+    console: &["boot check-fails", "boot check-fails", "boot good-a", "up good-a"],
+    cause: "required checks failed: web",
+    ..NOTHING
+};
+
+pub(super) const CHECK_HANGS: Fault = Fault {
+    system: "check-hangs",
+    console: &["boot check-hangs", "boot check-hangs", "boot good-a", "up good-a"],
+    cause: "required checks failed: web",
+    ..NOTHING
+};
+
 /// Deploy it, watch it fail twice, and look at what golden says.
 pub(super) fn prove(setting: &Setting, name: &str, fault: &Fault, boots: Boots) -> Result<Story> {
     let mut story = setting.story(name)?;

@@ -1,13 +1,14 @@
 //! What follows when golden does not work either, people at the console, and rehearsals.
 
 use std::io::Read;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::Setting;
 use crate::machine::Options;
+use crate::shell::free_port;
 use crate::story::{Story, WITH_SUITE};
 
 /// Longest until the network of a machine is up, after its console said everything else.
@@ -50,7 +51,7 @@ pub(super) fn golden_broken(setting: &Setting, name: &str) -> Result<Story> {
 }
 
 pub(super) fn all_broken(setting: &Setting, name: &str) -> Result<Story> {
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = free_port()?;
     let mut story = two_good(setting, name, Options { ssh_port: Some(port), ..WITH_SUITE })?;
     break_systems(&mut story, &["good-a", "good-b"])?;
     story.deploy("broken-unit")?;
@@ -82,7 +83,7 @@ sync
 ";
 
 pub(super) fn all_broken_disk_gone(setting: &Setting, name: &str) -> Result<Story> {
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = free_port()?;
     let mut story = two_good(setting, name, Options { ssh_port: Some(port), ..WITH_SUITE })?;
     // How often each is tried is proved elsewhere, and each countdown takes its time.
     story.configure("max_failures = 1")?;

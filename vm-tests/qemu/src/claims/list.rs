@@ -1,7 +1,7 @@
 //! All claims, the ones that need least first.
 
 use super::Loader::{Grub, OlderSystemdBoot, SystemdBoot};
-use super::{Claim, Run, boot, damage, faults, golden, ladder, wiring};
+use super::{Claim, Run, boot, checks, damage, faults, golden, ladder, live, wiring};
 use crate::matrix::{LADDER_ENDED, LOST, PASSED_OVER, REFUSED, REPAIRED, SECOND_RUNG, SEEN, UNSEEN};
 
 pub(super) const CLAIMS: &[Claim] = &[
@@ -252,6 +252,62 @@ pub(super) const CLAIMS: &[Claim] = &[
         boots: Some(SEEN),
         in_ci: true,
         run: Run::Fault(&faults::HANGS),
+    },
+    Claim {
+        name: "check-fails",
+        says: "a required check fails in both attempts: golden",
+        loader: SystemdBoot,
+        boots: Some(SEEN),
+        in_ci: true,
+        run: Run::Fault(&faults::CHECK_FAILS),
+    },
+    Claim {
+        name: "check-hangs",
+        says: "a required check that hangs has failed when its time is over, in both attempts",
+        loader: SystemdBoot,
+        boots: Some(SEEN),
+        in_ci: false,
+        run: Run::Fault(&faults::CHECK_HANGS),
+    },
+    Claim {
+        name: "wanted-check-fails",
+        says: "a wanted check fails: confirmed, and told once",
+        loader: SystemdBoot,
+        boots: None,
+        in_ci: false,
+        run: Run::Vm(checks::wanted),
+    },
+    Claim {
+        name: "failed-before",
+        says: "a unit that had failed before the switch does not roll it back",
+        loader: SystemdBoot,
+        boots: None,
+        in_ci: false,
+        run: Run::Vm(checks::failed_before),
+    },
+    Claim {
+        name: "live",
+        says: "live switches: one ends half-way, one fails a check while its watcher is killed, one works",
+        loader: SystemdBoot,
+        boots: None,
+        in_ci: true,
+        run: Run::Vm(live::works_or_not),
+    },
+    Claim {
+        name: "live-cuts-network",
+        says: "a live switch cuts the network: back in its window without a reboot, and refused from then on",
+        loader: SystemdBoot,
+        boots: None,
+        in_ci: true,
+        run: Run::Vm(live::cuts_network),
+    },
+    Claim {
+        name: "live-power-cut",
+        says: "a live switch cuts the network, and the power goes in its window: back all the same",
+        loader: SystemdBoot,
+        boots: None,
+        in_ci: false,
+        run: Run::Vm(live::power_cut),
     },
     Claim {
         name: "emergency",

@@ -155,6 +155,14 @@ pub(crate) const ROWS: &[Row] = &[
         boots: SEEN,
     },
     Row {
+        stage: USERSPACE,
+        fault: "a required health check fails, or hangs",
+        systemd_boot: Vm(&["check-fails", "check-hangs"]),
+        grub: AsIn("grub-broken-unit"),
+        extlinux: AsIn("extlinux-unit-fails-twice"),
+        boots: SEEN,
+    },
+    Row {
         stage: LANDING,
         fault: "golden fails as well: what was confirmed last takes over",
         systemd_boot: Vm(&["golden-broken"]),

@@ -1,0 +1,40 @@
+//! Booting is not working: what health checks decide.
+
+use anyhow::{Result, ensure};
+
+use super::Setting;
+use crate::story::Story;
+
+pub(super) fn wanted(setting: &Setting, name: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    let system = story.toplevel("wanted-fails")?;
+    story.deploy("wanted-fails")?;
+    story.reboot()?;
+    story.expect(&["boot wanted-fails", "up wanted-fails"])?;
+    let ledger = story.ledger()?;
+    ensure!(story.default()? == system, "it was not confirmed: {ledger}");
+    let history = story.run("golden history --json")?;
+    let told = |line: &&str| line.contains("checks-failed") && line.contains("nice-to-have");
+    ensure!(history.lines().filter(told).count() == 1, "history does not tell it once:\n{history}");
+    story.epilogue()?;
+    Ok(story)
+}
+
+/// The same unit fails before the switch and after it.
+pub(super) fn failed_before(setting: &Setting, name: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    let system = story.toplevel("odd-unit")?;
+    story.run("systemctl start odd.service 2>/dev/null; cp /nix/var/nix/gcroots/vm-odd-unit/etc/systemd/system/odd.service /run/systemd/system/; \
+        systemctl daemon-reload; systemctl start odd.service || systemctl is-failed odd.service")?;
+    story.deploy("odd-unit")?;
+    let ledger = story.ledger()?;
+    ensure!(
+        ledger["trial"]["baseline"]["failed_units"] == serde_json::json!(["odd.service"]),
+        "the baseline does not have it: {ledger}"
+    );
+    story.reboot()?;
+    story.expect(&["boot odd-unit", "up odd-unit"])?;
+    ensure!(story.default()? == system, "it was not confirmed");
+    story.epilogue()?;
+    Ok(story)
+}
