@@ -1,6 +1,5 @@
 //! The owner's settings.
 
-use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,14 +9,10 @@ use serde::Deserialize;
 
 use crate::loader::Kind;
 use crate::operation::{LiveOptions, Options, Proof, STATE_DIR};
-use crate::{Error, Host};
+use crate::{Error, Host, settings};
 
 /// Where the settings are.
 const PATH: &str = "/etc/golden-generation/config.toml";
-/// Longest file of settings, in bytes.
-const MAX_BYTES: usize = 1 << 16;
-/// Deepest nesting, and longest dotted key: the parser goes as deep as the text does.
-const MAX_DEPTH: usize = 32;
 
 /// The file, with a default for whatever it does not say.
 #[derive(Deserialize)]
@@ -117,7 +112,7 @@ pub fn default_options(host: &dyn Host) -> Options {
         state_dir: PathBuf,
     }
     let bytes = host.read(Path::new(PATH)).unwrap_or_default();
-    let bytes = if bytes.len() > MAX_BYTES || is_too_deep(&bytes) { Vec::new() } else { bytes };
+    let bytes = if settings::is_too_much(&bytes) { Vec::new() } else { bytes };
     let place = basic_toml::from_str::<Place>(&String::from_utf8_lossy(&bytes));
     let options = Options::default();
     let state_dir = place.map_or_else(|_| options.state_dir.clone(), |place| place.state_dir);
@@ -125,37 +120,11 @@ pub fn default_options(host: &dyn Host) -> Options {
 }
 
 fn load(host: &dyn Host, path: &Path) -> Result<Option<Options>, Error> {
-    let settings: Settings = match host.read(path) {
-        Ok(bytes) if bytes.len() > MAX_BYTES || is_too_deep(&bytes) => {
-            return Err(Error::io("read", path)(io::ErrorKind::FileTooLarge.into()));
-        }
-        Ok(bytes) => basic_toml::from_str(&String::from_utf8_lossy(&bytes))
-            .map_err(|source| Error::Config { path: path.into(), source: Box::new(source) })?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", path)(error)),
-    };
-    Ok(Some(settings.into()))
+    Ok(settings::read::<Settings>(host, path)?.map(Settings::into))
 }
 
 impl Default for Options {
     fn default() -> Self {
         Settings::default().into()
     }
-}
-
-/// Whether more is opened than closed at any place, or a key has too many parts. Brackets in strings count too: settings
-/// need neither.
-fn is_too_deep(bytes: &[u8]) -> bool {
-    let mut depth = 0_usize;
-    let nested = bytes.iter().any(|byte| {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth > MAX_DEPTH
-    });
-    let parts =
-        |line: &[u8]| line.iter().take_while(|byte| **byte != b'=').filter(|byte| **byte == b'.').count();
-    nested || bytes.split(|byte| *byte == b'\n').any(|line| parts(line) > MAX_DEPTH)
 }

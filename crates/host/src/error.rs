@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use golden_core::{Damage, Refusal, Toplevel};
 
+use crate::settings::Problem;
 use crate::{Exit, Trouble};
 
 /// An operation that could not be done. The cause chain is printed once, by whoever gives up.
@@ -20,7 +21,7 @@ pub enum Error {
     #[error("the ledger {} was written for a newer build (it needs reader {needs}, this is {have})", path.display())]
     LedgerTooNew { path: PathBuf, needs: u32, have: u32 },
     #[error("cannot parse {}", path.display())]
-    Config { path: PathBuf, source: Box<basic_toml::Error> },
+    Config { path: PathBuf, source: Problem },
     #[error(
         "no boot loader found: there is no loader/entries in /boot, /efi or /boot/efi, and neither /boot/grub/grub.cfg nor \
          /boot/extlinux/extlinux.conf boots a NixOS system"

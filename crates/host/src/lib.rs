@@ -21,6 +21,8 @@ pub mod loader;
 mod manager;
 pub mod operation;
 mod profile;
+mod routes;
+pub mod settings;
 pub mod simulated;
 mod store;
 mod system;
@@ -38,5 +40,6 @@ pub use journal::{
 pub use linux::LinuxHost;
 pub use manager::SafetyNet;
 pub use profile::{NO_MARK, golden, system};
+pub use routes::{Route, default_routes, network_is_down};
 pub use store::{Reading, Store};
 pub use system::see;

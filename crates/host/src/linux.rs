@@ -62,7 +62,10 @@ impl LinuxHost {
 
     /// Where a path of the machine is for us, with its links followed inside the machine. The last component need
     /// not exist.
-    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+    ///
+    /// # Errors
+    /// There are too many links on the way.
+    pub fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
         if self.is_this_machine() {
             return Ok(path.to_owned());
         }

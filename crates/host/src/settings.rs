@@ -1,0 +1,282 @@
+//! Files of settings, read strictly: what is not understood is said with its place, and with what may have been meant.
+
+use std::io;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Host};
+
+/// Longest file of settings, in bytes.
+const MAX_BYTES: usize = 1 << 16;
+/// Deepest nesting, and longest dotted key: the parser goes as deep as the text does.
+const MAX_DEPTH: usize = 32;
+/// Most letters that are wrong in a word for which another one was meant: a third of them, rounded up, and no more than this.
+const MAX_MISTAKES: usize = 4;
+
+/// What a file of settings says that is not understood, in one sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Problem(String);
+
+impl Problem {
+    /// A sentence in lower case, without a full stop.
+    #[must_use]
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self(sentence.into())
+    }
+}
+
+/// The settings in a file; `None` where there is none.
+///
+/// # Errors
+/// The file cannot be read, is too long, or says something that is not understood.
+pub fn read<Settings: DeserializeOwned>(host: &dyn Host, path: &Path) -> Result<Option<Settings>, Error> {
+    let bytes = match host.read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    if is_too_much(&bytes) {
+        return Err(Error::io("read", path)(io::ErrorKind::FileTooLarge.into()));
+    }
+    parse(&String::from_utf8_lossy(&bytes)).map(Some).map_err(|problem| problem.of(path))
+}
+
+impl Problem {
+    /// The error about the file that says it.
+    #[must_use]
+    pub fn of(self, path: &Path) -> Error {
+        Error::Config { path: path.into(), source: self }
+    }
+}
+
+/// The settings that a text says.
+///
+/// # Errors
+/// What is not understood, where it is, and the key that may have been meant.
+pub fn parse<Settings: DeserializeOwned>(text: &str) -> Result<Settings, Problem> {
+    basic_toml::from_str(text).map_err(|error| explain(text, &error))
+}
+
+/// Whether the parser is better not asked.
+pub(crate) fn is_too_much(bytes: &[u8]) -> bool {
+    bytes.len() > MAX_BYTES || is_too_deep(bytes)
+}
+
+/// Whether more is opened than closed at any place, or a key has too many parts. Brackets in strings count too: settings
+/// need neither.
+fn is_too_deep(bytes: &[u8]) -> bool {
+    let mut depth = 0_usize;
+    let nested = bytes.iter().any(|byte| {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > MAX_DEPTH
+    });
+    let parts =
+        |line: &[u8]| line.iter().take_while(|byte| **byte != b'=').filter(|byte| **byte == b'.').count();
+    nested || bytes.split(|byte| *byte == b'\n').any(|line| parts(line) > MAX_DEPTH)
+}
+
+/// The parser's words as an owner reads them: `line 3: check.web.timeout_secs: …`.
+fn explain(text: &str, error: &basic_toml::Error) -> Problem {
+    let said = error.to_string();
+    let said = said.rsplit_once(" at line ").map_or(said.as_str(), |(said, _)| said);
+    let (what, key) = match said.rsplit_once(" for key `") {
+        Some((what, key)) => (what, key.strip_suffix('`').unwrap_or(key)),
+        None => (said, ""),
+    };
+    let line = error.line_col().map(|(line, _)| line);
+    let (line, what) = match Unknown::read(what) {
+        Some(unknown) => (line.map(|line| unknown.line(text, line)), unknown.sentence()),
+        None => (line, in_words_of_toml(what)),
+    };
+    let place = line.map(|line| format!("line {}: ", line + 1)).unwrap_or_default();
+    let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
+    Problem(format!("{place}{key}{what}"))
+}
+
+/// A word that is none of those that are known.
+struct Unknown<'a> {
+    kind: &'static str,
+    word: &'a str,
+    known: Vec<&'a str>,
+}
+
+impl<'a> Unknown<'a> {
+    /// Source: serde's `de::Error::unknown_field()` and `unknown_variant()`.
+    fn read(said: &'a str) -> Option<Self> {
+        let of = |kind, start| said.strip_prefix(start).map(|rest| (kind, rest));
+        let (kind, rest) = of("key", "unknown field `").or_else(|| of("value", "unknown variant `"))?;
+        let (word, rest) =
+            rest.rsplit_once("`, expected ").or_else(|| rest.rsplit_once("`, there are no "))?;
+        // What is between two backticks is a word, and what is between two words is not.
+        Some(Self { kind, word, known: rest.split('`').skip(1).step_by(2).collect() })
+    }
+
+    fn sentence(&self) -> String {
+        let Self { kind, word, known } = self;
+        match nearest(word, known) {
+            Some(meant) => format!("unknown {kind} `{word}`: did you mean `{meant}`?"),
+            None => format!("unknown {kind} `{word}`: known are {}", known.join(", ")),
+        }
+    }
+
+    /// Where it is written, in a table that begins at this line.
+    fn line(&self, text: &str, table: usize) -> usize {
+        let names = |line: &str| {
+            let word = line.trim_start_matches([' ', '\t', '[']).trim_start_matches(['"', '\'']);
+            let rest = word.strip_prefix(self.word);
+            rest.is_some_and(|rest| rest.starts_with([' ', '\t', '=', '.', ']', '"', '\'']))
+        };
+        let mut lines = text.lines().enumerate().skip(table);
+        lines.find(|(_, line)| names(line)).map_or(table, |(number, _)| number)
+    }
+}
+
+/// The known word that is most like this one, if any is like it at all.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let alike = |known: &&'a str| {
+        let longer = known.chars().count().max(word.chars().count());
+        let mistakes = mistakes(word, known);
+        // One that only says more, or less, was begun right.
+        let begun = word.len() > 2 && (known.starts_with(word) || word.starts_with(known));
+        let is_alike = mistakes < longer && mistakes <= MAX_MISTAKES.min(longer.div_ceil(3));
+        (begun || is_alike).then_some((mistakes, *known))
+    };
+    known.iter().filter_map(alike).min_by_key(|(mistakes, _)| *mistakes).map(|(_, known)| known)
+}
+
+/// Letters to put in, take out or change to make one word of the other; case and the kind of dash are none.
+fn mistakes(left: &str, right: &str) -> usize {
+    let letters = |word: &str| -> Vec<char> {
+        // A key may be as long as the file: nobody means one that is longer than any other.
+        word.chars()
+            .take(64)
+            .map(|letter| if letter == '-' { '_' } else { letter.to_ascii_lowercase() })
+            .collect()
+    };
+    let (left, right) = (letters(left), letters(right));
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (number, letter) in left.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], number + 1);
+        for (column, other) in right.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != other);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// The types of Rust under the names that TOML has for them.
+fn in_words_of_toml(said: &str) -> String {
+    const WORDS: [(&str, &str); 6] = [
+        ("expected a nonzero u32", "expected a whole number above 0"),
+        ("expected u32", "expected a whole number"),
+        ("expected i64", "expected a whole number"),
+        ("expected path string", "expected a string"),
+        ("expected a map", "expected a table"),
+        ("expected a sequence", "expected a list"),
+    ];
+    WORDS.iter().fold(said.to_owned(), |said, (rust, toml)| said.replace(rust, toml))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::num::NonZeroU32;
+
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Example {
+        max_failures: Option<NonZeroU32>,
+        settle_secs: u32,
+        names: Vec<String>,
+        check: BTreeMap<String, Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "it is only parsed")]
+    struct Inner {
+        kind: Kind,
+        timeout_secs: Option<u32>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Kind {
+        Tcp,
+        NoFailedUnits,
+    }
+
+    #[test]
+    fn what_is_not_understood_is_said_in_one_sentence_with_its_place() {
+        for (text, expected) in [
+            ("\nmax_failure = 3", "line 2: unknown key `max_failure`: did you mean `max_failures`?"),
+            ("maxFailures = 3", "line 1: unknown key `maxFailures`: did you mean `max_failures`?"),
+            ("settle-secs = 3", "line 1: unknown key `settle-secs`: did you mean `settle_secs`?"),
+            ("settle = 3", "line 1: unknown key `settle`: did you mean `settle_secs`?"),
+            ("[chekc.web]\nkind = \"tcp\"", "line 1: unknown key `chekc`: did you mean `check`?"),
+            ("zzz = 3", "line 1: unknown key `zzz`: known are max_failures, settle_secs, names, check"),
+            (
+                "names = []\n[check.web]\nkind = \"tcp\"\n\n \"timeout\" = 3",
+                "line 5: check.web: unknown key `timeout`: did you mean `timeout_secs`?",
+            ),
+            (
+                "[check]\nweb = { kind = \"tcp\", timeout-sec = 1 }",
+                "line 2: check.web: unknown key `timeout-sec`: did you mean `timeout_secs`?",
+            ),
+            (
+                "[check.web]\nkind = \"tpc\"",
+                "line 1: check.web.kind: unknown value `tpc`: known are tcp, no-failed-units",
+            ),
+            (
+                "[check.web]\nkind = \"no_failed_unit\"",
+                "line 1: check.web.kind: unknown value `no_failed_unit`: did you mean `no-failed-units`?",
+            ),
+            (
+                "max_failures = 0",
+                "line 1: max_failures: invalid value: integer `0`, expected a whole number above 0",
+            ),
+            ("settle_secs = -1", "line 1: settle_secs: invalid value: integer `-1`, expected a whole number"),
+            (
+                "settle_secs = \"3\"",
+                "line 1: settle_secs: invalid type: string \"3\", expected a whole number",
+            ),
+            ("names = 3", "line 1: names: invalid type: integer `3`, expected a list"),
+            ("check = 3", "line 1: check: invalid type: integer `3`, expected a table"),
+            ("settle_secs = ", "line 1: unexpected eof encountered"),
+        ] {
+            assert_eq!(parse::<Example>(text).unwrap_err().to_string(), expected, "{text}");
+        }
+        assert_eq!(parse::<Example>("[check.a]\nkind = \"no-failed-units\"").unwrap().check.len(), 1);
+    }
+
+    #[test]
+    fn a_word_that_is_like_no_other_means_nothing() {
+        assert_eq!(nearest("", &["a", "ab"]), None);
+        assert_eq!(nearest("unit", &["unit", "units"]), Some("unit"));
+        assert_eq!(nearest("adress", &["url", "address"]), Some("address"));
+        assert_eq!(nearest(&"x".repeat(1 << 16), &["url"]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_settings_or_one_line_about_them(text in "([a-z_.\"=\\[\\]{}\n -]|kind|check|\\PC){0,60}") {
+            if let Err(problem) = parse::<Example>(&text) {
+                prop_assert!(!problem.to_string().is_empty());
+            }
+        }
+    }
+}
