@@ -5,12 +5,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use golden_checks::{Check, Runner, Settings, Subject};
+use golden_checks::{Check, Probe, Runner, Settings, Subject, Timing, Whom, Work};
 use golden_core::{Assessment, Finding, Weight};
 use golden_host::command::{self, Common};
 use golden_host::operation::{self, Options, Verdict};
 use golden_host::{Error, Exit, LinuxHost};
 
+/// Time for the gateway to answer.
+const GATEWAY: Duration = Duration::from_secs(5);
 /// Time for all checks where nobody waits for a confirmation.
 const UNWATCHED: Duration = Duration::from_secs(1800);
 /// The verdict comes this much before the deadline of the boot, which knows less.
@@ -79,5 +81,18 @@ impl<'a> Assessor<'a> {
             findings.splice(0..0, again);
         }
         runner.assessment(self.settings.report_only, findings)
+    }
+
+    /// Whether the default gateway answers.
+    pub fn reaches_gateway(&self) -> bool {
+        let check = Check {
+            name: "gateway".to_owned(),
+            weight: Weight::Required,
+            timing: Timing { timeout: GATEWAY, retries: 0, ..Timing::default() },
+            needs_network: true,
+            work: Work::Probe(Probe::Ping { whom: Whom::Gateway }),
+        };
+        let findings = Runner::new(self.host, self.about.clone()).run(&[check], Instant::now() + GATEWAY);
+        findings.iter().all(|finding| finding.passed)
     }
 }

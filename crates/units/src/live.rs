@@ -76,7 +76,7 @@ fn judge(host: &LinuxHost, options: &Options, live: &Live) -> Result<Option<Caus
     loop {
         let assessment = operation::judge_live(host, options, assessor.assess(left(), true))?;
         if assessment.is_healthy() {
-            return prove(host, options, left);
+            return prove(host, options, &assessor, left);
         }
         if left() <= BETWEEN_CHECKS {
             return Ok(Some(Cause::ChecksFailed { checks: assessment.failed_required() }));
@@ -108,12 +108,13 @@ fn wait_for_activation(host: &LinuxHost, options: &Options, live: &Live) -> Resu
 fn prove(
     host: &LinuxHost,
     options: &Options,
+    assessor: &Assessor,
     left: impl Fn() -> Duration,
 ) -> Result<Option<Cause>, Error> {
     let has_come = || match options.live.proof {
         Proof::None => Ok(true),
         Proof::Person => Ok(operation::live(host, options)?.is_none_or(|live| live.confirmed)),
-        Proof::Gateway => Ok(golden_checks::gateway_answers(host, left())),
+        Proof::Gateway => Ok(assessor.reaches_gateway()),
     };
     let proof = match options.live.proof {
         Proof::None => return Ok(None),
