@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use golden_core::Toplevel;
 use golden_host::command::{Common, answer, parse};
-use golden_host::{Exit, operation};
+use golden_host::{Exit, operation, told_by_deployer};
 
 use crate::drill::Kind;
 
@@ -88,7 +88,8 @@ pub fn main() -> ExitCode {
         Question::Why { of, json } => crate::why::run(&common, of.as_deref(), json),
         Question::Check { toplevel } => {
             let host = common.host();
-            operation::check(&host, &common.options(&host), &toplevel).map(|()| String::new())
+            operation::check(&host, &common.options(&host), &toplevel, told_by_deployer().as_ref())
+                .map(|()| String::new())
         }
         Question::Drill { failure, yes } => crate::drill::run(&common, failure, yes),
         Question::Inject => match crate::drill::inject(&common) {

@@ -112,6 +112,8 @@ pub enum Cause {
         /// What was waited for.
         proof: String,
     },
+    /// A person rolled it back.
+    AskedByPerson,
     /// A cause that only a newer build knows, as it wrote it.
     #[serde(untagged)]
     Unknown(Value),

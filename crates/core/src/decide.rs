@@ -1,6 +1,7 @@
 //! The one function that decides.
 
 mod another_try;
+mod asked;
 mod boot;
 mod confirm;
 mod drill;
@@ -9,6 +10,7 @@ mod ladder;
 mod leave;
 mod live;
 mod mark;
+mod quarantine;
 mod rollback;
 mod shutdown;
 mod sleep;
@@ -41,6 +43,10 @@ pub fn decide(ledger: &Ledger, seen: &Seen, policy: &Policy, moment: &Moment) ->
         Moment::Drill(injection) => drill::begin(ledger, seen, policy, *injection),
         Moment::Shutdown(shutdown) => shutdown::record(ledger, seen, policy, shutdown),
         Moment::Pin { force } => confirm::pin(ledger, seen, *force),
+        Moment::Check(toplevel) => quarantine::check(ledger, seen, policy, toplevel),
+        Moment::Quarantine(named) => quarantine::add(ledger, seen, policy, named),
+        Moment::Release(named) => quarantine::release(ledger, seen, named),
+        Moment::RollBackNow(from) => asked::roll_back(ledger, seen, policy, from),
         Moment::RollBack => match &ledger.live {
             Some(live) => live::effects(ledger, seen, live),
             None => rollback::effects(ledger, seen),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BootId, Cause, Injection, SafeModeReason, Shutdown, Toplevel};
+use crate::{BootId, Cause, Injection, Revision, SafeModeReason, Shutdown, Toplevel};
 
 /// One thing that happened. Each has a `MESSAGE_ID` of its own in the journal and is one line of history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,24 @@ pub enum Event {
     Unprotected { toplevel: Toplevel },
     /// A switch to a quarantined toplevel was refused.
     Refused { toplevel: Toplevel },
+    /// A person put a toplevel, or every toplevel of a source revision, into quarantine: one of the two is there.
+    QuarantineAdded {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        toplevel: Option<Toplevel>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revision: Option<Revision>,
+    },
+    /// A person released it.
+    QuarantineReleased {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        toplevel: Option<Toplevel>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revision: Option<Revision>,
+    },
+    /// A quarantined toplevel has waited for as long as the owner said, and is tried once more.
+    SecondChance { toplevel: Toplevel },
+    /// A person asked for a rollback, and for the reboot that it takes.
+    RollbackAsked { from: Toplevel, to: Toplevel },
     /// An attempt began.
     AttemptBegan { toplevel: Toplevel, attempt: u32, boot: BootId },
     /// An attempt failed; `failures` counts it.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempts, Baseline, BootId, Kept, Policy, Toplevel};
+use crate::{Attempts, Baseline, BootId, Kept, Policy, Revision, Toplevel};
 
 /// Format this build writes.
 pub const FORMAT: u32 = 1;
@@ -73,6 +73,10 @@ pub struct Ledger {
     /// Toplevels that failed. At most [`MAX_QUARANTINED`], the newest last.
     #[serde(default)]
     pub quarantine: Vec<Quarantined>,
+    /// Source revisions of which nothing is deployed: a person said so. At most [`MAX_QUARANTINED`], the newest last. A field
+    /// of its own, because an older build expects a toplevel in each entry of `quarantine`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined_revisions: Vec<QuarantinedRevision>,
     /// Reboots that the suite caused since the last healthy boot. At most `max_automatic_reboots`.
     #[serde(default)]
     pub automatic_reboots: u32,
@@ -126,6 +130,9 @@ pub struct Trial {
     /// What was wrong already when it was marked; `None` where nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
+    /// What it was built from, as far as anybody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
     #[serde(flatten)]
     #[allow(missing_docs)]
     pub unknown: Kept,
@@ -265,6 +272,44 @@ pub enum Injection {
 pub struct Quarantined {
     pub toplevel: Toplevel,
     pub attempts: Attempts,
+    /// What it was built from, as far as anybody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+    /// A person put it here: it gets no second chance by itself.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub by_person: bool,
+    /// How many of its trials have failed; 0 where nobody counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_trials: u32,
+    /// How long it has waited for its second chance; `None` where the owner asked for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited: Option<Waited>,
+    /// It may be deployed once more, because it has waited for that: it counts as quarantined again once that trial fails.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub second_chance: bool,
+    #[serde(flatten)]
+    pub unknown: Kept,
+}
+
+/// A time that passed for certain, whatever any clock says: only what a boot has been up is counted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Waited {
+    /// Seconds that were counted so far.
+    pub counted_secs: u64,
+    /// The boot that counted last.
+    pub boot: BootId,
+    /// How long that had been up then, in seconds.
+    pub at_secs: u64,
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub unknown: Kept,
+}
+
+/// A source revision of which nothing is deployed until it is released.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct QuarantinedRevision {
+    pub revision: Revision,
     #[serde(flatten)]
     pub unknown: Kept,
 }
@@ -312,6 +357,7 @@ impl Default for Ledger {
             rolled_back: None,
             owed_default: None,
             quarantine: Vec::new(),
+            quarantined_revisions: Vec::new(),
             automatic_reboots: 0,
             safe_mode: None,
             known_dumps: Vec::new(),
@@ -327,10 +373,16 @@ impl Ledger {
         self.confirmed.iter().any(|confirmed| confirmed.toplevel == *toplevel)
     }
 
-    /// Whether this toplevel failed and was not released.
+    /// Whether this toplevel failed and was not released, and has no second chance now.
     #[must_use]
     pub fn is_quarantined(&self, toplevel: &Toplevel) -> bool {
-        self.quarantine.iter().any(|quarantined| quarantined.toplevel == *toplevel)
+        self.quarantined(toplevel).is_some_and(|quarantined| !quarantined.second_chance)
+    }
+
+    /// What is known of a toplevel that failed and was not released.
+    #[must_use]
+    pub fn quarantined(&self, toplevel: &Toplevel) -> Option<&Quarantined> {
+        self.quarantine.iter().find(|quarantined| quarantined.toplevel == *toplevel)
     }
 
     /// Whether a rollback came back to this toplevel and it failed, and it was not confirmed since.
@@ -364,6 +416,7 @@ impl Ledger {
 
     /// Remember that this toplevel passed, as the most recent one.
     pub(crate) fn confirm(&mut self, toplevel: &Toplevel) {
+        self.quarantine.retain(|quarantined| quarantined.toplevel != *toplevel);
         self.failed_landings.retain(|failed| failed.toplevel != *toplevel);
         self.landing.take_if(|landing| landing.toplevel == *toplevel);
         self.undecided.retain(|trial| trial.toplevel != *toplevel);
@@ -393,12 +446,18 @@ impl Ledger {
     }
 
     /// Remember that the trial failed. The evidence stays with it.
-    pub(crate) fn quarantine(&mut self, trial: Trial) {
+    pub(crate) fn quarantine(&mut self, trial: Trial, by_person: bool, waited: Option<Waited>) {
         self.undecided.retain(|other| other.toplevel != trial.toplevel);
+        let before = self.quarantined(&trial.toplevel).map_or(0, |earlier| earlier.failed_trials);
         self.quarantine.retain(|quarantined| quarantined.toplevel != trial.toplevel);
         self.quarantine.push(Quarantined {
             toplevel: trial.toplevel,
             attempts: trial.attempts,
+            revision: trial.revision,
+            by_person,
+            failed_trials: before.saturating_add(1),
+            waited,
+            second_chance: false,
             unknown: trial.unknown,
         });
         let surplus = self.quarantine.len().saturating_sub(MAX_QUARANTINED);
@@ -415,6 +474,7 @@ impl Trial {
             armed_at: None,
             attempts: Attempts::default(),
             baseline: None,
+            revision: None,
             unknown: Kept::new(),
         }
     }
@@ -427,6 +487,16 @@ impl Trial {
     pub(crate) fn has_failed(&self, policy: &Policy) -> bool {
         self.attempts.failures() >= policy.max_failures.get()
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 fn idle() -> Arming {

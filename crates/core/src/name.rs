@@ -14,6 +14,9 @@ pub enum InvalidName {
     /// Not 32 hexadecimal digits.
     #[error("{0:?} is not a boot ID (32 hexadecimal digits)")]
     BootId(String),
+    /// Not one word that can be printed.
+    #[error("{0:?} is not a source revision (one word of at most 128 printable ASCII characters)")]
+    Revision(String),
 }
 
 /// The store path of one built system: `/nix/store/HASH-NAME`, nothing below it.
@@ -91,6 +94,47 @@ impl FromStr for BootId {
     }
 }
 
+/// What a system was built from, in the words of whoever deploys: a commit, mostly.
+/// Source: the NixOS option `system.configurationRevision`, or a deployer's `GOLDEN_REVISION`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Revision(String);
+
+impl Revision {
+    /// Longest one, in bytes.
+    const MAX_BYTES: usize = 128;
+    /// Fewest digits that stand for a whole commit, as Git shortens it.
+    const MIN_DIGITS: usize = 7;
+
+    /// The revision as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this names `other`: it is the same, or the beginning of a commit.
+    #[must_use]
+    pub fn names(&self, other: &Self) -> bool {
+        let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_short = self.0.len() >= Self::MIN_DIGITS && is_hex(&self.0) && is_hex(&other.0);
+        self == other || is_short && other.0.starts_with(&self.0)
+    }
+}
+
+impl FromStr for Revision {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let word = text.trim();
+        let fits = !word.is_empty() && word.len() <= Self::MAX_BYTES;
+        if fits && word.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Self(word.to_owned()))
+        } else {
+            Err(InvalidName::Revision(text.chars().take(100).collect()))
+        }
+    }
+}
+
 macro_rules! text_conversions {
     ($($name:ident),*) => {$(
         impl TryFrom<String> for $name {
@@ -114,7 +158,7 @@ macro_rules! text_conversions {
         }
     )*};
 }
-text_conversions!(Toplevel, BootId);
+text_conversions!(Toplevel, BootId, Revision);
 
 #[cfg(test)]
 mod tests {
@@ -141,6 +185,27 @@ mod tests {
         let init = "/nix/store/0c5z-host/init";
         assert_eq!(Toplevel::from_init(init).map(String::from), Some("/nix/store/0c5z-host".to_owned()));
         assert_eq!(Toplevel::from_init("/sbin/init"), None);
+    }
+
+    #[test]
+    fn a_revision_is_one_word_and_a_commit_may_be_shortened() {
+        let revision = |text: &str| text.parse::<Revision>();
+        assert_eq!(revision(" 3f2a9c1\n").unwrap().as_str(), "3f2a9c1");
+        for text in ["", " ", "two words", "bell\u{7}", "\u{fc}", &"x".repeat(129)] {
+            assert!(revision(text).is_err(), "{text:?}");
+        }
+        let commit = revision("3f2a9c1d00000000000000000000000000000000").unwrap();
+        for (text, names) in [
+            (commit.as_str(), true),
+            ("3f2a9c1", true),
+            ("3f2a9c", false),
+            ("3f2a9c2", false),
+            ("main", false),
+            ("3f2a9c1-dirty", false),
+        ] {
+            assert_eq!(revision(text).unwrap().names(&commit), names, "{text}");
+        }
+        assert!(!revision("3f2a9c1").unwrap().names(&revision("3f2a9c1d-dirty").unwrap()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The steps a decision asks for, in order.
 
-use crate::{Event, Injection, Ledger, Toplevel};
+use crate::{Event, Injection, Ledger, Revision, Toplevel};
 
 /// One effect.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +56,16 @@ pub enum Refusal {
     /// The toplevel failed on this host.
     #[error("{0} failed on this host and is quarantined")]
     Quarantined(Toplevel),
+    /// A person refused everything of its source revision.
+    #[error("{toplevel} was built from revision {revision}, which is quarantined on this host")]
+    #[allow(missing_docs)]
+    QuarantinedRevision { toplevel: Toplevel, revision: Revision },
+    /// What the machine needs is not put into quarantine.
+    #[error("not put into quarantine: {0}")]
+    NoQuarantine(&'static str),
+    /// There is no rollback to be asked for.
+    #[error("no rollback now: {0}")]
+    NoRollback(&'static str),
     /// Only what was confirmed here is pinned.
     #[error("{0} was never confirmed on this host")]
     NeverConfirmed(Toplevel),

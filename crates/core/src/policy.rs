@@ -16,6 +16,9 @@ pub struct Policy {
     pub max_automatic_reboots: u32,
     /// What the machine comes back to first. Default golden.
     pub rollback_target: RollbackTarget,
+    /// Time that what failed waits before it may be deployed once more, in seconds; twice as long after each trial of it that
+    /// fails. 0, the default: it never may by itself.
+    pub second_chance_after_secs: u32,
 }
 
 /// Where a rollback lands, if it can be booted; else on the other one.
@@ -37,6 +40,7 @@ impl Default for Policy {
             max_interruptions: some(5),
             max_automatic_reboots: 6,
             rollback_target: RollbackTarget::default(),
+            second_chance_after_secs: 0,
         }
     }
 }

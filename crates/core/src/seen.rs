@@ -1,6 +1,7 @@
 //! What the machine shows at the moment of a decision.
 
-use crate::{Baseline, BootId, Cause, Evidence, Injection, Shutdown, Toplevel};
+use crate::quarantine::Named;
+use crate::{Baseline, BootId, Cause, Evidence, Injection, Revision, Shutdown, Toplevel};
 
 /// Everything a decision may depend on, besides the ledger and the policy.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,11 @@ pub struct Seen {
     pub evidence: Evidence,
     /// Systems that cannot be booted now: found out by trying.
     pub damaged: Vec<Damage>,
+    /// What systems say that they were built from, or their deployer: of those that the moment is about, and of what runs. There
+    /// can be more than one for a system.
+    pub sources: Vec<(Toplevel, Revision)>,
+    /// How long this boot has been up, in seconds, without the time it slept.
+    pub uptime_secs: u64,
 }
 
 /// Why a system cannot be booted.
@@ -113,6 +119,14 @@ pub enum Moment {
         /// Pin even what was never confirmed on this host.
         force: bool,
     },
+    /// A deployer is about to switch to this toplevel.
+    Check(Toplevel),
+    /// A person says that something must not be deployed here.
+    Quarantine(Named),
+    /// A person says that it may.
+    Release(Named),
+    /// A person wants the machine back on what is known to be good; this is what runs.
+    RollBackNow(Toplevel),
     /// Phase two of a rollback, or a live switch that is taken back, before the effects: what is there to do?
     RollBack,
     /// The same after the effects.
@@ -148,6 +162,12 @@ impl Seen {
 
     pub(crate) fn is_armed(&self, toplevel: &Toplevel) -> bool {
         self.loader.as_ref().is_some_and(|loader| loader.one_shot == OneShot::Armed(toplevel.clone()))
+    }
+
+    /// What it was built from, in the words of whoever deployed it, if he said so.
+    #[must_use]
+    pub fn source_of(&self, toplevel: &Toplevel) -> Option<&Revision> {
+        self.sources.iter().find(|(of, _)| of == toplevel).map(|(_, revision)| revision)
     }
 
     /// Why this toplevel cannot be booted, if that was found out.

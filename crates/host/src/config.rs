@@ -27,6 +27,14 @@ struct Settings {
     live: LiveSettings,
     loader: Kind,
     loader_command: Option<PathBuf>,
+    quarantine: Quarantine,
+}
+
+/// What the owner chose for what failed.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Quarantine {
+    second_chance_after_secs: u32,
 }
 
 /// The table `live`.
@@ -51,8 +59,13 @@ const BOOT_DEADLINE_SECS: u32 = 600;
 
 impl Default for Settings {
     fn default() -> Self {
-        let Policy { max_failures, max_interruptions, max_automatic_reboots, rollback_target } =
-            Policy::default();
+        let Policy {
+            max_failures,
+            max_interruptions,
+            max_automatic_reboots,
+            rollback_target,
+            second_chance_after_secs,
+        } = Policy::default();
         Self {
             state_dir: STATE_DIR.into(),
             max_failures,
@@ -63,6 +76,7 @@ impl Default for Settings {
             live: LiveSettings::default(),
             loader: Kind::default(),
             loader_command: None,
+            quarantine: Quarantine { second_chance_after_secs },
         }
     }
 }
@@ -76,6 +90,7 @@ impl From<Settings> for Options {
                 max_interruptions: settings.max_interruptions,
                 max_automatic_reboots: settings.max_automatic_reboots,
                 rollback_target: settings.rollback_target,
+                second_chance_after_secs: settings.quarantine.second_chance_after_secs,
             },
             boot_deadline: Duration::from_secs(settings.boot_deadline_secs.get().into()),
             live: LiveOptions {

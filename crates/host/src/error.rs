@@ -145,8 +145,14 @@ impl Error {
                 Some("reboot into it and let it reach multi-user.target, or vouch for it with --force")
             }
             Self::Refused(Refusal::Quarantined(_)) => Some(
-                "deploy a changed system; `golden why` tells what failed; the system profile still names the refused one",
+                "deploy a changed system (`golden why` tells what failed), or let this one be tried again: `golden quarantine release STORE-PATH`",
             ),
+            Self::Refused(Refusal::QuarantinedRevision { .. }) => {
+                Some("deploy another revision, or allow this one again: `golden quarantine release REVISION`")
+            }
+            Self::Refused(Refusal::NoRollback(_)) => {
+                Some("`golden status` says how the machine stands, and what it could come back to")
+            }
             Self::Refused(Refusal::NoDrill(_)) => Some("`golden status` says how the machine stands"),
             Self::GoldenDamaged(..) => Some(
                 "pin a system that works (pin-golden), or repair this one: `nix-store --repair-path`, then `nixos-rebuild boot`",

@@ -9,6 +9,7 @@ use golden_core::Evidence;
 use crate::Host;
 
 pub use journal::last_words;
+pub(crate) use journal::{failed_units, last_errors};
 pub(crate) use pstore::Dumps;
 
 /// Longest line that is kept, in characters.
@@ -20,6 +21,6 @@ pub(crate) fn gather(host: &dyn Host, dumps: &Dumps, known_dumps: &[String]) -> 
 }
 
 /// A line as people can read it, and not more of it than they want to.
-fn printable(line: &str) -> String {
+pub(crate) fn printable(line: &str) -> String {
     line.trim().chars().filter(|letter| !letter.is_control()).take(MAX_CHARS).collect()
 }

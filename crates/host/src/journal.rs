@@ -1,6 +1,8 @@
 //! What the journal is told: every `MESSAGE_ID`, its priority and its text. Made known to people by the catalog.
 
-use golden_core::{Cause, Event, Evidence, Injection, RebootCause, SafeModeReason, Shutdown};
+use golden_core::{
+    Cause, Event, Evidence, Injection, RebootCause, Revision, SafeModeReason, Shutdown, Toplevel,
+};
 
 /// How urgent a journal entry is, as syslog counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +95,10 @@ pub fn message_id(event: &Event) -> &'static str {
         Event::SafeMode { .. } => "2cfaff05a5334014809c58d9090153b7",
         Event::TriedAgain { .. } => "5d1c7b1f0e3a4c0f9b2a64d8c7f3e915",
         Event::SafeModeEnded { .. } => "a8f4e2d65b9c4f6d8e1073bb52c9d046",
+        Event::QuarantineAdded { .. } => "1113e98855544865b609c939163dcd6a",
+        Event::QuarantineReleased { .. } => "b7941a33b47c4ed5948702748f100707",
+        Event::SecondChance { .. } => "68ee9c68acfd4b638c17e484a7f069eb",
+        Event::RollbackAsked { .. } => "3d834b7e448b44a497da7467d3c2692f",
         Event::ChecksFailed { .. } => "7d3c1b8f5a0e4d3e9c6a2f81b4e7d059",
         Event::LiveBegan { .. } => "e1b6f0a7c2d84c6fa3950d7be8124f66",
         Event::LivePassed { .. } => "04c9d7e2b15f4f0d8a6be3719c5d28a1",
@@ -120,6 +126,8 @@ pub fn priority(event: &Event) -> Priority {
         | Event::Gone { .. }
         | Event::Unprotected { .. }
         | Event::TriedAgain { .. }
+        | Event::SecondChance { .. }
+        | Event::RollbackAsked { .. }
         | Event::ChecksFailed { .. }
         | Event::Rebooting { .. } => Priority::Warning,
         Event::Marked { .. }
@@ -131,6 +139,8 @@ pub fn priority(event: &Event) -> Priority {
         | Event::AttemptInterrupted { .. }
         | Event::Confirmed { .. }
         | Event::Adopted { .. }
+        | Event::QuarantineAdded { .. }
+        | Event::QuarantineReleased { .. }
         | Event::DrillBegan { .. }
         | Event::DrillEnded { .. }
         | Event::SafeModeEnded { .. }
@@ -158,7 +168,25 @@ pub fn describe(event: &Event) -> String {
             "{toplevel} is not protected: there is no known-good generation with a boot entry to come back to, or it keeps its state elsewhere"
         ),
         Event::Refused { toplevel } => {
-            format!("{toplevel} failed on this host and is quarantined: it does not become the default")
+            format!("{toplevel} is quarantined on this host: it does not become the default")
+        }
+        Event::QuarantineAdded { toplevel, revision } => {
+            format!(
+                "{} is in quarantine: a person said so",
+                describe_named(toplevel.as_ref(), revision.as_ref())
+            )
+        }
+        Event::QuarantineReleased { toplevel, revision } => format!(
+            "{} is released from quarantine and may be deployed again",
+            describe_named(toplevel.as_ref(), revision.as_ref())
+        ),
+        Event::SecondChance { toplevel } => {
+            format!(
+                "{toplevel} failed before and has waited for as long as the owner said: it is tried once more"
+            )
+        }
+        Event::RollbackAsked { from, to } => {
+            format!("a person asked for a rollback, and a reboot, from {from} to {to}")
         }
         Event::AttemptBegan { attempt, toplevel, .. } => format!("attempt {attempt} of {toplevel} begins"),
         Event::AttemptFailed { failures, max_failures, toplevel, cause, .. } => {
@@ -262,7 +290,16 @@ pub fn describe_cause(cause: &Cause) -> String {
         Cause::ChecksFailed { checks } => format!("required checks failed: {}", checks.join(", ")),
         Cause::ActivationFailed { why } => format!("its activation failed: {why}"),
         Cause::Unproven { proof } => format!("the proof that it works did not come: {proof}"),
+        Cause::AskedByPerson => "a person rolled it back".to_owned(),
         Cause::Unknown(_) => "a cause that a newer build recorded".to_owned(),
+    }
+}
+
+fn describe_named(toplevel: Option<&Toplevel>, revision: Option<&Revision>) -> String {
+    match (toplevel, revision) {
+        (Some(toplevel), _) => toplevel.to_string(),
+        (None, Some(revision)) => format!("every system of revision {revision}"),
+        (None, None) => "something that a newer build names".to_owned(),
     }
 }
 

@@ -19,11 +19,13 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use golden_core::{Baseline, BootId, Evidence, Ledger, Moment, Policy, Seen, Toplevel, decide};
+use golden_core::{
+    Baseline, BootId, Evidence, Ledger, Moment, Named, Policy, Revision, Seen, Toplevel, decide,
+};
 
 use crate::evidence::{self, Dumps};
 use crate::execute::Session;
-use crate::{Error, Host, Store, loader, manager, system};
+use crate::{Error, Host, Store, loader, manager, source, system};
 
 use serde::Deserialize;
 
@@ -37,7 +39,7 @@ pub use emergency::{Emergency, emergency, leave_emergency, stay_in_emergency};
 pub use golden::{glance_at_golden, verify_golden};
 pub use live::{confirm_live, end_going_back, fail_live, go_back, live, pass_live};
 pub use mark::{Switch, check, mark};
-pub use rollback::roll_back;
+pub use rollback::{keep_post_mortem, roll_back};
 pub use shutdown::record_shutdown;
 pub use sleep::{hibernate, resume};
 
@@ -97,6 +99,16 @@ pub fn subject(host: &dyn Host) -> Result<(Option<Toplevel>, BootId), Error> {
 
 /// Read, decide and take the steps, alone on this machine.
 fn act(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error> {
+    act_for(host, options, moment, None)
+}
+
+/// The same for a deployer, who may know what the system that the moment is about was built from.
+fn act_for(
+    host: &dyn Host,
+    options: &Options,
+    moment: &Moment,
+    told: Option<&Revision>,
+) -> Result<(), Error> {
     let store = Store::new(host, &options.state_dir);
     let _lock = store.lock()?;
     let goes_on =
@@ -111,7 +123,8 @@ fn act(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error>
             _ => Evidence::default(),
         };
         let baseline = matches!(moment, Moment::Mark(_) | Moment::MarkLive { .. }).then(|| baseline(host));
-        let seen = Seen { evidence, baseline, damaged: damaged.clone(), ..seen };
+        let sources = source::sources(host, told, &spoken_of(&seen, moment));
+        let seen = Seen { evidence, baseline, damaged: damaged.clone(), sources, ..seen };
         let plan = decide(&ledger, &seen, &options.policy, moment);
         match session(host, options, &ledger, &seen, &dumps).execute(&plan) {
             // What cannot be booted is no place to go to: it is decided anew, without it.
@@ -122,8 +135,12 @@ fn act(host: &dyn Host, options: &Options, moment: &Moment) -> Result<(), Error>
                 damaged.extend(error.damage());
             }
             done => {
-                done?;
-                return plan.refusal.map_or(Ok(()), |refusal| Err(Error::Refused(refusal)));
+                let Some(refusal) = plan.refusal else { return done };
+                // No is no, whatever else could not be done.
+                if let Err(error) = done {
+                    host.complain(error.trouble(), &error.chain());
+                }
+                return Err(Error::Refused(refusal));
             }
         }
     }
@@ -135,6 +152,20 @@ fn baseline(host: &dyn Host) -> Baseline {
     let last = last_assessment(host).ok().flatten();
     let failed_checks = last.map(|assessment| assessment.failed()).unwrap_or_default();
     Baseline { failed_units, failed_checks, ..Baseline::default() }
+}
+
+/// The systems whose source revision may decide something: what the moment is about, then what runs.
+fn spoken_of<'a>(seen: &'a Seen, moment: &'a Moment) -> Vec<&'a Toplevel> {
+    let of = match moment {
+        Moment::Mark(toplevel) | Moment::MarkUnprotected(toplevel) | Moment::Check(toplevel) => {
+            Some(toplevel)
+        }
+        Moment::MarkLive { to, .. } => Some(to),
+        Moment::Quarantine(Named::Toplevel(toplevel)) | Moment::RollBackNow(toplevel) => Some(toplevel),
+        Moment::BootCheck => None,
+        _ => return Vec::new(),
+    };
+    of.into_iter().chain(&seen.booted).collect()
 }
 
 /// Whether this boot has to be confirmed and is not yet: it is an attempt of a trial, a landing or a rehearsal.

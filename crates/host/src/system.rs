@@ -28,6 +28,8 @@ pub fn see(host: &dyn Host, loader: Option<Loader>) -> Result<Seen, Error> {
         loader,
         baseline: None,
         evidence: Evidence::default(),
+        sources: Vec::new(),
+        uptime_secs: host.monotonic().as_secs(),
         damaged: Vec::new(),
     })
 }

@@ -12,7 +12,10 @@ use golden_host::{Exit, NO_MARK, operation};
 ///
 /// Run by the boot loader's installer after it has written its configuration. The loader's default goes back to a
 /// known-good generation, and TOPLEVEL is booted once. A system that is golden or was confirmed here is no trial; a
-/// quarantined one is refused.
+/// quarantined one is refused, and the system profile put back.
+///
+/// `GOLDEN_REVISION` in the environment says what TOPLEVEL was built from, for deployers whose systems do not say it
+/// themselves (system.configurationRevision).
 #[derive(Parser)]
 #[command(name = "golden-mark-pending", version, after_help = Exit::HELP)]
 pub struct Arguments {
@@ -38,7 +41,10 @@ pub fn main() -> ExitCode {
     command::run(
         |arguments: &Arguments| &arguments.common,
         |host, options, arguments| match std::env::var_os(NO_MARK) {
-            None => operation::mark(host, options, &arguments.toplevel, switch()),
+            None => {
+                let told = golden_host::told_by_deployer();
+                operation::mark(host, options, &arguments.toplevel, switch(), told.as_ref())
+            }
             // A rollback installs the loader of where it landed.
             Some(_) => Ok(()),
         },

@@ -22,6 +22,10 @@ pub struct Arguments {
 pub fn main() -> ExitCode {
     command::run(
         |arguments: &Arguments| &arguments.common,
-        |host, options, _| operation::verify_golden(host, options),
+        |host, options, _| {
+            // A power cut in phase two may have taken it.
+            operation::keep_post_mortem(host, options);
+            operation::verify_golden(host, options)
+        },
     )
 }

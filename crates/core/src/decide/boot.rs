@@ -113,12 +113,17 @@ fn later_switch(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) ->
     let superseded = Event::Superseded { toplevel: trial.toplevel.clone() };
     if seen.booted.as_ref() == Some(later) {
         let events = vec![superseded, Event::Inferred { toplevel: later.clone() }];
-        let later = Trial::new(later.clone(), Origin::Inferred);
+        let later = inferred(later, seen);
         return Some(begin_attempt(First::Default, ledger, seen, policy, later, events));
     }
     let without = Ledger { trial: None, ..ledger.clone() };
     let plan = Plan::nothing().commit(&without).tell([superseded]);
     Some(plan.then_if(seen.is_armed(&trial.toplevel), || Step::Disarm))
+}
+
+fn inferred(toplevel: &Toplevel, seen: &Seen) -> Trial {
+    let revision = seen.source_of(toplevel).cloned();
+    Trial { revision, ..Trial::new(toplevel.clone(), Origin::Inferred) }
 }
 
 /// Whether the trial can never be booted again: it was collected, or lost its entry.
@@ -242,7 +247,7 @@ fn infer(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
     if !seen.booted_by_default() && !seen.has_no_clear_default() {
         return Plan::nothing();
     }
-    let trial = Trial::new(booted.clone(), Origin::Inferred);
+    let trial = inferred(&booted, seen);
     let ledger = Ledger { rolled_back: None, owed_default: None, ..ledger.clone() };
     begin_attempt(First::Default, &ledger, seen, policy, trial, vec![Event::Inferred { toplevel: booted }])
 }

@@ -3,7 +3,7 @@
 use super::{First, commit_and_arm, is_budget_spent, is_known_good, landing, reboot, stand_in};
 use crate::{
     Cause, Event, Evidence, Ledger, Live, LivePhase, Plan, Policy, RebootCause, RolledBack, SafeModeReason,
-    Seen, Step, Toplevel,
+    Seen, Step, Toplevel, Waited,
 };
 
 /// What waits for its proof in this boot.
@@ -53,7 +53,7 @@ pub(super) fn confirm(ledger: &Ledger, seen: &Seen) -> Plan {
 pub(super) fn fail(ledger: &Ledger, seen: &Seen, policy: &Policy, cause: &Cause) -> Plan {
     let Some(live) = proving(ledger, seen) else { return Plan::nothing() };
     let mut after = ledger.clone();
-    let event = take_back(&mut after, policy, live, cause, &Evidence::default());
+    let event = take_back(&mut after, seen, policy, live, cause, &Evidence::default());
     let default = stand_in(&after, seen, policy, &live.to).filter(|_| seen.is_default(&live.to));
     default
         .into_iter()
@@ -64,12 +64,19 @@ pub(super) fn fail(ledger: &Ledger, seen: &Seen, policy: &Policy, cause: &Cause)
 }
 
 /// Its trial is over. A failure that may be nobody's fault counts, and does not condemn.
-fn take_back(after: &mut Ledger, policy: &Policy, live: &Live, cause: &Cause, evidence: &Evidence) -> Event {
+fn take_back(
+    after: &mut Ledger,
+    seen: &Seen,
+    policy: &Policy,
+    live: &Live,
+    cause: &Cause,
+    evidence: &Evidence,
+) -> Event {
     if let Some(mut trial) = after.trial.take_if(|trial| trial.toplevel == live.to) {
         trial.attempts.add_live(&live.boot, cause.clone(), evidence);
         let is_verdict = matches!(cause, Cause::ChecksFailed { .. } | Cause::ActivationFailed { .. });
         if is_verdict || trial.has_failed(policy) {
-            after.quarantine(trial);
+            after.quarantine(trial, false, Waited::begin(seen, policy));
         } else {
             after.leave_undecided(trial);
         }
@@ -143,6 +150,6 @@ pub(super) fn was_cut_off(ledger: &Ledger, seen: &Seen, policy: &Policy, live: &
         return Plan::nothing().commit(&Ledger { live: None, ..ledger.clone() });
     }
     let mut after = ledger.clone();
-    let event = take_back(&mut after, policy, live, &Cause::Vanished, &seen.evidence);
+    let event = take_back(&mut after, seen, policy, live, &Cause::Vanished, &seen.evidence);
     Plan::nothing().commit(&after).tell([event]).then(Step::RequestRollback)
 }

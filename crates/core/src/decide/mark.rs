@@ -1,12 +1,16 @@
 //! A switch has made a toplevel the default.
 
+use super::quarantine::put_back;
 use super::{First, commit_and_arm, drill, is_known_good, landing, stand_in, stand_in_of};
+use crate::quarantine::{Verdict, verdict};
 use crate::{Event, Kept, Ledger, Live, LivePhase, Plan, Policy, Refusal, Seen, Step, Toplevel, Trial};
 
 pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
-    if is_refused(ledger, seen, toplevel) {
-        return refuse(ledger, seen, policy, toplevel);
-    }
+    let is_another_try = match verdict(ledger, seen, policy, toplevel) {
+        Verdict::Refused(refusal) => return refuse(ledger, seen, policy, toplevel, refusal),
+        Verdict::SecondChance => true,
+        Verdict::Free => false,
+    };
     if is_known_good(ledger, seen, toplevel) {
         return end_trial(ledger, seen, toplevel, Vec::new());
     }
@@ -17,8 +21,12 @@ pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Top
         Some(trial) if trial.toplevel == *toplevel => mark_again(ledger, seen, policy, trial),
         other => {
             let mut events: Vec<Event> = other.iter().map(superseded).chain(ended(ledger)).collect();
+            events.extend(is_another_try.then(|| Event::SecondChance { toplevel: toplevel.clone() }));
             events.push(Event::Marked { toplevel: toplevel.clone(), landing });
             let mut ledger = without_earlier_switch(ledger);
+            if is_another_try {
+                ledger = ledger.with_second_chance(toplevel);
+            }
             ledger.trial = Some(begin_trial(&mut ledger, seen, toplevel));
             keep_default(
                 &ledger,
@@ -31,7 +39,8 @@ pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Top
 }
 
 fn begin_trial(ledger: &mut Ledger, seen: &Seen, toplevel: &Toplevel) -> Trial {
-    Trial { baseline: seen.baseline.clone(), ..ledger.begin_trial(toplevel) }
+    let revision = seen.source_of(toplevel).cloned();
+    Trial { baseline: seen.baseline.clone(), revision, ..ledger.begin_trial(toplevel) }
 }
 
 /// The running system changes too. What is tried is armed only once that went well: until then, whatever takes the machine down
@@ -46,7 +55,8 @@ pub(super) fn mark_live(
     // What has yet to prove itself is no place to go back to.
     let unproven = ledger.live.as_ref().filter(|live| live.boot == seen.boot && live.to != *to);
     let from = unproven.map_or(from, |live| &live.from);
-    let is_tried = !is_refused(ledger, seen, to)
+    let verdict = verdict(ledger, seen, policy, to);
+    let is_tried = !matches!(verdict, Verdict::Refused(_))
         && !is_known_good(ledger, seen, to)
         && landing(ledger, seen, policy, to).is_some();
     if !is_tried || from == to {
@@ -60,8 +70,12 @@ pub(super) fn mark_live(
     let was_armed = ledger.trial.iter().filter(other).any(|trial| seen.is_armed(&trial.toplevel));
     let same = ledger.trial.clone().filter(|trial| trial.toplevel == *to);
     let mut events: Vec<Event> = ended(ledger).into_iter().collect();
-    events.push(Event::LiveBegan { from: from.clone(), to: to.clone() });
     let mut ledger = without_earlier_switch(ledger);
+    if verdict == Verdict::SecondChance {
+        ledger = ledger.with_second_chance(to);
+        events.push(Event::SecondChance { toplevel: to.clone() });
+    }
+    events.push(Event::LiveBegan { from: from.clone(), to: to.clone() });
     ledger.trial = Some(same.unwrap_or_else(|| begin_trial(&mut ledger, seen, to)));
     ledger.live = Some(Live {
         from: from.clone(),
@@ -85,14 +99,16 @@ fn keep_default(ledger: &Ledger, seen: &Seen, policy: &Policy, plan: Plan) -> Pl
     plan.steps.into_iter().fold(keep, Plan::then)
 }
 
-fn is_refused(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> bool {
-    ledger.is_quarantined(toplevel) && seen.golden.as_ref() != Some(toplevel)
-}
-
 /// The default stays as the installer left it, and nothing is counted.
 pub(super) fn unprotected(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
-    if is_refused(ledger, seen, toplevel) {
-        return refuse(ledger, seen, policy, toplevel);
+    match verdict(ledger, seen, policy, toplevel) {
+        Verdict::Free => {}
+        Verdict::Refused(refusal) => return refuse(ledger, seen, policy, toplevel, refusal),
+        // A second chance is a trial's.
+        Verdict::SecondChance => {
+            let refusal = Refusal::Quarantined(toplevel.clone());
+            return refuse(ledger, seen, policy, toplevel, refusal);
+        }
     }
     end_trial(ledger, seen, toplevel, vec![Event::Unprotected { toplevel: toplevel.clone() }])
 }
@@ -109,20 +125,23 @@ fn mark_again(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> P
 }
 
 /// Property 4: a quarantined toplevel is never made the default by any deployer. What runs stays it, if that is
-/// known to be good.
-fn refuse(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
-    let plan = Plan::refuse(Refusal::Quarantined(toplevel.clone()));
+/// known to be good. The deployer has moved the system profile as well: a boot that is not refused must not find it there.
+fn refuse(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel, refusal: Refusal) -> Plan {
+    let plan = ledger.counting(seen, toplevel).iter().fold(Plan::refuse(refusal), Plan::commit);
     let listed =
         |toplevel: &&Toplevel| seen.loader.as_ref().is_some_and(|loader| loader.listed.contains(toplevel));
     let runs = seen.booted.as_ref().filter(|booted| is_known_good(ledger, seen, booted)).filter(listed);
     let stays =
         runs.filter(|runs| *runs != toplevel).cloned().or_else(|| stand_in(ledger, seen, policy, toplevel));
+    let back = put_back(ledger, seen, policy, toplevel, stays.as_ref());
     let plan = stays
         .filter(|stays| !seen.is_default(stays))
         .into_iter()
         .fold(plan, |plan, stays| plan.then(Step::SetDefault(stays)));
-    plan.then_if(seen.is_armed(toplevel), || Step::Disarm)
-        .tell([Event::Refused { toplevel: toplevel.clone() }])
+    let plan = plan
+        .then_if(seen.is_armed(toplevel), || Step::Disarm)
+        .tell([Event::Refused { toplevel: toplevel.clone() }]);
+    back.into_iter().fold(plan, |plan, to| plan.then(Step::SetProfile(to)))
 }
 
 /// The default is right as the installer left it. What an earlier switch began is over.

@@ -5,7 +5,7 @@ use super::ladder::Whither;
 use super::{is_budget_spent, is_known_good, ladder, landing, reboot};
 use crate::{
     Arming, Event, Kept, Landing, Ledger, Plan, Policy, RebootCause, Rollback, RolledBack, SafeMode,
-    SafeModeReason, Seen, Step, Toplevel, Trial,
+    SafeModeReason, Seen, Step, Toplevel, Trial, Waited,
 };
 
 /// Phase one: record the intent, have the landing booted, and get there.
@@ -14,7 +14,7 @@ pub(super) fn begin(
     seen: &Seen,
     policy: &Policy,
     trial: Trial,
-    mut events: Vec<Event>,
+    events: Vec<Event>,
     whither: Whither,
 ) -> Plan {
     if seen.loader.is_none() {
@@ -22,16 +22,29 @@ pub(super) fn begin(
     }
     let from = trial.toplevel.clone();
     let mut after = Ledger { trial: None, owed_default: None, rolled_back: None, ..ledger.clone() };
-    after.quarantine(trial);
-    let Some(to) = landing(ledger, seen, policy, &from) else {
+    after.quarantine(trial, false, Waited::begin(seen, policy));
+    to_landing(after, seen, policy, &from, events, whither)
+}
+
+/// `from` is in quarantine: have the landing booted, and get there.
+pub(super) fn to_landing(
+    mut after: Ledger,
+    seen: &Seen,
+    policy: &Policy,
+    from: &Toplevel,
+    mut events: Vec<Event>,
+    whither: Whither,
+) -> Plan {
+    let from = from.clone();
+    let Some(to) = landing(&after, seen, policy, &from) else {
         return ladder::safe_mode(after, SafeModeReason::NoLanding, events);
     };
     after.rollback = Some(Rollback { from: from.clone(), to: to.clone(), unknown: Kept::new() });
-    after.landing = (!ledger.is_failed_landing(&to)).then(|| Landing::new(&from, &to));
+    after.landing = (!after.is_failed_landing(&to)).then(|| Landing::new(&from, &to));
     // Who picked something else is left where he is.
     let by_itself = seen.booted.as_ref() == Some(&from) || booted_another_by_default(seen, &to);
     let reboots = by_itself && whither == Whither::Reboots;
-    if reboots && is_budget_spent(ledger, policy) {
+    if reboots && is_budget_spent(&after, policy) {
         let is_well = seen.booted.as_ref().is_some_and(|booted| is_known_good(&after, seen, booted));
         return if is_well {
             ladder::send(&after, seen, policy, &from, events)

@@ -41,6 +41,8 @@ pub fn seen(number: u32, booted: &str) -> Seen {
         baseline: None,
         evidence: Evidence::default(),
         damaged: Vec::new(),
+        sources: Vec::new(),
+        uptime_secs: 0,
     }
 }
 

@@ -33,6 +33,51 @@ pub fn last_words(host: &dyn Host, boot: &BootId) -> Vec<String> {
     ended.map_or_else(|_| Vec::new(), |ended| worth_showing(&ended.stdout))
 }
 
+/// Errors that are kept of a boot.
+const MAX_ERRORS: usize = 48;
+/// Units that are kept of a boot.
+const MAX_UNITS: usize = 32;
+/// `SD_MESSAGE_UNIT_FAILURE_RESULT`: a unit has failed. Source: `systemd/sd-messages.h`.
+const UNIT_FAILED: &str = "MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c";
+
+/// The last errors of a boot, as `who: what`, the oldest first; why there is no saying, as a sentence.
+pub(crate) fn last_errors(host: &dyn Host, boot: &BootId) -> Result<Vec<String>, String> {
+    let fields = "--output-fields=MESSAGE,SYSLOG_IDENTIFIER";
+    let entries = ask(host, boot, &[fields, "--priority=err", "--lines=128"])?;
+    let entries = entries.lines().rev().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
+    let mut lines: Vec<String> = entries.filter_map(Entry::line_of_somebody).take(MAX_ERRORS).collect();
+    lines.reverse();
+    Ok(lines)
+}
+
+/// The units that failed in a boot, each once, in that order, and none of ours; why there is no saying, as a sentence.
+pub(crate) fn failed_units(host: &dyn Host, boot: &BootId) -> Result<Vec<String>, String> {
+    let entries = ask(host, boot, &["--output-fields=UNIT", "--lines=256", UNIT_FAILED])?;
+    let mut units = Vec::new();
+    for entry in entries.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok()) {
+        let unit = printable(&entry.unit.text());
+        if !unit.is_empty() && !is_ours(&unit) && units.len() < MAX_UNITS && !units.contains(&unit) {
+            units.push(unit);
+        }
+    }
+    Ok(units)
+}
+
+fn ask(host: &dyn Host, boot: &BootId, more: &[&str]) -> Result<String, String> {
+    let boot = format!("--boot={}", boot.as_str());
+    let arguments = [&["--quiet", "--no-pager", "--output=json", &boot][..], more].concat();
+    match host.run_within(LIMITS, Path::new("journalctl"), &arguments) {
+        // It finds nothing, or no such boot, and says so by its status.
+        Ok(ended) if ended.status == Some(0) || !ended.stdout.is_empty() => Ok(ended.stdout),
+        Ok(ended) => {
+            let said = ended.stderr.lines().next().map(printable).unwrap_or_default();
+            let nothing = said.is_empty();
+            Err(if nothing { "its journal is gone".to_owned() } else { format!("its journal: {said}") })
+        }
+        Err(error) => Err(format!("its journal cannot be asked: {error}")),
+    }
+}
+
 /// The last lines of those that say something new.
 fn worth_showing(entries: &str) -> Vec<String> {
     let entries = entries.lines().rev().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
@@ -48,6 +93,8 @@ struct Entry {
     message: Field,
     #[serde(rename = "SYSLOG_IDENTIFIER", default)]
     identifier: Field,
+    #[serde(rename = "UNIT", default)]
+    unit: Field,
 }
 
 /// A field; bytes where it is no printable text.
@@ -77,6 +124,16 @@ impl Field {
 }
 
 impl Entry {
+    /// The same, with who said it.
+    fn line_of_somebody(self) -> Option<String> {
+        let identifier = match &self.identifier {
+            Field::Text(text) => printable(text),
+            _ => String::new(),
+        };
+        let line = self.line()?;
+        Some(if identifier.is_empty() { line } else { format!("{identifier}: {line}") })
+    }
+
     /// The first line of what was said; `None` where that tells nobody why the boot failed.
     fn line(self) -> Option<String> {
         let (identifier, message) = (self.identifier.text(), self.message.text());

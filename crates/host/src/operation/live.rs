@@ -44,7 +44,9 @@ pub fn go_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
 /// # Errors
 /// It could not be recorded.
 pub fn end_going_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
-    rollback::finish(host, options)
+    let ended = rollback::finish(host, options);
+    rollback::keep_post_mortem(host, options);
+    ended
 }
 
 /// A person says that it works.

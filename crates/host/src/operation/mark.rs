@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use golden_core::{Ledger, Moment, Refusal, Toplevel, landing};
+use golden_core::{Ledger, Moment, Revision, Seen, Toplevel, Verdict, landing, verdict};
 
-use super::{Options, act};
+use super::{Options, act_for};
 use crate::config::load_options_of;
 use crate::loader::{self, BootLoader};
-use crate::{Error, Host, Reading, Store, Trouble, profile, system};
+use crate::{Error, Host, Reading, Store, Trouble, source, system};
 
 /// What a deployer does with a system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,11 +19,17 @@ pub enum Switch {
 }
 
 /// A loader installer has just made `toplevel` the default: make it a trial, unless it is known. Before a live switch, whatever
-/// watches it runs when this returns.
+/// watches it runs when this returns. `told` is what its deployer says that it was built from.
 ///
 /// # Errors
 /// Nothing was marked, or not everything: the toplevel is quarantined, or reading or writing failed.
-pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel, switch: Switch) -> Result<(), Error> {
+pub fn mark(
+    host: &dyn Host,
+    options: &Options,
+    toplevel: &Toplevel,
+    switch: Switch,
+    told: Option<&Revision>,
+) -> Result<(), Error> {
     if system::is_disabled(host) {
         // Without us, what was installed is what boots.
         return loader::detect(host, options).map_or(Ok(()), |loader| loader.follow_installer(toplevel));
@@ -32,15 +38,17 @@ pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel, switch: Swi
     let is_listed = loader.see()?.listed.contains(toplevel);
     let marked = match elsewhere(host, options, toplevel) {
         // Its installer failed. What was deployed before it is still what is tried next.
-        _ if !is_listed && check(host, options, toplevel).is_ok() => Err(Error::NoEntry(toplevel.clone())),
+        _ if !is_listed && check(host, options, toplevel, told).is_ok() => {
+            Err(Error::NoEntry(toplevel.clone()))
+        }
         Some(state_dir) => {
             let (new, old) = (state_dir.display(), options.state_dir.display());
             let text =
                 format!("{toplevel} keeps its state in {new} and not in {old}: it is booted without a trial");
             host.complain(Trouble::NotMarked, &text);
-            act(host, options, &Moment::MarkUnprotected(toplevel.clone()))
+            act_for(host, options, &Moment::MarkUnprotected(toplevel.clone()), told)
         }
-        None => make_trial(host, options, toplevel, switch),
+        None => make_trial(host, options, toplevel, switch, told),
     };
     match &marked {
         Ok(()) if !is_trial(host, options, toplevel) => return loader.follow_installer(toplevel),
@@ -51,17 +59,23 @@ pub fn mark(host: &dyn Host, options: &Options, toplevel: &Toplevel, switch: Swi
     marked
 }
 
-fn make_trial(host: &dyn Host, options: &Options, toplevel: &Toplevel, switch: Switch) -> Result<(), Error> {
+fn make_trial(
+    host: &dyn Host,
+    options: &Options,
+    toplevel: &Toplevel,
+    switch: Switch,
+    told: Option<&Revision>,
+) -> Result<(), Error> {
     let from = system::running(host).filter(|running| running != toplevel && options.live.enable);
     let moment = match (switch, from) {
         (Switch::Live, Some(from)) => Moment::MarkLive { from, to: toplevel.clone() },
         _ => Moment::Mark(toplevel.clone()),
     };
-    match act(host, options, &moment) {
+    match act_for(host, options, &moment, told) {
         // The switch goes on all the same, and its trial is the next boot's.
         Err(error @ Error::NotWatched(_)) => {
             host.complain(error.trouble(), &error.chain());
-            act(host, options, &Moment::LiveUnwatched)
+            act_for(host, options, &Moment::LiveUnwatched, None)
         }
         marked => marked,
     }
@@ -102,15 +116,31 @@ fn stay_on_golden(host: &dyn Host, options: &Options, loader: &dyn BootLoader, t
     host.complain(Trouble::NotMarked, &text);
 }
 
-/// Whether a deployer may make this toplevel what boots next.
+/// Whether a deployer may make this toplevel what boots next; `told` is what he says that it was built from. If not, a system
+/// profile that names it already is put back.
 ///
 /// # Errors
 /// It is quarantined, or the ledger cannot be read.
-pub fn check(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<(), Error> {
+pub fn check(
+    host: &dyn Host,
+    options: &Options,
+    toplevel: &Toplevel,
+    told: Option<&Revision>,
+) -> Result<(), Error> {
     let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
-    let is_golden = profile::golden(host)?.as_ref() == Some(toplevel);
-    if ledger.is_quarantined(toplevel) && !is_golden && !system::is_disabled(host) {
-        return Err(Error::Refused(Refusal::Quarantined(toplevel.clone())));
+    let nothing_refused = ledger.quarantine.is_empty() && ledger.quarantined_revisions.is_empty();
+    if nothing_refused || system::is_disabled(host) {
+        return Ok(());
     }
-    Ok(())
+    let seen = system::see(host, None)?;
+    let seen = Seen { sources: source::sources(host, told, &[toplevel]), ..seen };
+    let Verdict::Refused(refusal) = verdict(&ledger, &seen, &options.policy, toplevel) else { return Ok(()) };
+    match act_for(host, options, &Moment::Check(toplevel.clone()), told) {
+        // Whoever holds the ledger, or a disk that is full, makes nothing of it that may be deployed.
+        Err(error) if !matches!(error, Error::Refused(_)) => {
+            host.complain(error.trouble(), &error.chain());
+            Err(Error::Refused(refusal))
+        }
+        checked => checked,
+    }
 }

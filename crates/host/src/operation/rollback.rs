@@ -4,15 +4,17 @@ use golden_core::{Moment, decide};
 
 use super::{Options, act, session};
 use crate::evidence::Dumps;
-use crate::{Error, Host, Reading, Store, system};
+use crate::{Error, Host, Reading, Store, postmortem, system};
 
 /// Phase two of a rollback, if one has begun and this is where it lands. Every part can be repeated.
 ///
 /// # Errors
 /// Not everything could be done; it is tried again at the next boot.
 pub fn roll_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
-    take_effects(host, options)?;
-    finish(host, options)
+    let rolled_back = take_effects(host, options).and_then(|()| finish(host, options));
+    // Last, and whatever became of the rest: somebody will ask why, and why it did not work.
+    keep_post_mortem(host, options);
+    rolled_back
 }
 
 /// The part that takes its time, without the lock: who deploys meanwhile wins.
@@ -26,4 +28,12 @@ pub(super) fn take_effects(host: &dyn Host, options: &Options) -> Result<(), Err
 /// The rest.
 pub(super) fn finish(host: &dyn Host, options: &Options) -> Result<(), Error> {
     act(host, options, &Moment::RolledBack { running: system::running(host) })
+}
+
+/// Keep what is known of the last rollback, if that was not done yet: it came to here, or the power went before.
+pub fn keep_post_mortem(host: &dyn Host, options: &Options) {
+    let Ok(Reading::Whole(ledger)) = Store::new(host, &options.state_dir).read() else { return };
+    if let Err(error) = postmortem::collect(host, &options.state_dir, &ledger) {
+        host.complain(error.trouble(), &format!("no post-mortem is kept: {}", error.chain()));
+    }
 }

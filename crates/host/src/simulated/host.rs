@@ -1,7 +1,7 @@
 //! The simulated machine as the programs see it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,11 @@ pub struct SimulatedHost {
     said: RefCell<Vec<Said>>,
     clock_secs: Cell<u64>,
     reuses_generations: Cell<bool>,
+    taught: RefCell<BTreeMap<&'static str, Answer>>,
 }
+
+/// What a program of the machine answers that nobody simulates.
+pub type Answer = Box<dyn Fn(&SimulatedHost, &[&str]) -> io::Result<Output>>;
 
 /// Another program that runs in the middle of this one.
 pub type Meanwhile = Box<dyn FnOnce(&SimulatedHost)>;
@@ -52,7 +56,17 @@ impl SimulatedHost {
             said: RefCell::default(),
             clock_secs: Cell::new(0),
             reuses_generations: Cell::new(false),
+            taught: RefCell::default(),
         }
+    }
+
+    /// Have a program on the machine that is not simulated: this is what it answers.
+    pub fn teach(&self, program: &'static str, answer: Answer) {
+        self.taught.borrow_mut().insert(program, answer);
+    }
+
+    pub(super) fn answer(&self, program: &str, arguments: &[&str]) -> Option<io::Result<Output>> {
+        Some(self.taught.borrow().get(program)?(self, arguments))
     }
 
     /// How the programs on it are configured.
@@ -391,8 +405,11 @@ impl Host for SimulatedHost {
         Ok(self.world.borrow().firmware_boots)
     }
 
-    fn run_within(&self, _limits: Limits, program: &Path, arguments: &[&str]) -> io::Result<Ended> {
+    fn run_within(&self, limits: Limits, program: &Path, arguments: &[&str]) -> io::Result<Ended> {
         let Output { success, stdout, stderr } = self.run(program, arguments)?;
+        if stdout.len().max(stderr.len()) > limits.output_bytes {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         Ok(Ended { status: Some(i32::from(!success)), stdout, stderr })
     }
 

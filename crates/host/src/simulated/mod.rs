@@ -22,7 +22,7 @@ mod world;
 pub use boot::{Choice, Foreseen, Menu, Start, Why, foresee, start};
 pub use disk::{Bytes, Disk, Rules};
 pub use effect::{Effect, Fate, Said, Snapshot};
-pub use host::{Meanwhile, SimulatedHost};
+pub use host::{Answer, Meanwhile, SimulatedHost};
 pub use installer::{golden_profile, system_profile};
 pub use kernel::{efi_image, kernel_image};
 pub use machine::{Failure, Program, boot_id, collect, install};

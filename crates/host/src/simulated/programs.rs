@@ -30,6 +30,9 @@ impl SimulatedHost {
             };
         }
         let name = program.file_name().unwrap_or_default().to_string_lossy();
+        if let Some(answer) = self.answer(&name, arguments) {
+            return answer;
+        }
         match (name.as_ref(), arguments) {
             ("env", [quiet, program, "boot"]) if quiet.strip_suffix("=1") == Some(NO_MARK) => {
                 let Some(toplevel) = switch_of(Path::new(program)) else {
@@ -88,7 +91,7 @@ impl SimulatedHost {
         }
         install_loader(self, toplevel, true)?;
         let Some(switch) = marks else { return Ok(success("")) };
-        match operation::mark(self, &self.options(), toplevel, switch) {
+        match operation::mark(self, &self.options(), toplevel, switch, None) {
             Ok(()) => Ok(success("")),
             Err(error) => Ok(Output { success: false, stdout: String::new(), stderr: error.to_string() }),
         }

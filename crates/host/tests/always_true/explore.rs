@@ -75,6 +75,7 @@ impl Configuration {
             max_interruptions: Self::MAX_INTERRUPTIONS.try_into().unwrap(),
             max_automatic_reboots: self.max_failures + 1,
             rollback_target: self.rollback_target,
+            second_chance_after_secs: 0,
         }
     }
 }

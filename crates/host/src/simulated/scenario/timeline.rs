@@ -29,7 +29,11 @@ pub(super) fn ledger(ledger: &Ledger) -> String {
     let list =
         |toplevels: Vec<&Toplevel>| toplevels.into_iter().map(Toplevel::short).collect::<Vec<_>>().join(" ");
     let confirmed = list(ledger.confirmed.iter().map(|one| &one.toplevel).collect());
-    let quarantined = list(ledger.quarantine.iter().map(|one| &one.toplevel).collect());
+    let entries = |again| ledger.quarantine.iter().filter(move |one| one.second_chance == again);
+    let quarantined = list(entries(false).map(|one| &one.toplevel).collect());
+    let tried_again = list(entries(true).map(|one| &one.toplevel).collect());
+    let revisions: Vec<&str> =
+        ledger.quarantined_revisions.iter().map(|entry| entry.revision.as_str()).collect();
     let failed = list(ledger.failed_landings.iter().map(|one| &one.toplevel).collect());
     let undecided = ledger.undecided.iter().map(trial).collect::<Vec<_>>().join(", ");
     let parts = [
@@ -44,6 +48,8 @@ pub(super) fn ledger(ledger: &Ledger) -> String {
         (!undecided.is_empty()).then(|| format!("undecided {undecided}")),
         ledger.owed_default.as_ref().map(|owed| format!("owes default {}", owed.short())),
         (!quarantined.is_empty()).then(|| format!("quarantined {quarantined}")),
+        (!tried_again.is_empty()).then(|| format!("second chance {tried_again}")),
+        (!revisions.is_empty()).then(|| format!("quarantined revisions {}", revisions.join(" "))),
         (ledger.automatic_reboots > 0).then(|| format!("automatic reboots {}", ledger.automatic_reboots)),
         ledger.safe_mode.as_ref().map(|mode| format!("safe mode ({})", safe_mode(&mode.reason))),
     ];
@@ -99,6 +105,7 @@ fn cause(cause: &Cause) -> String {
         Cause::Deadline { units, .. } => format!("not confirmed in time ({})", units.join(" ")),
         Cause::Emergency { units } => format!("emergency mode ({})", units.join(" ")),
         Cause::NotBootable { .. } => "could not be started".to_owned(),
+        Cause::AskedByPerson => "rolled back by a person".to_owned(),
         Cause::ChecksFailed { checks } => format!("checks failed ({})", checks.join(" ")),
         Cause::ActivationFailed { .. } => "activation failed".to_owned(),
         Cause::Unproven { .. } => "unproven".to_owned(),
