@@ -75,6 +75,7 @@ in
       systemd.services.golden-assess = lib.mkMerge [ (unit [ ]) { requiredBy = [ "boot-complete.target" ]; } ];
       # The mark starts it.
       systemd.services.golden-live = unit [ ];
+      systemd.services.golden-probation = unit [ "multi-user.target" ];
       systemd.services.golden-deadline = unit [ "sysinit.target" ];
       systemd.services.golden-emergency = unit [ "emergency.target" "rescue.target" ];
       systemd.services.golden-hibernate =

@@ -190,8 +190,8 @@ impl Attempts {
         self.push(Some(boot.clone()), None, Evidence::default());
     }
 
-    /// Add a live switch that failed in `boot`.
-    pub(crate) fn add_live(&mut self, boot: &BootId, cause: Cause, evidence: &Evidence) {
+    /// Add an attempt that failed in `boot`, and is no boot of its own.
+    pub(crate) fn add_failed(&mut self, boot: &BootId, cause: Cause, evidence: &Evidence) {
         self.push(Some(boot.clone()), Some(End::Failed { cause }), evidence.clone());
     }
 

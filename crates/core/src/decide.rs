@@ -10,6 +10,7 @@ mod ladder;
 mod leave;
 mod live;
 mod mark;
+mod probation;
 mod quarantine;
 mod rollback;
 mod shutdown;
@@ -38,6 +39,7 @@ pub fn decide(ledger: &Ledger, seen: &Seen, policy: &Policy, moment: &Moment) ->
         Moment::Fail(cause) => fail::fail(ledger, seen, policy, cause),
         Moment::Close(cause) => fail::stay(ledger, seen, policy, cause),
         Moment::Leave => leave::leave(ledger),
+        Moment::FailLate { cause, goes_back } => probation::fail(ledger, seen, policy, cause, *goes_back),
         Moment::Hibernate => sleep::hibernate(ledger, seen),
         Moment::Resume => sleep::resume(ledger, seen, policy),
         Moment::Drill(injection) => drill::begin(ledger, seen, policy, *injection),

@@ -73,6 +73,8 @@ pub enum Event {
     },
     /// Checks failed, and the system stays as it is: they are only wanted, or excused, or it is no trial.
     ChecksFailed { toplevel: Toplevel, boot: BootId, required: Vec<String>, wanted: Vec<String> },
+    /// What was confirmed failed soon after.
+    FailedLate { toplevel: Toplevel, boot: BootId, cause: Cause },
     /// A switch changes the running system, which has to prove itself.
     LiveBegan { from: Toplevel, to: Toplevel },
     /// It has, and what it activated is a trial of the next boot.

@@ -33,6 +33,8 @@ pub enum Step {
     RequestRollback,
     /// This boot has to be confirmed: watch its deadline, and whether it ends in `emergency.target`.
     Watch,
+    /// This boot was confirmed: look at it for a while.
+    BeginProbation,
     /// Make this boot fail, later on.
     Inject(Injection),
     /// Go to `golden-safe-mode.target` and nowhere else.

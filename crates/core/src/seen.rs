@@ -108,6 +108,13 @@ pub enum Moment {
     LiveUnwatched,
     /// A person says that the live switch works.
     LiveConfirmed,
+    /// What was confirmed in this boot has failed since.
+    FailLate {
+        /// What of.
+        cause: Cause,
+        /// Whether the owner wants to be back on what worked before.
+        goes_back: bool,
+    },
     /// The machine is about to be hibernated.
     Hibernate,
     /// It runs again after that. No boot.

@@ -210,3 +210,26 @@ fn evidence_of_the_boot_that_was_cut_off_is_kept() {
     let (ledger, _) = step(&switched(), &next, &Moment::BootCheck);
     assert_eq!(ledger.undecided[0].attempts[0].evidence, evidence);
 }
+
+#[test]
+fn what_fails_in_probation_is_told_and_left_only_if_the_owner_wants_it() {
+    let ledger = step(&known(), &seen(1, "golden"), &Moment::Mark(toplevel("trial"))).0;
+    let here = Seen { profile: Some(toplevel("trial")), ..seen(2, "trial") };
+    let (ledger, _) = step(&ledger, &here, &Moment::BootCheck);
+    let (ledger, plan) = step(&ledger, &here, &Moment::Confirm);
+    assert!(does(&plan, &Step::BeginProbation));
+    let late = |goes_back| Moment::FailLate { cause: checks_failed(), goes_back };
+    let (same, plan) = step(&ledger, &here, &late(false));
+    assert_eq!((same, plan.steps.len()), (ledger.clone(), 1), "it is told, and nothing else");
+    let (after, plan) = step(&ledger, &here, &late(true));
+    assert!(after.is_quarantined(&toplevel("trial")) && !after.is_confirmed(&toplevel("trial")));
+    assert_eq!(after.rollback.map(|rollback| rollback.to), Some(toplevel("golden")));
+    assert_eq!((after.automatic_reboots, plan.steps.last()), (1, Some(&Step::Reboot)));
+}
+
+#[test]
+fn golden_is_not_left_because_it_fails_late() {
+    let here = seen(1, "golden");
+    let (ledger, plan) = step(&known(), &here, &Moment::FailLate { cause: checks_failed(), goes_back: true });
+    assert_eq!((ledger, plan.steps.len()), (known(), 1));
+}

@@ -54,6 +54,10 @@ impl Session<'_> {
             }
             Step::RequestRollback => self.flag("phase-two"),
             Step::Watch => self.flag("attempt"),
+            Step::BeginProbation => {
+                self.word("probation");
+                Ok(())
+            }
             Step::Inject(injection) => self.flag(flag_of(*injection)),
             Step::EnterSafeMode => manager::enter_safe_mode(self.host),
             Step::Reboot => self.host.reboot().map_err(Error::io("reboot", "/")),
@@ -109,6 +113,13 @@ impl Session<'_> {
         match profile::golden(self.host)? {
             Some(golden) if golden == *toplevel => Ok(()),
             _ => Err(Error::DidNotStick("the golden profile")),
+        }
+    }
+
+    /// The same, where it matters less than what comes after it.
+    fn word(&self, name: &str) {
+        if let Err(error) = self.flag(name) {
+            self.host.complain(error.trouble(), &error.chain());
         }
     }
 

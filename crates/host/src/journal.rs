@@ -100,6 +100,7 @@ pub fn message_id(event: &Event) -> &'static str {
         Event::SecondChance { .. } => "68ee9c68acfd4b638c17e484a7f069eb",
         Event::RollbackAsked { .. } => "3d834b7e448b44a497da7467d3c2692f",
         Event::ChecksFailed { .. } => "7d3c1b8f5a0e4d3e9c6a2f81b4e7d059",
+        Event::FailedLate { .. } => "91d4b7e8c05f4a2b8e3f67d0a1c95b24",
         Event::LiveBegan { .. } => "e1b6f0a7c2d84c6fa3950d7be8124f66",
         Event::LivePassed { .. } => "04c9d7e2b15f4f0d8a6be3719c5d28a1",
         Event::LiveLeft { .. } => "b7a05d3e91c64e1f92c8f46ad03be571",
@@ -118,6 +119,7 @@ pub fn priority(event: &Event) -> Priority {
         | Event::RollbackBegan { .. }
         | Event::LandingFailed { .. }
         | Event::LiveFailed { .. }
+        | Event::FailedLate { .. }
         | Event::WentBack { .. }
         | Event::DrillEnded { passed: false, .. }
         | Event::RolledBack { .. } => Priority::Error,
@@ -245,6 +247,9 @@ pub fn describe(event: &Event) -> String {
             )
         }
         Event::SafeModeEnded { toplevel } => format!("{toplevel} works: safe mode is over"),
+        Event::FailedLate { toplevel, cause, .. } => {
+            format!("{toplevel} was confirmed and failed since: {}", describe_cause(cause))
+        }
         Event::LiveBegan { from, to } => {
             format!("the running system becomes {to}: if it does not work, {from} is activated again")
         }

@@ -29,7 +29,7 @@ use crate::{Error, Host, Store, loader, manager, source, system};
 
 use serde::Deserialize;
 
-pub use assess::{Verdict, baseline_of_trial, judge, judge_live, last_assessment};
+pub use assess::{Verdict, baseline_of_trial, fail_late, judge, judge_live, last_assessment};
 pub use boot::{boot_check, is_boot_settled};
 pub use confirm::{confirm, pin};
 pub use coverage::{safety_net, state_mount};
@@ -87,6 +87,12 @@ pub enum Proof {
     Gateway,
     /// A person says `golden confirm`: who can log in and say so has not been cut off.
     Person,
+}
+
+/// Whether the system that was booted is still the one that runs.
+#[must_use]
+pub fn runs_as_booted(host: &dyn Host) -> bool {
+    system::runs_as_booted(host)
 }
 
 /// What runs, and in which boot.

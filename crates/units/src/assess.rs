@@ -71,8 +71,7 @@ impl<'a> Assessor<'a> {
         let end = Instant::now() + time;
         let mut runner = Runner::new(self.host, self.about.clone());
         let mut findings = runner.run(&self.checks, end);
-        let required: Vec<Check> =
-            self.checks.iter().filter(|check| check.weight == Weight::Required).cloned().collect();
+        let required = self.required();
         let failed = |finding: &&Finding| finding.weight == Weight::Required && !finding.passed;
         if settles && !required.is_empty() && !findings.iter().any(|finding| failed(&finding)) {
             thread::sleep(self.settings.settle.min(end.saturating_duration_since(Instant::now())));
@@ -81,6 +80,22 @@ impl<'a> Assessor<'a> {
             findings.splice(0..0, again);
         }
         runner.assessment(self.settings.report_only, findings)
+    }
+
+    /// What the owner chose.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Run the required ones once, with all their retries.
+    pub fn assess_required(&self) -> Assessment {
+        let mut runner = Runner::new(self.host, self.about.clone());
+        let findings = runner.run(&self.required(), Instant::now() + UNWATCHED);
+        runner.assessment(self.settings.report_only, findings)
+    }
+
+    fn required(&self) -> Vec<Check> {
+        self.checks.iter().filter(|check| check.is_required()).cloned().collect()
     }
 
     /// Whether the default gateway answers.

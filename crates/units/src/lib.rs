@@ -10,6 +10,7 @@ pub mod emergency;
 pub mod hibernate;
 pub mod live;
 pub mod mark_pending;
+pub mod probation;
 pub mod record_shutdown;
 pub mod rollback;
 pub mod verify;
@@ -31,5 +32,6 @@ pub fn commands() -> Vec<Command> {
         verify::Arguments::command(),
         assess::Arguments::command(),
         live::Arguments::command(),
+        probation::Arguments::command(),
     ]
 }

@@ -67,7 +67,9 @@ fn judge(host: &LinuxHost, options: &Options, live: &Live) -> Result<Option<Caus
     if !wait_for_activation(host, options, live)? {
         return failed(format!("it took more than {} s", options.live.activation.as_secs()));
     }
-    if let Some(why) = activation::failure(host, &live.to, operation::baseline_of_trial(host, options)?.as_ref())? {
+    if let Some(why) =
+        activation::failure(host, &live.to, operation::baseline_of_trial(host, options)?.as_ref())?
+    {
         return failed(why);
     }
     let end = host.monotonic() + options.live.window;

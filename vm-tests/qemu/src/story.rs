@@ -96,7 +96,9 @@ impl Story {
 
     /// Wait until the ledger knows of no live switch any more.
     pub fn wait_for_verdict(&mut self) -> Result<Value> {
-        let wait = format!("for _ in $(seq 1200); do grep -q '\"live\"' {STATE}/ledger.json || exit 0; sleep 0.1; done; exit 1");
+        let wait = format!(
+            "for _ in $(seq 1200); do grep -q '\"live\"' {STATE}/ledger.json || exit 0; sleep 0.1; done; exit 1"
+        );
         self.run(&wait).context("the live switch has no end")?;
         self.ledger()
     }

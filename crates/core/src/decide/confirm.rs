@@ -41,7 +41,7 @@ fn pass(ledger: &Ledger, seen: &Seen, booted: &Toplevel) -> Plan {
     after.confirm(booted);
     let ended = begin_anew(&mut after, booted);
     let event = Event::Confirmed { toplevel: booted.clone(), boot: seen.boot.clone() };
-    let plan = Plan::nothing().commit(&after).tell([event]).tell(ended);
+    let plan = Plan::nothing().commit(&after).tell([event]).tell(ended).then(Step::BeginProbation);
     pay(plan, &after, seen, booted)
 }
 

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use golden_core::{Assessment, Baseline, Cause, End, Event, Ledger, Weight};
+use golden_core::{Assessment, Baseline, Cause, End, Event, Ledger, Moment, Weight};
 
 use super::fail::fail;
-use super::{Options, is_watched};
+use super::{Options, act, is_watched};
 use crate::{Error, Host, Reading, Store, durable, history};
 
 /// The last assessment of this boot, for whoever may read what a check printed.
@@ -67,6 +67,25 @@ pub fn judge_live(host: &dyn Host, options: &Options, found: Assessment) -> Resu
         host.complain(error.trouble(), &error.chain());
     }
     Ok(assessment)
+}
+
+/// What was confirmed in this boot does not pass its required checks any more. `goes_back` is the owner's wish.
+///
+/// # Errors
+/// It could not be recorded, or not everything could be done about it.
+pub fn fail_late(
+    host: &dyn Host,
+    options: &Options,
+    assessment: &Assessment,
+    goes_back: bool,
+) -> Result<(), Error> {
+    publish(host, assessment);
+    let ledger = read(host, options)?;
+    if let Err(error) = keep(host, options, &ledger, assessment) {
+        host.complain(error.trouble(), &error.chain());
+    }
+    let cause = Cause::ChecksFailed { checks: assessment.failed_required() };
+    act(host, options, &Moment::FailLate { cause, goes_back })
 }
 
 /// What was wrong already when the trial was marked.

@@ -74,8 +74,7 @@ pub(super) fn power_cut(setting: &Setting, name: &str) -> Result<Story> {
 pub(super) fn works_or_not(setting: &Setting, name: &str) -> Result<Story> {
     let mut story = setting.story(name)?;
     story.configure("[live]\nwindow_secs = 20")?;
-    let (a, b, half) =
-        (story.toplevel("good-a")?, story.toplevel("good-b")?, story.toplevel("half-way")?);
+    let (a, b, half) = (story.toplevel("good-a")?, story.toplevel("good-b")?, story.toplevel("half-way")?);
     story.switch_live("half-way")?;
     let ledger = story.wait_for_verdict()?;
     is_back(&mut story, &a, &half)?;

@@ -1,0 +1,56 @@
+//! `golden-probation`: Looks at what was confirmed for a while. Started after a confirmation, if the owner asks for it.
+
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use clap::Parser;
+use golden_checks::LateFailure;
+use golden_host::command::{self, Common};
+use golden_host::operation::{self, Options};
+use golden_host::{Error, Exit, Host, LinuxHost};
+
+use crate::assess::Assessor;
+
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Go on with the required checks of a system that was just confirmed
+///
+/// Run by golden-probation.service, for as long as `probation_secs` of checks.toml says. A late failure is told; with
+/// `late_failure = "roll-back"` the machine goes back to what worked before.
+#[derive(Parser)]
+#[command(name = "golden-probation", version, after_help = Exit::HELP)]
+pub struct Arguments {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// The program.
+#[must_use]
+pub fn main() -> ExitCode {
+    if let Some(status) = golden_checks::answer() {
+        return status;
+    }
+    command::run(|arguments: &Arguments| &arguments.common, |host, options, _| watch(host, options))
+}
+
+fn watch(host: &LinuxHost, options: &Options) -> Result<(), Error> {
+    let assessor = Assessor::new(host)?;
+    let settings = assessor.settings();
+    let end = host.monotonic() + settings.probation;
+    loop {
+        let left = end.saturating_sub(host.monotonic());
+        if left.is_zero() || !operation::runs_as_booted(host) {
+            return Ok(());
+        }
+        // Each look has its whole time, the last one too.
+        let assessment = assessor.assess_required();
+        if !assessment.failed_required().is_empty() {
+            let goes_back = settings.late_failure == LateFailure::RollBack && !settings.report_only;
+            operation::fail_late(host, options, &assessment, goes_back)?;
+            return Err(Error::Unhealthy(assessment.failed_required()));
+        }
+        thread::sleep(left.min(PAUSE));
+    }
+}
