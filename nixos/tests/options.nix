@@ -7,24 +7,30 @@ let
     specialArgs.pkgs = { callPackage = _: _: { type = "derivation"; outPath = "/nix/store/golden-generation"; }; };
   }) options;
   own = options.services.golden-generation;
-  shown = name: own.${name} ? type && !(own.${name}.internal or false);
+  isOption = option: option._type or null == "option";
+  shown = option: option ? type && !(option.internal or false);
+  # Every option below these, with its name.
+  below = prefix: options: lib.concatMap
+    (name:
+      let option = options.${name}; path = prefix + name; in
+      if isOption option then lib.optional (shown option) { inherit option path; } else below "${path}." option)
+    (lib.attrNames options);
   literal = value: if value._type or null == "literalExpression" then value.text else builtins.toJSON value;
   line = title: default: lib.optionalString (default != null) "*${title}:* `${literal default}`\n\n";
   # Lines of a description are as long as in the module.
-  entry = name:
-    let option = own.${name}; in ''
-      ## `services.golden-generation.${name}`
+  entry = { option, path }: ''
+    ## `services.golden-generation.${path}`
 
-      ${lib.removeSuffix "\n" option.description}
+    ${lib.removeSuffix "\n" option.description}
 
-      *Type:* ${option.type.description}
+    *Type:* ${option.type.description}
 
-    '' + line "Default" (option.defaultText or option.default or null)
-    + line "Example" (option.example or null);
+  '' + line "Default" (option.defaultText or option.default or null)
+  + line "Example" (option.example or null);
 in
 ''
   # Options of `services.golden-generation`
 
   Generated from `nixos/options.nix`.
 
-'' + lib.concatStrings (map entry (lib.filter shown (lib.attrNames own)))
+'' + lib.concatStrings (map entry (below "" own))
