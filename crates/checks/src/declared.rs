@@ -11,7 +11,7 @@ use ureq::http::Uri;
 use crate::check::{Check, Work};
 use crate::probe::{Probe, Whom};
 use crate::settings::{Interval, Retries, Timeout, timing};
-use crate::whole::Whole;
+use crate::whole::{Bytes, Whole};
 
 /// Where DNS servers listen.
 const DNS_PORT: u16 = 53;
@@ -35,7 +35,7 @@ pub(crate) struct Declared {
     server: Option<String>,
     path: Option<PathBuf>,
     writable: Option<bool>,
-    free_bytes: Option<u64>,
+    free_bytes: Option<Bytes>,
     free_percent: Option<Whole<1, 100>>,
     host: Option<String>,
     command: Option<Vec<String>>,
@@ -121,7 +121,10 @@ impl Declared {
             },
             Kind::DiskSpace => {
                 let path = absolute(self.path.take().ok_or_else(|| needs("path"))?)?;
-                let (bytes, percent) = (self.free_bytes.take(), self.free_percent.take().map(Whole::count));
+                let (bytes, percent) = (
+                    self.free_bytes.take().map(|Bytes(bytes)| bytes),
+                    self.free_percent.take().map(Whole::count),
+                );
                 if bytes.is_none() && percent.is_none() {
                     return Err(needs("free_bytes` or `free_percent"));
                 }

@@ -26,3 +26,15 @@ impl<'de, const LOW: u32, const HIGH: u32> Deserialize<'de> for Whole<LOW, HIGH>
         fits.map(Self).ok_or_else(what)
     }
 }
+
+/// A number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<From: Deserializer<'de>>(from: From) -> Result<Self, From::Error> {
+        let number = i64::deserialize(from)?;
+        let negative = |_| de::Error::custom(format!("{number} is out of bounds: it is 0 or more"));
+        number.try_into().map(Self).map_err(negative)
+    }
+}

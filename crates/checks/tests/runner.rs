@@ -7,7 +7,6 @@ mod common;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{LONG, Machine, REQUIRED, WANTED, is_running, once, shell};
@@ -30,7 +29,7 @@ fn one(check: Check) -> Finding {
 
 fn fifo(directory: &tempfile::TempDir, name: &str) -> PathBuf {
     let path = directory.path().join(name);
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    common::make_fifo(&path);
     path
 }
 
@@ -122,13 +121,13 @@ const HIDES: [(&str, &str); 5] = [
 #[test]
 fn nothing_that_a_check_started_is_left() {
     for (number, (case, commands)) in HIDES.iter().enumerate() {
-        for (then, passed) in [("exit 0", true), ("sleep 7299", false)] {
+        for (then, passed, secs) in [("exit 0", true, 60), ("sleep 7299", false, 1)] {
             let sleep = format!("72{number}{}", u8::from(passed));
             let commands = commands.replace("NUMBER", &sleep);
             // Nobody may be faster than what is hidden.
             let seen = format!("until grep -qsa 'sleep.{sleep}' /proc/[0-9]*/cmdline; do :; done; ");
             let seen = seen.replace("sleep.", "^sleep.");
-            let finding = one(Check { timing: once(3), ..shell("x", &format!("{commands}{seen}{then}")) });
+            let finding = one(Check { timing: once(secs), ..shell("x", &format!("{commands}{seen}{then}")) });
             assert_eq!(finding.passed, passed, "{case}: {finding:?}");
             assert!(!is_running(&format!("sleep {sleep}")), "{case}");
         }
@@ -204,7 +203,7 @@ fn a_check_has_nothing_of_ours_but_what_is_documented() {
         "TZDIR",
     ];
     let is_known = |name: &str| known.contains(&name) || name.to_lowercase().ends_with("_proxy");
-    assert!(lines[4].split(' ').all(is_known), "{}", lines[4]);
+    assert!(lines[4].split_whitespace().all(is_known), "{}", lines[4]);
     let about = common::subject();
     let expected = format!("{} {} a name", about.toplevel.unwrap(), about.boot.as_str());
     assert_eq!(lines[5], expected);
@@ -231,9 +230,8 @@ fn what_cannot_be_run_says_why_and_is_not_tried_again() {
     machine.link(&format!("{REQUIRED}/e-dangling"), "/nowhere");
     machine.link(&format!("{REQUIRED}/f-loop"), "f-loop");
     machine.put(&format!("{REQUIRED}/g-broken-line"), "#!\u{7}\u{1b}[31m\n", 0o755);
-    assert!(Command::new("mkfifo").arg(machine.at(&format!("{WANTED}-x"))).status().is_ok());
     fs::create_dir_all(machine.at(WANTED)).unwrap();
-    assert!(Command::new("mkfifo").arg(machine.at(&format!("{WANTED}/h-fifo"))).status().unwrap().success());
+    common::make_fifo(&machine.at(&format!("{WANTED}/h-fifo")));
     let findings = machine.run();
     for (finding, expected) in findings.iter().zip([
         "is not executable (chmod +x)",

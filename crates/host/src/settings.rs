@@ -89,15 +89,23 @@ fn explain(text: &str, error: &basic_toml::Error) -> Problem {
         Some((what, key)) => (what, key.strip_suffix('`').unwrap_or(key)),
         None => (said, ""),
     };
-    let line = error.line_col().map(|(line, _)| line);
-    let (line, what) = match Unknown::read(what) {
-        Some(unknown) => (line.map(|line| unknown.line(text, line)), unknown.sentence()),
-        None => (line, in_words_of_toml(what)),
+    let (written, what) = match Unknown::read(what) {
+        Some(unknown) if unknown.kind == KEY => (unknown.word, unknown.sentence()),
+        Some(unknown) => (last_part(key), unknown.sentence()),
+        None => (last_part(key), in_words_of_toml(what)),
     };
+    let line = error.line_col().map(|(line, _)| line_of(written, text, line));
     let place = line.map(|line| format!("line {}: ", line + 1)).unwrap_or_default();
     let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
     Problem(format!("{place}{key}{what}"))
 }
+
+fn last_part(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
+}
+
+/// What kind of word a key is.
+const KEY: &str = "key";
 
 /// A word that is none of those that are known.
 struct Unknown<'a> {
@@ -110,7 +118,7 @@ impl<'a> Unknown<'a> {
     /// Source: serde's `de::Error::unknown_field()` and `unknown_variant()`.
     fn read(said: &'a str) -> Option<Self> {
         let of = |kind, start| said.strip_prefix(start).map(|rest| (kind, rest));
-        let (kind, rest) = of("key", "unknown field `").or_else(|| of("value", "unknown variant `"))?;
+        let (kind, rest) = of(KEY, "unknown field `").or_else(|| of("value", "unknown variant `"))?;
         let (word, rest) =
             rest.rsplit_once("`, expected ").or_else(|| rest.rsplit_once("`, there are no "))?;
         // What is between two backticks is a word, and what is between two words is not.
@@ -124,17 +132,18 @@ impl<'a> Unknown<'a> {
             None => format!("unknown {kind} `{word}`: known are {}", known.join(", ")),
         }
     }
+}
 
-    /// Where it is written, in a table that begins at this line.
-    fn line(&self, text: &str, table: usize) -> usize {
-        let names = |line: &str| {
-            let word = line.trim_start_matches([' ', '\t', '[']).trim_start_matches(['"', '\'']);
-            let rest = word.strip_prefix(self.word);
-            rest.is_some_and(|rest| rest.starts_with([' ', '\t', '=', '.', ']', '"', '\'']))
-        };
-        let mut lines = text.lines().enumerate().skip(table);
-        lines.find(|(_, line)| names(line)).map_or(table, |(number, _)| number)
-    }
+/// Where a key is written in a table that begins at this line; the line itself if it is not found.
+fn line_of(key: &str, text: &str, table: usize) -> usize {
+    let names = |line: &str| {
+        let word = line.trim_start_matches([' ', '\t', '[']).trim_start_matches(['"', '\'']);
+        word.strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', '\t', '=', '.', ']', '"', '\'']))
+    };
+    let is_of_table =
+        |&(number, line): &(usize, &str)| number == table || !line.trim_start().starts_with('[');
+    let mut lines = text.lines().enumerate().skip(table).take_while(is_of_table);
+    lines.find(|(_, line)| names(line)).map_or(table, |(number, _)| number)
 }
 
 /// The known word that is most like this one, if any is like it at all.
@@ -151,26 +160,30 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     known.iter().filter_map(alike).min_by_key(|(mistakes, _)| *mistakes).map(|(_, known)| known)
 }
 
-/// Letters to put in, take out or change to make one word of the other; case and the kind of dash are none.
+/// Letters to put in, take out, change or swap with the next one to make one word of the other; case and the kind of dash are
+/// none. Source: Damerau, "A technique for computer detection and correction of spelling errors" (1964).
 fn mistakes(left: &str, right: &str) -> usize {
     let letters = |word: &str| -> Vec<char> {
         // A key may be as long as the file: nobody means one that is longer than any other.
-        word.chars()
-            .take(64)
-            .map(|letter| if letter == '-' { '_' } else { letter.to_ascii_lowercase() })
-            .collect()
+        let letters = word.chars().take(64);
+        letters.map(|letter| if letter == '-' { '_' } else { letter.to_ascii_lowercase() }).collect()
     };
     let (left, right) = (letters(left), letters(right));
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (number, letter) in left.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], number + 1);
+    let mut rows: Vec<Vec<usize>> = vec![(0..=right.len()).collect()];
+    for (row, letter) in left.iter().enumerate() {
+        let mut next = vec![row + 1];
         for (column, other) in right.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != other);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+            let changed = rows[row][column] + usize::from(letter != other);
+            let mut least = changed.min(rows[row][column + 1] + 1).min(next[column] + 1);
+            let is_swap = row > 0 && column > 0 && left[row - 1] == *other && right[column - 1] == *letter;
+            if is_swap {
+                least = least.min(rows[row - 1][column - 1] + 1);
+            }
+            next.push(least);
         }
+        rows.push(next);
     }
-    row.last().copied().unwrap_or_default()
+    rows[left.len()][right.len()]
 }
 
 /// The types of Rust under the names that TOML has for them.
@@ -228,6 +241,10 @@ mod tests {
             ("settle-secs = 3", "line 1: unknown key `settle-secs`: did you mean `settle_secs`?"),
             ("settle = 3", "line 1: unknown key `settle`: did you mean `settle_secs`?"),
             ("[chekc.web]\nkind = \"tcp\"", "line 1: unknown key `chekc`: did you mean `check`?"),
+            (
+                "[check.web]\nkind = \"x\"",
+                "line 2: check.web.kind: unknown value `x`: known are tcp, no-failed-units",
+            ),
             ("zzz = 3", "line 1: unknown key `zzz`: known are max_failures, settle_secs, names, check"),
             (
                 "names = []\n[check.web]\nkind = \"tcp\"\n\n \"timeout\" = 3",
@@ -239,11 +256,11 @@ mod tests {
             ),
             (
                 "[check.web]\nkind = \"tpc\"",
-                "line 1: check.web.kind: unknown value `tpc`: known are tcp, no-failed-units",
+                "line 2: check.web.kind: unknown value `tpc`: did you mean `tcp`?",
             ),
             (
                 "[check.web]\nkind = \"no_failed_unit\"",
-                "line 1: check.web.kind: unknown value `no_failed_unit`: did you mean `no-failed-units`?",
+                "line 2: check.web.kind: unknown value `no_failed_unit`: did you mean `no-failed-units`?",
             ),
             (
                 "max_failures = 0",

@@ -113,3 +113,9 @@ pub fn is_running(words: &str) -> bool {
 pub fn path(path: &str) -> &Path {
     Path::new(path)
 }
+
+/// Without a process: a run in another test would take that for one that a check has left.
+pub fn make_fifo(path: &Path) {
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+        .unwrap();
+}
