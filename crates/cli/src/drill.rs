@@ -8,7 +8,13 @@ use std::time::Duration;
 use clap::ValueEnum;
 use golden_core::{Event, Injection};
 use golden_host::command::{Common, answer, say};
-use golden_host::{Error, Host, LinuxHost, describe, describe_injection, golden, operation, read_history};
+use golden_host::{
+    Error, Host, Line, LinuxHost, describe, describe_injection, golden, operation, read_history,
+};
+use serde::Serialize;
+
+/// Version of the JSON answer.
+const SCHEMA: u32 = 1;
 
 /// What is made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -38,10 +44,10 @@ impl From<Kind> for Injection {
 }
 
 /// Begin one, or tell how the last one went.
-pub(crate) fn run(common: &Common, kind: Option<Kind>, yes: bool) -> Result<String, Error> {
+pub(crate) fn run(common: &Common, kind: Option<Kind>, json: bool, yes: bool) -> Result<String, Error> {
     let host = common.host();
     let options = common.options(&host);
-    let Some(kind) = kind else { return last(&host, &options.state_dir) };
+    let Some(kind) = kind else { return last(&host, &options.state_dir, json) };
     if !yes && !agreed(&host, kind.into(), &options)? {
         return Ok("nothing was done\n".to_owned());
     }
@@ -64,10 +70,21 @@ fn agreed(host: &LinuxHost, injection: Injection, options: &operation::Options) 
     Ok(read.is_ok() && typed.trim() == "yes")
 }
 
-fn last(host: &LinuxHost, state_dir: &Path) -> Result<String, Error> {
+/// How the last one stands.
+#[derive(Serialize)]
+struct Last<'a> {
+    schema: u32,
+    /// Its beginning, or its end if it has one.
+    last: Option<&'a Line>,
+}
+
+fn last(host: &LinuxHost, state_dir: &Path, json: bool) -> Result<String, Error> {
     let lines = read_history(host, state_dir)?;
     let of_a_drill = |event: &Event| matches!(event, Event::DrillBegan { .. } | Event::DrillEnded { .. });
     let last = lines.iter().rev().find(|line| of_a_drill(&line.event));
+    if json {
+        return Ok(crate::print::json(&Last { schema: SCHEMA, last }));
+    }
     Ok(last.map_or("there was no rehearsal on this machine yet\n".to_owned(), |line| {
         format!("{}  {}\n", line.time, describe(&line.event))
     }))

@@ -9,6 +9,10 @@ use golden_host::command::{Common, answer, parse};
 use golden_host::{Exit, operation, told_by_deployer};
 
 use crate::drill::Kind;
+use crate::history::Filter;
+use crate::pin_golden::pin;
+use crate::quarantine;
+use crate::style::during;
 
 /// Ask golden-generation what it knows
 #[derive(Parser)]
@@ -28,9 +32,9 @@ enum Question {
         #[arg(long)]
         json: bool,
     },
-    /// Tell which attempts led to a rollback, and what each died of
+    /// Tell why the machine came back from a system: what each attempt died of, and what to do now
     Why {
-        /// A boot ID, a store path or a part of its name; the last failure if left out
+        /// A boot ID or its beginning, a number in the system profile, a store path or a part of that; the last failure if left out
         #[arg(value_name = "BOOT|GENERATION")]
         of: Option<String>,
         /// Answer in JSON
@@ -38,15 +42,39 @@ enum Question {
         json: bool,
     },
     /// Say whether a system may be deployed: one that failed here is quarantined and refused
+    ///
+    /// Run before a switch. A system profile that names a refused system already is put back. GOLDEN_REVISION in the environment
+    /// says what the system was built from, where it does not say so itself.
     Check {
         /// Store path of the system
         toplevel: Toplevel,
     },
     /// List what happened, the oldest first
-    History {
-        /// Answer in JSON, one object a line
+    History(#[command(flatten)] Filter),
+    /// Confirm what runs, now: a person has seen that it works
+    ///
+    /// Does what golden-confirm.service does once everything is up: the running trial is known to be good and becomes what boots by
+    /// itself. A switch of the running system that waits for a person's word gets it.
+    Confirm,
+    /// Pin what runs as golden, as pin-golden does
+    Pin {
+        /// Vouch for a system that was never confirmed on this host
         #[arg(long)]
-        json: bool,
+        force: bool,
+    },
+    /// Leave what runs and come back to golden, now: asks, and reboots
+    ///
+    /// What runs goes into quarantine, or else a deployer would bring it back at once. Refused where golden runs already, or there
+    /// is nothing to come back to.
+    Rollback {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Say what is not deployed here, release it, or add to it
+    Quarantine {
+        #[command(subcommand)]
+        question: quarantine::Question,
     },
     /// Rehearse a failure on this machine: boot what runs once more, let it fail, and see golden take over
     ///
@@ -54,6 +82,9 @@ enum Question {
     Drill {
         /// What is made to fail
         failure: Option<Kind>,
+        /// Answer in JSON
+        #[arg(long, conflicts_with = "failure")]
+        json: bool,
         /// Do not ask
         #[arg(long, requires = "failure")]
         yes: bool,
@@ -91,13 +122,17 @@ pub fn main() -> ExitCode {
             operation::check(&host, &common.options(&host), &toplevel, told_by_deployer().as_ref())
                 .map(|()| String::new())
         }
-        Question::Drill { failure, yes } => crate::drill::run(&common, failure, yes),
+        Question::Drill { failure, json, yes } => crate::drill::run(&common, failure, json, yes),
         Question::Inject => match crate::drill::inject(&common) {
             Ok(true) => return Exit::Refused.into(),
             done => done.map(|_| String::new()),
         },
         Question::Announce { over } => crate::announce::run(&common, over),
-        Question::History { json } => crate::history::run(&common, json),
+        Question::History(filter) => crate::history::run(&common, &filter),
+        Question::Confirm => during("confirming", || crate::rollback::confirm(&common)),
+        Question::Pin { force } => during("reading the whole of it", || pin(&common, force)),
+        Question::Rollback { yes } => crate::rollback::roll_back(&common, yes),
+        Question::Quarantine { question } => quarantine::run(&common, &question),
     };
     match answered {
         Ok(text) => answer(&text),

@@ -7,10 +7,14 @@ mod coverage;
 mod drill;
 pub mod golden;
 mod history;
+mod named;
 pub mod pin_golden;
 mod print;
+mod quarantine;
+mod rollback;
 mod simulate;
 mod status;
+mod style;
 mod why;
 
 use clap::{Command, CommandFactory};

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use golden_host::command::{self, Common};
-use golden_host::{Exit, operation};
+use golden_host::{Error, Exit, operation};
 
 /// Pin the running system as golden, the last resort of every rollback
 ///
@@ -25,12 +25,17 @@ pub struct Arguments {
 pub fn main() -> ExitCode {
     command::run(
         |arguments: &Arguments| &arguments.common,
-        |host, options, arguments| {
-            operation::pin(host, options, arguments.force)?;
-            if let Some(golden) = golden_host::golden(host)? {
-                let _ = command::answer(&format!("{golden} is golden\n"));
-            }
+        |_, _, arguments| {
+            let _ = command::answer(&pin(&arguments.common, arguments.force)?);
             Ok(())
         },
     )
+}
+
+/// Pin what runs, and say it.
+pub(crate) fn pin(common: &Common, force: bool) -> Result<String, Error> {
+    let host = common.host();
+    operation::pin(&host, &common.options(&host), force)?;
+    let golden = golden_host::golden(&host)?;
+    Ok(golden.map_or(String::new(), |golden| format!("{golden} is golden\n")))
 }

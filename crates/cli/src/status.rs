@@ -10,6 +10,7 @@ use golden_host::{Error, Host, LinuxHost, Reading, Store, describe_injection, de
 use serde::Serialize;
 
 use crate::coverage::{Coverage, Machine, coverage};
+use crate::style::{Look, paint};
 
 /// Version of the JSON answer.
 const SCHEMA: u32 = 1;
@@ -57,7 +58,8 @@ pub(crate) fn run(common: &Common, json: bool) -> Result<String, Error> {
         Reading::Corrupt(why) => (Ledger::default(), Some(why)),
     };
     let status = status(&host, &common.options(&host), ledger, unreadable)?;
-    Ok(if json { crate::print::json(&status) } else { in_words(&status) })
+    let colours = crate::style::has_colours();
+    Ok(if json { crate::print::json(&status) } else { in_words(&status, colours) })
 }
 
 fn status(
@@ -119,10 +121,17 @@ fn status(
     })
 }
 
-fn in_words(status: &Status) -> String {
+fn in_words(status: &Status, colours: bool) -> String {
     let mut text = String::new();
     let word = serde_json::to_value(status.state).ok();
-    let _ = writeln!(text, "{}", word.as_ref().and_then(|word| word.as_str()).unwrap_or_default());
+    let look = match status.state {
+        State::Ok => Look::Good,
+        State::Trial => Look::Bold,
+        State::RolledBack | State::Unprotected => Look::Warning,
+        State::SafeMode => Look::Bad,
+    };
+    let word = word.as_ref().and_then(|word| word.as_str()).unwrap_or_default();
+    let _ = writeln!(text, "{}", paint(colours, look, word));
     if let Some(why) = &status.unreadable {
         let _ =
             writeln!(text, "ledger:   not readable: {why}; the next program that writes it keeps it aside");

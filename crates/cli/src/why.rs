@@ -1,114 +1,83 @@
-//! `golden why`: the chain of attempts.
+//! `golden why`: what was deployed, what became of it, and what to do.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
+mod find;
+mod words;
 
-use golden_core::{Attempt, BootId, End, Landing, Ledger, Quarantined, Toplevel};
+use std::path::PathBuf;
+
+use golden_core::{Revision, Toplevel};
 use golden_host::command::Common;
-use golden_host::{Error, Reading, Store, describe_cause, describe_evidence, last_words};
+use golden_host::postmortem::{Closures, FailedLanding, Story};
+use golden_host::{Error, Reading, Store};
 use serde::Serialize;
 
 /// Version of the JSON answer.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
+/// Everything that is known of one failure.
 #[derive(Serialize)]
-struct Why<'a> {
+struct Why {
     schema: u32,
-    /// Why the ledger cannot be read; nothing is known then.
+    /// Why the ledger cannot be read; little is known then.
     unreadable: Option<String>,
+    /// The story in sentences.
+    summary: Vec<String>,
+    /// What whoever reads this can do, as sentences.
+    to_do: Vec<String>,
     /// What failed; nothing has, if this is empty.
-    failed: Option<&'a Toplevel>,
+    failed: Option<Toplevel>,
+    /// What that was built from.
+    failed_revision: Option<Revision>,
+    /// Whether a person asked to leave it.
+    asked: bool,
     /// Where the machine came back to, or will.
-    landed_on: Option<&'a Toplevel>,
-    attempts: &'a [Attempt],
+    landed_on: Option<Toplevel>,
+    landed_on_revision: Option<Revision>,
+    attempts: Vec<Story>,
     /// What the machine came back to before, and did not work either.
-    failed_landings: Vec<&'a Landing>,
-    /// The last warnings and errors of each boot that failed, as far as the journal still has them.
-    last_words: BTreeMap<BootId, Vec<String>>,
+    failed_landings: Vec<FailedLanding>,
+    /// Checks that failed on what failed and on what the machine came back to.
+    failed_on_landing_too: Vec<String>,
+    /// What the deployment changed.
+    closures: Option<Closures>,
+    /// The file that this is from; without one it is from the ledger and the journal.
+    post_mortem: Option<PathBuf>,
+    #[serde(skip)]
+    state: State,
+}
+
+/// How far it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum State {
+    /// Nothing has failed.
+    #[default]
+    Nothing,
+    /// It is still tried.
+    Trial,
+    /// The machine is on its way back.
+    GoingBack,
+    /// It is back.
+    Back,
+    /// It failed, and something else was deployed since.
+    Past,
+    /// It may be deployed again.
+    Released,
 }
 
 pub(crate) fn run(common: &Common, of: Option<&str>, json: bool) -> Result<String, Error> {
     let host = common.host();
-    let (ledger, unreadable) = match Store::new(&host, &common.options(&host).state_dir).read()? {
-        Reading::Whole(ledger) => (*ledger, None),
-        Reading::Missing => (Ledger::default(), None),
-        Reading::Corrupt(why) => (Ledger::default(), Some(why)),
+    let options = common.options(&host);
+    let (ledger, unreadable) = match Store::new(&host, &options.state_dir).read()? {
+        Reading::Whole(ledger) => (Some(*ledger), None),
+        Reading::Missing => (None, None),
+        Reading::Corrupt(why) => (None, Some(why)),
     };
-    let mut why = Why { unreadable, ..why(&ledger, of) };
-    let landings = why.failed_landings.iter().flat_map(|landing| landing.attempts.iter());
-    let failed = why.attempts.iter().chain(landings).filter(|it| matches!(it.end, Some(End::Failed { .. })));
-    for boot in failed.filter_map(|attempt| attempt.boot.clone()) {
-        let lines = last_words(&host, &boot);
-        why.last_words.extend((!lines.is_empty()).then_some((boot, lines)));
-    }
-    Ok(if json { crate::print::json(&why) } else { in_words(&why) })
-}
-
-fn why<'a>(ledger: &'a Ledger, of: Option<&str>) -> Why<'a> {
-    let trial = ledger.trial.iter().map(|trial| (&trial.toplevel, &*trial.attempts));
-    let failed = |quarantined: &'a Quarantined| (&quarantined.toplevel, &*quarantined.attempts);
-    let mut candidates = trial.chain(ledger.quarantine.iter().rev().map(failed));
-    let found = candidates.find(|(toplevel, attempts)| of.is_none_or(|of| is_meant(of, toplevel, attempts)));
-    let rolled_back = ledger.rolled_back.iter().map(|done| (&done.from, &done.to));
-    let rollback = ledger.rollback.iter().map(|begun| (&begun.from, &begun.to));
-    // The one that has begun later, where the first landing did not work.
-    let mut landings = rollback.chain(rolled_back);
-    let landed_on =
-        found.and_then(|(toplevel, _)| landings.find(|(from, _)| *from == toplevel).map(|(_, to)| to));
-    Why {
-        schema: SCHEMA,
-        unreadable: None,
-        failed: found.map(|(toplevel, _)| toplevel),
-        landed_on,
-        attempts: found.map_or(&[], |(_, attempts)| attempts),
-        failed_landings: found.map_or_else(Vec::new, |(toplevel, _)| {
-            let came_from = |landing: &&Landing| landing.from == *toplevel;
-            ledger.failed_landings.iter().chain(&ledger.landing).filter(came_from).collect()
-        }),
-        last_words: BTreeMap::new(),
-    }
-}
-
-fn is_meant(of: &str, toplevel: &Toplevel, attempts: &[Attempt]) -> bool {
-    let boot = of.parse::<BootId>().ok();
-    toplevel.as_str().contains(of) || boot.is_some() && attempts.iter().any(|attempt| attempt.boot == boot)
-}
-
-fn in_words(why: &Why) -> String {
-    if let Some(unreadable) = &why.unreadable {
-        return format!("the ledger is not readable: {unreadable}\n");
-    }
-    let Some(failed) = why.failed else { return "no trial has failed on this machine\n".to_owned() };
-    let mut text = match why.landed_on {
-        Some(landing) => format!("Rolled back from {failed}\nto {landing}.\n"),
-        None => format!("{failed}:\n"),
-    };
-    write_attempts(&mut text, why, why.attempts);
-    for landing in why.failed_landings.iter().filter(|landing| landing.attempts.failures() > 0) {
-        let _ = writeln!(text, "The machine came back to {}, which did not work either:", landing.toplevel);
-        write_attempts(&mut text, why, &landing.attempts);
-    }
-    if why.landed_on.is_some() {
-        text.push_str("The trial is quarantined. Mend the configuration and deploy again.\n");
-    }
-    text
-}
-
-fn write_attempts(text: &mut String, why: &Why, attempts: &[Attempt]) {
-    for (index, attempt) in attempts.iter().enumerate() {
-        let end = match &attempt.end {
-            Some(End::Failed { cause }) => format!("failed: {}", describe_cause(cause)),
-            Some(End::Innocent { .. }) => {
-                "was interrupted by an orderly shutdown, which does not count".to_owned()
-            }
-            Some(End::Unknown(_)) => "ended in a way that a newer build recorded".to_owned(),
-            None => "runs".to_owned(),
-        };
-        let boot = attempt.boot.as_ref().map_or("unseen boot".to_owned(), |boot| format!("boot {boot}"));
-        let _ =
-            writeln!(text, "Attempt {} ({boot}) {end}.{}", index + 1, describe_evidence(&attempt.evidence));
-        for line in attempt.boot.iter().filter_map(|boot| why.last_words.get(boot)).flatten() {
-            let _ = writeln!(text, "    {line}");
-        }
-    }
+    let found = crate::style::during("asking the journal", || {
+        find::find(&host, &options, &ledger.clone().unwrap_or_default(), of)
+    })?;
+    let mut why = Why { unreadable, ..found };
+    why.summary = words::summary(&why);
+    why.to_do = words::to_do(&why, &ledger.unwrap_or_default());
+    let colours = crate::style::has_colours();
+    Ok(if json { crate::print::json(&why) } else { words::all(&why, colours) })
 }

@@ -57,6 +57,8 @@ pub enum Error {
     Unhealthy(Vec<String>),
     #[error("refused: {0}")]
     Refused(Refusal),
+    #[error("{named:?} {why}")]
+    NotNamed { named: String, why: String, hint: &'static str },
     #[error("cannot write {}", path.display())]
     Serialize { path: PathBuf, source: serde_json::Error },
 }
@@ -98,6 +100,7 @@ impl Error {
             Self::Config { .. } => Exit::Configuration,
             Self::Refused(_) => Exit::Refused,
             Self::Unhealthy(_) => Exit::Unhealthy,
+            Self::NotNamed { .. } => Exit::Usage,
             _ => Exit::Io,
         }
     }
@@ -109,7 +112,7 @@ impl Error {
             Self::LockHeld(_) => Trouble::LockHeld,
             Self::LedgerTooNew { .. } => Trouble::LedgerTooNew,
             Self::Config { .. } => Trouble::Configuration,
-            Self::Refused(_) => Trouble::Refused,
+            Self::Refused(_) | Self::NotNamed { .. } => Trouble::Refused,
             Self::Unhealthy(_) => Trouble::Unhealthy,
             Self::NotRepaired { source, .. } => source.trouble(),
             Self::GoldenDamaged(..) => Trouble::GoldenDamaged,
@@ -137,6 +140,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::NotNamed { hint, .. } => Some(hint),
             Self::LockHeld(_) => Some("it is safe to try again"),
             Self::LedgerTooNew { .. } => {
                 Some("boot a generation with the newer suite; the ledger was not changed")

@@ -1,5 +1,6 @@
 //! What the programs do: read, decide, take the steps. A file for each moment at which one of them is run.
 
+mod asked;
 mod assess;
 mod boot;
 mod confirm;
@@ -29,6 +30,7 @@ use crate::{Error, Host, Store, loader, manager, source, system};
 
 use serde::Deserialize;
 
+pub use asked::{foresee_rollback, quarantine, release, roll_back_now};
 pub use assess::{Verdict, baseline_of_trial, fail_late, judge, judge_live, last_assessment};
 pub use boot::{boot_check, is_boot_settled};
 pub use confirm::{confirm, pin};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use collect::collect;
 pub use collect::told_from_ledger;
-pub use store::{assessment, newest};
+pub use store::{all, assessment};
 
 /// Version of the format.
 pub const POSTMORTEM_SCHEMA: u32 = 1;
@@ -89,8 +89,8 @@ pub struct FailedLanding {
 /// How two systems differ.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Closures {
-    /// A line for each package, as `nix store diff-closures` puts it, from what was left to what the machine came back to:
-    /// read the other way round, it is what the deployment changed.
+    /// What the deployment changed, as `nix store diff-closures` puts it: a line for each package, from what the machine came
+    /// back to, to what was left.
     #[serde(default)]
     pub changes: Vec<String>,
     /// Why that is not known, or not all of it.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use golden_core::{BootId, Ledger, Toplevel};
 use golden_host::operation::{Options, keep_post_mortem};
-use golden_host::postmortem::{MAX_BYTES, MAX_FILES, PostMortem, newest};
+use golden_host::postmortem::{MAX_BYTES, MAX_FILES, PostMortem, all};
 use golden_host::simulated::{
     Answer, Fate, Program, SimulatedHost, World, boot_id, install, start, system_profile,
 };
@@ -77,7 +77,7 @@ fn files(world: &World) -> Vec<(PathBuf, usize)> {
 }
 
 fn kept(host: &SimulatedHost) -> PostMortem {
-    newest(host, Path::new(STATE_DIR), &toplevel("b")).unwrap().unwrap().1
+    all(host, Path::new(STATE_DIR)).unwrap().remove(0).1
 }
 
 fn ledger(host: &SimulatedHost) -> Ledger {
@@ -315,6 +315,6 @@ fn a_directory_that_is_none_and_files_that_are_none_are_lived_with() {
     put(&host, &format!("assessment-{}.json", boot_id(2)), b"[]");
     Program::RollBack.run(&host).unwrap();
     assert!(is_rolled_back(&host));
-    let (path, _) = newest(&host, Path::new(STATE_DIR), &toplevel("b")).unwrap().unwrap();
+    let (path, _) = all(&host, Path::new(STATE_DIR)).unwrap().remove(0);
     assert!(path.to_string_lossy().contains("rollback-000002-"), "{}", path.display());
 }

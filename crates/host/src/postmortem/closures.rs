@@ -15,10 +15,10 @@ const MAX_LINES: usize = 400;
 /// A big closure is read from the store's database in seconds; its paths are not read.
 const LIMITS: Limits = Limits { time: Duration::from_secs(30), output_bytes: 1 << 20 };
 
-/// From what was left to what the machine came back to; whatever goes wrong is said in it.
+/// What the deployment changed; whatever goes wrong is said in it.
 pub(super) fn differ(host: &dyn Host, from: &Toplevel, to: &Toplevel) -> Closures {
     let experimental = ["--extra-experimental-features", "nix-command"];
-    let arguments = [&experimental[..], &["store", "diff-closures", from.as_str(), to.as_str()]].concat();
+    let arguments = [&experimental[..], &["store", "diff-closures", to.as_str(), from.as_str()]].concat();
     let unknown = |why: String| Closures { changes: Vec::new(), unknown: Some(why) };
     match host.run_within(LIMITS, Path::new("nix"), &arguments) {
         Ok(ended) if ended.status == Some(0) => read(&ended.stdout),

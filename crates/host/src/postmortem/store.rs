@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use golden_core::{Assessment, BootId, Toplevel};
+use golden_core::{Assessment, BootId};
 use sha2::{Digest as _, Sha256};
 
 use super::{MAX_BYTES, MAX_FILES, PostMortem};
@@ -27,24 +27,18 @@ pub fn assessment(host: &dyn Host, state_dir: &Path, boot: &BootId) -> Option<As
     serde_json::from_slice(&bytes).ok()
 }
 
-/// The last post-mortem of a rollback from `from`, with its path; `None` where there is none that can be read.
+/// All post-mortems that can be read, with their paths, the newest first.
 ///
 /// # Errors
 /// The directory is there and cannot be read.
-pub fn newest(
-    host: &dyn Host,
-    state_dir: &Path,
-    from: &Toplevel,
-) -> Result<Option<(PathBuf, PostMortem)>, Error> {
-    let mut files = files(host, state_dir)?;
-    files.reverse();
-    let mut readable = files.into_iter().filter_map(|file| {
+pub fn all(host: &dyn Host, state_dir: &Path) -> Result<Vec<(PathBuf, PostMortem)>, Error> {
+    let files = files(host, state_dir)?;
+    let readable = files.into_iter().rev().take(2 * MAX_FILES).filter_map(|file| {
         let path = directory(state_dir).join(&file.name);
         let bytes = host.read_part(&path, 0, 2 * MAX_BYTES).ok()?;
-        let postmortem: PostMortem = serde_json::from_slice(&bytes).ok()?;
-        (postmortem.from.toplevel == *from).then_some((path, postmortem))
+        Some((path, serde_json::from_slice(&bytes).ok()?))
     });
-    Ok(readable.next())
+    Ok(readable.collect())
 }
 
 /// What one rollback is, and nothing that changes when it is looked at again.

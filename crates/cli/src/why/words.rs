@@ -1,0 +1,199 @@
+//! The story: sentences first, and details after.
+
+use std::fmt::Write;
+
+use golden_core::{End, Ledger, Revision, Toplevel};
+use golden_host::postmortem::Story;
+use golden_host::{describe_cause, describe_evidence, describe_reason};
+
+use super::{State, Why};
+use crate::style::{Look, paint};
+
+/// Lines of the output of a check, and of the difference of two closures, that are shown to people; `--json` has all.
+const SHOWN: usize = 20;
+
+pub(super) fn summary(why: &Why) -> Vec<String> {
+    let Some(failed) = &why.failed else {
+        return vec!["No trial has failed on this machine.".to_owned()];
+    };
+    let mut sentences = vec![what_happened(why, failed)];
+    let failures = why.attempts.iter().filter(|story| story.has_failed()).count();
+    if failures > 0 || !why.asked {
+        let times = |number: usize| if number == 1 { "once".to_owned() } else { format!("{number} times") };
+        let tried = why.attempts.len();
+        let last = why.attempts.iter().rev().find_map(|story| match &story.end {
+            Some(End::Failed { cause }) => Some(describe_cause(cause)),
+            _ => None,
+        });
+        let last = last.map_or(String::new(), |cause| format!("; the last time, {cause}"));
+        sentences.push(match (tried, failures) {
+            (0, _) => "It was not booted yet.".to_owned(),
+            (tried, 0) => format!("It was tried {}, and has not failed yet.", times(tried)),
+            (tried, failures) if tried == failures => {
+                format!("It was tried {} and failed{last}.", times(tried))
+            }
+            (tried, failures) => {
+                format!("It was tried {} and failed {}{last}.", times(tried), times(failures))
+            }
+        });
+    }
+    for landing in &why.failed_landings {
+        sentences.push(format!("The machine came back to {}, which did not work either.", landing.toplevel));
+    }
+    if !why.failed_on_landing_too.is_empty() {
+        sentences.push(format!(
+            "What failed there failed on what the machine came back to as well ({}): the likelier culprit is around the machine, \
+             such as the network, a disk or another host, and not what was deployed.",
+            why.failed_on_landing_too.join(", ")
+        ));
+    }
+    sentences.extend(what_the_machine_did(why));
+    sentences
+}
+
+fn what_happened(why: &Why, failed: &Toplevel) -> String {
+    let failed = with_revision(failed, why.failed_revision.as_ref());
+    let to = why.landed_on.as_ref().map(|to| with_revision(to, why.landed_on_revision.as_ref()));
+    match (why.state, to) {
+        (State::Trial, _) => format!("{failed} is on trial."),
+        (State::GoingBack, Some(to)) => format!("Rolling back from {failed}\nto {to}."),
+        (_, Some(to)) => format!("Rolled back from {failed}\nto {to}."),
+        (_, None) => format!("{failed} failed here."),
+    }
+}
+
+fn with_revision(toplevel: &Toplevel, revision: Option<&Revision>) -> String {
+    revision.map_or(toplevel.to_string(), |revision| format!("{toplevel} (revision {revision})"))
+}
+
+fn what_the_machine_did(why: &Why) -> Option<String> {
+    let asked = if why.asked { "A person asked for that. " } else { "" };
+    match why.state {
+        State::Nothing | State::Trial => None,
+        State::GoingBack => Some(format!(
+            "{asked}The rollback is not finished: `systemctl status golden-rollback` says why, and the next boot goes on with it."
+        )),
+        State::Back if why.landed_on.is_some() => Some(format!(
+            "{asked}What works is what boots by itself and what the system profile names, and what failed is not deployed again."
+        )),
+        State::Back | State::Past if why.asked => Some("A person put it into quarantine.".to_owned()),
+        State::Back | State::Past => Some("It is in quarantine: it is not deployed again.".to_owned()),
+        State::Released => Some(format!("{asked}It may be deployed again.")),
+    }
+}
+
+pub(super) fn to_do(why: &Why, ledger: &Ledger) -> Vec<String> {
+    let Some(failed) = &why.failed else { return Vec::new() };
+    let mut sentences = Vec::new();
+    if let Some(safe) = &ledger.safe_mode {
+        sentences.push(format!(
+            "The machine is in safe mode ({}): mend it, then `systemctl isolate multi-user.target` tries the normal boot.",
+            describe_reason(&safe.reason)
+        ));
+    }
+    let release = format!("`golden quarantine release {failed}`");
+    sentences.push(match why.state {
+        State::Nothing => return Vec::new(),
+        State::Trial => "Nothing: the machine tries it again, or comes back by itself. `golden rollback` does not wait for that.".to_owned(),
+        State::Released => "Deploy it again, or something else.".to_owned(),
+        _ if !why.failed_on_landing_too.is_empty() => {
+            format!("Mend what is around the machine first. Then allow the same system again: {release}, and deploy it.")
+        }
+        _ if why.asked => format!("Deploy something else, or allow this again: {release}."),
+        _ => format!(
+            "Mend the configuration and deploy again: a changed system is free. If it was not to blame: {release}."
+        ),
+    });
+    sentences
+}
+
+pub(super) fn all(why: &Why, colours: bool) -> String {
+    let mut text = String::new();
+    if let Some(unreadable) = &why.unreadable {
+        let _ = writeln!(text, "the ledger is not readable: {unreadable}");
+        if why.failed.is_none() {
+            return text;
+        }
+    }
+    for sentence in &why.summary {
+        let _ = writeln!(text, "{sentence}");
+    }
+    let heading = |text: &str| paint(colours, Look::Bold, text);
+    for sentence in &why.to_do {
+        let _ = writeln!(text, "{} {sentence}", heading("To do:"));
+    }
+    write_attempts(&mut text, &why.attempts, &heading);
+    for landing in &why.failed_landings {
+        let _ = writeln!(text, "\n{} {}", heading("Came back to"), landing.toplevel);
+        write_attempts(&mut text, &landing.attempts, &heading);
+    }
+    write_closures(&mut text, why, &heading);
+    if let Some(path) = &why.post_mortem {
+        let _ = writeln!(text, "\nAll of it is kept in {}.", path.display());
+    }
+    text
+}
+
+fn write_attempts(text: &mut String, attempts: &[Story], heading: &dyn Fn(&str) -> String) {
+    for (index, story) in attempts.iter().enumerate() {
+        let end = match &story.end {
+            Some(End::Failed { cause }) => format!("failed: {}", describe_cause(cause)),
+            Some(End::Innocent { .. }) => {
+                "was interrupted by an orderly shutdown, which does not count".to_owned()
+            }
+            Some(End::Unknown(_)) => "ended in a way that a newer build recorded".to_owned(),
+            None => "runs".to_owned(),
+        };
+        let boot = story.boot.as_ref().map_or("unseen boot".to_owned(), |boot| format!("boot {boot}"));
+        let attempt = heading(&format!("Attempt {}", index + 1));
+        let _ = writeln!(text, "\n{attempt} ({boot}) {end}.{}", describe_evidence(&story.evidence));
+        write_story(text, story);
+    }
+}
+
+fn write_story(text: &mut String, story: &Story) {
+    if !story.failed_units.is_empty() {
+        let units: Vec<String> = story.failed_units.iter().map(|unit| printable(unit)).collect();
+        let _ = writeln!(text, "  failed units: {}", units.join(", "));
+    }
+    for check in &story.failed_checks {
+        let _ = writeln!(text, "  check {}: {}", printable(&check.check), printable(&check.said));
+        let lines: Vec<String> = check.output.lines().map(printable).collect();
+        for line in lines.iter().skip(lines.len().saturating_sub(SHOWN)) {
+            let _ = writeln!(text, "    {line}");
+        }
+    }
+    if !story.journal.is_empty() {
+        text.push_str("  its last errors:\n");
+    }
+    for line in story.journal.iter().skip(story.journal.len().saturating_sub(SHOWN)) {
+        let _ = writeln!(text, "    {}", printable(line));
+    }
+    for missing in &story.missing {
+        let _ = writeln!(text, "  {}", printable(missing));
+    }
+}
+
+fn write_closures(text: &mut String, why: &Why, heading: &dyn Fn(&str) -> String) {
+    let Some(closures) = &why.closures else { return };
+    let _ = writeln!(text, "\n{}", heading("What the deployment changed:"));
+    for line in closures.changes.iter().take(SHOWN) {
+        let _ = writeln!(text, "  {}", printable(line));
+    }
+    let more = closures.changes.len().saturating_sub(SHOWN);
+    if more > 0 {
+        let _ = writeln!(text, "  ... and {more} more (--json has them)");
+    }
+    match &closures.unknown {
+        Some(unknown) => {
+            let _ = writeln!(text, "  {}", printable(unknown));
+        }
+        None if closures.changes.is_empty() => text.push_str("  no package that has a version\n"),
+        None => {}
+    }
+}
+
+/// What the failed system wrote is not to be trusted with a terminal.
+fn printable(line: &str) -> String {
+    line.chars().filter(|letter| !letter.is_control()).collect()
+}
