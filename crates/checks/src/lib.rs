@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod assessor;
 mod check;
 mod child;
 mod declared;
@@ -30,6 +31,7 @@ mod settings;
 mod tail;
 mod whole;
 
+pub use assessor::Assessor;
 pub use check::{Check, MAX_CHECKS, Timing, Work, list};
 pub use child::Subject;
 pub use probe::{Probe, Whom, answer};

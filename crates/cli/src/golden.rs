@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use golden_core::Toplevel;
 use golden_host::command::{Common, answer, parse};
-use golden_host::{Exit, operation, told_by_deployer};
+use golden_host::{Error, Exit, operation, told_by_deployer};
 
 use crate::drill::Kind;
 use crate::history::Filter;
@@ -41,13 +41,17 @@ enum Question {
         #[arg(long)]
         json: bool,
     },
-    /// Say whether a system may be deployed: one that failed here is quarantined and refused
+    /// Run the health checks now; or say whether a system may be deployed
     ///
-    /// Run before a switch. A system profile that names a refused system already is put back. GOLDEN_REVISION in the environment
-    /// says what the system was built from, where it does not say so itself.
+    /// With TOPLEVEL it is run before a switch: what failed here is quarantined and refused, and a system profile that names it
+    /// already is put back. `GOLDEN_REVISION` in the environment says what the system was built from, where it does not say so
+    /// itself.
     Check {
-        /// Store path of the system
-        toplevel: Toplevel,
+        /// Store path of a system that is about to be deployed
+        toplevel: Option<Toplevel>,
+        /// Answer in JSON
+        #[arg(long, conflicts_with = "toplevel")]
+        json: bool,
     },
     /// List what happened, the oldest first
     History(#[command(flatten)] Filter),
@@ -109,6 +113,9 @@ enum Question {
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(status) = golden_checks::answer() {
+        return status;
+    }
     let Arguments { common, question } = match parse::<Arguments>() {
         Ok(arguments) => arguments,
         Err(status) => return status,
@@ -117,7 +124,8 @@ pub fn main() -> ExitCode {
         Question::Simulate { file } => return crate::simulate::run(&file),
         Question::Status { json } => crate::status::run(&common, json),
         Question::Why { of, json } => crate::why::run(&common, of.as_deref(), json),
-        Question::Check { toplevel } => {
+        Question::Check { toplevel: None, json } => return check(&common, json),
+        Question::Check { toplevel: Some(toplevel), .. } => {
             let host = common.host();
             operation::check(&host, &common.options(&host), &toplevel, told_by_deployer().as_ref())
                 .map(|()| String::new())
@@ -136,6 +144,16 @@ pub fn main() -> ExitCode {
     };
     match answered {
         Ok(text) => answer(&text),
+        Err(error) => Exit::report(&error),
+    }
+}
+
+fn check(common: &Common, json: bool) -> ExitCode {
+    match during("running the checks", || crate::check::run(common, json)) {
+        Ok((text, failed)) => {
+            let printed = answer(&text);
+            if failed.is_empty() { printed } else { Exit::report(&Error::Unhealthy(failed)) }
+        }
         Err(error) => Exit::report(&error),
     }
 }

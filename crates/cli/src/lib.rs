@@ -3,6 +3,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic where nobody listens")]
 
 mod announce;
+mod check;
 mod coverage;
 mod drill;
 pub mod golden;

@@ -152,6 +152,7 @@ pub fn priority(event: &Event) -> Priority {
 
 /// An event as one sentence.
 #[must_use]
+#[allow(clippy::too_many_lines, reason = "one arm for each event")]
 pub fn describe(event: &Event) -> String {
     match event {
         Event::Marked { toplevel, landing } => {

@@ -31,7 +31,7 @@ use crate::{Error, Host, Store, loader, manager, source, system};
 use serde::Deserialize;
 
 pub use asked::{foresee_rollback, quarantine, release, roll_back_now};
-pub use assess::{Verdict, baseline_of_trial, fail_late, judge, judge_live, last_assessment};
+pub use assess::{Verdict, baseline_of_trial, excused, fail_late, judge, judge_live, last_assessment};
 pub use boot::{boot_check, is_boot_settled};
 pub use confirm::{confirm, pin};
 pub use coverage::{safety_net, state_mount};

@@ -5,12 +5,11 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
+use golden_checks::Assessor;
 use golden_core::{Cause, Live, LivePhase};
 use golden_host::command::{self, Common};
 use golden_host::operation::{self, Options, Proof};
 use golden_host::{Error, Exit, Host, LinuxHost, activation};
-
-use crate::assess::Assessor;
 
 /// Pause between two looks at what takes its time.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -5,12 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use golden_checks::LateFailure;
+use golden_checks::{Assessor, LateFailure};
 use golden_host::command::{self, Common};
 use golden_host::operation::{self, Options};
 use golden_host::{Error, Exit, Host, LinuxHost};
-
-use crate::assess::Assessor;
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_secs(60);

@@ -103,6 +103,14 @@ fn read(host: &dyn Host, options: &Options) -> Result<Ledger, Error> {
     })
 }
 
+/// What was found, with what excuses it, for a person.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub fn excused(host: &dyn Host, options: &Options, found: Assessment) -> Result<Assessment, Error> {
+    Ok(excuse(&read(host, options)?, found))
+}
+
 /// The last assessment of this boot; `None` before the first one.
 ///
 /// # Errors

@@ -1,0 +1,82 @@
+//! The checks of the machine that runs, from its settings to an assessment.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use golden_core::{Assessment, Finding, Weight};
+use golden_host::{Error, LinuxHost, operation};
+
+use crate::{Check, Probe, Runner, Settings, Subject, Timing, Whom, Work, list, load_or_fail};
+
+/// Time for the gateway to answer.
+const GATEWAY: Duration = Duration::from_secs(5);
+/// Time for all checks where nobody waits for them.
+const LONGEST: Duration = Duration::from_secs(1800);
+
+/// The checks of the machine as it runs now.
+pub struct Assessor<'a> {
+    host: &'a LinuxHost,
+    settings: Settings,
+    checks: Vec<Check>,
+    about: Subject,
+}
+
+impl<'a> Assessor<'a> {
+    /// # Errors
+    /// The boot cannot be told.
+    pub fn new(host: &'a LinuxHost) -> Result<Self, Error> {
+        let settings = load_or_fail(host);
+        let checks = list(host, &settings);
+        let (toplevel, boot) = operation::subject(host)?;
+        Ok(Self { host, settings, checks, about: Subject { toplevel, boot } })
+    }
+
+    /// Run them all. If the required ones passed and it `settles`, they are run once more after a while.
+    #[must_use]
+    pub fn assess(&self, time: Duration, settles: bool) -> Assessment {
+        let end = Instant::now() + time;
+        let mut runner = Runner::new(self.host, self.about.clone());
+        let mut findings = runner.run(&self.checks, end);
+        let required = self.required();
+        let failed = |finding: &&Finding| finding.weight == Weight::Required && !finding.passed;
+        if settles && !required.is_empty() && !findings.iter().any(|finding| failed(&finding)) {
+            thread::sleep(self.settings.settle.min(end.saturating_duration_since(Instant::now())));
+            let again = runner.run(&required, end);
+            findings.retain(|finding| finding.weight != Weight::Required);
+            findings.splice(0..0, again);
+        }
+        runner.assessment(self.settings.report_only, findings)
+    }
+
+    /// What the owner chose.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Run the required ones once, with all their retries.
+    #[must_use]
+    pub fn assess_required(&self) -> Assessment {
+        let mut runner = Runner::new(self.host, self.about.clone());
+        let findings = runner.run(&self.required(), Instant::now() + LONGEST);
+        runner.assessment(self.settings.report_only, findings)
+    }
+
+    fn required(&self) -> Vec<Check> {
+        self.checks.iter().filter(|check| check.is_required()).cloned().collect()
+    }
+
+    /// Whether the default gateway answers.
+    #[must_use]
+    pub fn reaches_gateway(&self) -> bool {
+        let check = Check {
+            name: "gateway".to_owned(),
+            weight: Weight::Required,
+            timing: Timing { timeout: GATEWAY, retries: 0, ..Timing::default() },
+            needs_network: true,
+            work: Work::Probe(Probe::Ping { whom: Whom::Gateway }),
+        };
+        let findings = Runner::new(self.host, self.about.clone()).run(&[check], Instant::now() + GATEWAY);
+        findings.iter().all(|finding| finding.passed)
+    }
+}
