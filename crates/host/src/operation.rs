@@ -26,7 +26,7 @@ use golden_core::{
 
 use crate::evidence::{self, Dumps};
 use crate::execute::Session;
-use crate::{Error, Host, Store, loader, manager, source, system};
+use crate::{Error, Host, Store, loader, manager, network_is_down, source, system};
 
 use serde::Deserialize;
 
@@ -159,7 +159,8 @@ fn baseline(host: &dyn Host) -> Baseline {
     let failed_units = manager::failed_units(host).unwrap_or_default();
     let last = last_assessment(host).ok().flatten();
     let failed_checks = last.map(|assessment| assessment.failed()).unwrap_or_default();
-    Baseline { failed_units, failed_checks, ..Baseline::default() }
+    let network_down = network_is_down(host);
+    Baseline { failed_units, failed_checks, network_down, ..Baseline::default() }
 }
 
 /// The systems whose source revision may decide something: what the moment is about, then what runs.

@@ -1,0 +1,128 @@
+//! What a failed check does to the boot that it fails in.
+
+#![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+
+use serde_json::Value;
+
+#[path = "../../host/tests/machine/mod.rs"]
+mod machine;
+
+use machine::{LEDGER, Machine, status, toplevel};
+
+const ASSESS: &str = env!("CARGO_BIN_EXE_golden-assess");
+const BOOT_CHECK: &str = env!("CARGO_BIN_EXE_golden-boot-check");
+const CONFIRM: &str = env!("CARGO_BIN_EXE_golden-confirm");
+const MARK: &str = env!("CARGO_BIN_EXE_golden-mark-pending");
+const SETTINGS: &str = "/etc/golden-generation/checks.toml";
+const LAST: &str = "/run/golden-generation/assessment.json";
+
+/// No disk has that much room.
+const FAILS: &str = "settle_secs = 0\n[check.room]\nkind = \"disk-space\"\npath = \"/\"\nfree_bytes = 9000000000000000000\nretries = 0\n";
+
+/// A machine in the first attempt of `b`.
+fn in_attempt() -> Machine {
+    let machine = Machine::installed();
+    assert_eq!(status(&machine.run(CONFIRM, &[])).0, 0);
+    machine.put("/boot/loader/loader.conf", b"timeout 3\ndefault nixos-b.conf\n");
+    assert_eq!(status(&machine.run(MARK, &[&toplevel("b")])).0, 0);
+    machine.boot(2, "b");
+    machine.link("/run/current-system", &toplevel("b"));
+    assert_eq!(status(&machine.run(BOOT_CHECK, &[])).0, 0);
+    machine
+}
+
+fn json(machine: &Machine, path: &str) -> Value {
+    serde_json::from_str(&machine.text(path)).unwrap()
+}
+
+/// The cause of the only attempt, if it is over.
+fn cause(machine: &Machine) -> Value {
+    json(machine, LEDGER)["trial"]["attempts"][0]["end"]["cause"].clone()
+}
+
+fn told(machine: &Machine, event: &str) -> usize {
+    let history = machine.text("/var/lib/golden-generation/history.jsonl");
+    history.lines().filter(|line| line.contains(&format!("\"event\":\"{event}\""))).count()
+}
+
+#[test]
+fn a_required_check_that_fails_ends_the_attempt_and_what_it_said_is_kept() {
+    let machine = in_attempt();
+    machine.put(SETTINGS, FAILS.as_bytes());
+    // Nobody reboots the machine below a directory.
+    assert_ne!(status(&machine.run(ASSESS, &[])).0, 0);
+    assert_eq!(cause(&machine)["kind"], "checks-failed");
+    assert_eq!(cause(&machine)["checks"][0], "room");
+    let boot = "00000002000040008000000000000000";
+    let kept = json(&machine, &format!("/var/lib/golden-generation/postmortem/assessment-{boot}.json"));
+    assert_eq!(kept["findings"][0]["check"], "room");
+    assert_eq!(kept, json(&machine, LAST));
+    assert_eq!((told(&machine, "attempt-failed"), told(&machine, "checks-failed")), (1, 0));
+}
+
+#[test]
+fn what_counts_not_is_told_and_ends_nothing() {
+    let cases = [
+        ("wanted", FAILS.to_owned() + "required = false\n"),
+        ("report only", "report_only = true\n".to_owned() + FAILS),
+    ];
+    for (case, settings) in cases {
+        let machine = in_attempt();
+        machine.put(SETTINGS, settings.as_bytes());
+        let (code, said) = status(&machine.run(ASSESS, &[]));
+        assert_eq!(code, 0, "{case}: {said}");
+        assert_eq!(cause(&machine), Value::Null, "{case}");
+        assert_eq!(told(&machine, "checks-failed"), 1, "{case}");
+    }
+}
+
+#[test]
+fn a_confirmed_system_is_never_ended_and_its_failure_is_said() {
+    let machine = Machine::installed();
+    machine.link("/run/current-system", &toplevel("a"));
+    assert_eq!(status(&machine.run(CONFIRM, &[])).0, 0);
+    let before = machine.text(LEDGER);
+    machine.put(SETTINGS, FAILS.as_bytes());
+    let (code, said) = status(&machine.run(ASSESS, &[]));
+    assert_eq!(code, 69, "{said}");
+    assert!(said.contains("required checks failed: room"), "{said}");
+    assert_eq!(machine.text(LEDGER), before);
+    assert_eq!(told(&machine, "checks-failed"), 1);
+}
+
+#[test]
+fn settings_that_are_not_understood_are_a_required_check_that_failed() {
+    let machine = in_attempt();
+    machine.put(SETTINGS, b"setle_secs = 3\n");
+    assert_ne!(status(&machine.run(ASSESS, &[])).0, 0);
+    assert_eq!(cause(&machine)["checks"][0], "checks.toml");
+    let said = json(&machine, LAST)["findings"][0]["said"].as_str().unwrap().to_owned();
+    assert!(said.contains("setle_secs") && said.contains("settle_secs"), "{said}");
+}
+
+#[test]
+fn what_failed_before_the_switch_is_excused() {
+    let machine = in_attempt();
+    machine.put(SETTINGS, FAILS.as_bytes());
+    let mut ledger = json(&machine, LEDGER);
+    ledger["trial"]["baseline"] = serde_json::json!({"failed_checks": ["room"]});
+    machine.put(LEDGER, ledger.to_string().as_bytes());
+    assert_eq!(status(&machine.run(ASSESS, &[])).0, 0);
+    assert_eq!(cause(&machine), Value::Null);
+    assert_eq!(json(&machine, LAST)["findings"][0]["excuse"], "failed-before");
+}
+
+#[test]
+fn the_last_assessment_is_the_baseline_of_the_next_switch() {
+    let machine = Machine::installed();
+    machine.link("/run/current-system", &toplevel("a"));
+    assert_eq!(status(&machine.run(CONFIRM, &[])).0, 0);
+    machine.put(SETTINGS, FAILS.as_bytes());
+    machine.put("/proc/net/route", b"Iface\tDestination\tGateway\n");
+    assert_eq!(status(&machine.run(ASSESS, &[])).0, 69);
+    machine.put("/boot/loader/loader.conf", b"timeout 3\ndefault nixos-b.conf\n");
+    assert_eq!(status(&machine.run(MARK, &[&toplevel("b")])).0, 0);
+    let baseline = &json(&machine, LEDGER)["trial"]["baseline"];
+    assert_eq!(baseline["failed_checks"], serde_json::json!(["room"]));
+    assert_eq!(baseline["network_down"], true);
+}
