@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use golden_core::{Drill, Ledger, Toplevel, Trial};
+use golden_core::{Drill, Ledger, Revision, Toplevel, Trial};
 use golden_host::command::Common;
 use golden_host::loader;
 use golden_host::operation::{self, Options};
@@ -47,6 +47,8 @@ struct Status {
     /// What a rollback came back to and did not work, and was not confirmed since.
     failed_landings: Vec<Toplevel>,
     quarantine: Vec<Toplevel>,
+    /// Source revisions of which nothing is deployed.
+    quarantined_revisions: Vec<Revision>,
     coverage: Vec<Coverage>,
 }
 
@@ -117,7 +119,13 @@ fn status(
         drill: ledger.drill,
         safe_mode: ledger.safe_mode.map(|mode| describe_reason(&mode.reason).to_owned()),
         failed_landings: ledger.failed_landings.into_iter().map(|landing| landing.toplevel).collect(),
-        quarantine: ledger.quarantine.into_iter().map(|quarantined| quarantined.toplevel).collect(),
+        quarantine: ledger
+            .quarantine
+            .into_iter()
+            .filter(|quarantined| !quarantined.second_chance)
+            .map(|quarantined| quarantined.toplevel)
+            .collect(),
+        quarantined_revisions: ledger.quarantined_revisions.into_iter().map(|entry| entry.revision).collect(),
     })
 }
 
@@ -169,6 +177,9 @@ fn in_words(status: &Status, colours: bool) -> String {
     }
     for toplevel in &status.quarantine {
         let _ = writeln!(text, "failed:   {toplevel} (quarantined)");
+    }
+    for revision in &status.quarantined_revisions {
+        let _ = writeln!(text, "refused:  every system of revision {revision}");
     }
     for Coverage { failure, covered, by } in &status.coverage {
         let _ = writeln!(text, "{failure} is covered: {}, {by}", if *covered { "yes" } else { "no" });

@@ -21,14 +21,15 @@ pub enum Event {
     Unprotected { toplevel: Toplevel },
     /// A switch to a quarantined toplevel was refused.
     Refused { toplevel: Toplevel },
-    /// A person put a toplevel, or every toplevel of a source revision, into quarantine: one of the two is there.
+    /// A person put a toplevel, or every toplevel of a source revision, into quarantine. With both, the toplevel is of that
+    /// revision, and its trial was called off.
     QuarantineAdded {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         toplevel: Option<Toplevel>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         revision: Option<Revision>,
     },
-    /// A person released it.
+    /// A person released one of the two.
     QuarantineReleased {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         toplevel: Option<Toplevel>,

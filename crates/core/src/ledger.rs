@@ -166,6 +166,9 @@ pub enum Arming {
 pub struct Rollback {
     pub from: Toplevel,
     pub to: Toplevel,
+    /// A trial that waited for its boot, and was called off with it: the system profile does not stay at it either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called_off: Option<Toplevel>,
     #[serde(flatten)]
     pub unknown: Kept,
 }
@@ -501,6 +504,12 @@ fn is_zero(value: &u32) -> bool {
 
 fn idle() -> Arming {
     Arming::Idle
+}
+
+impl Rollback {
+    pub(crate) fn new(from: &Toplevel, to: &Toplevel) -> Self {
+        Self { from: from.clone(), to: to.clone(), called_off: None, unknown: Kept::new() }
+    }
 }
 
 impl Landing {

@@ -55,8 +55,8 @@ pub struct Plan {
 /// A request that is not granted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The toplevel failed on this host.
-    #[error("{0} failed on this host and is quarantined")]
+    /// The toplevel failed on this host, or a person refused it.
+    #[error("{0} is quarantined on this host")]
     Quarantined(Toplevel),
     /// A person refused everything of its source revision.
     #[error("{toplevel} was built from revision {revision}, which is quarantined on this host")]

@@ -368,7 +368,8 @@ fn what_is_quarantined_is_never_landed_on_whatever_a_ledger_says() {
         attempts: Attempts::default(),
         unknown: Kept::new(),
     };
-    let rollback = Rollback { from: toplevel("other"), to: quarantined.clone(), unknown: Kept::new() };
+    let rollback =
+        Rollback { from: toplevel("other"), to: quarantined.clone(), called_off: None, unknown: Kept::new() };
     let edited = Ledger { landing: Some(landing), rollback: Some(rollback), ..rolled_back };
     let mut seen = seen(9, "trial");
     for default in ["trial", "golden"] {

@@ -303,7 +303,10 @@ pub fn describe_cause(cause: &Cause) -> String {
 
 fn describe_named(toplevel: Option<&Toplevel>, revision: Option<&Revision>) -> String {
     match (toplevel, revision) {
-        (Some(toplevel), _) => toplevel.to_string(),
+        (Some(toplevel), Some(revision)) => {
+            format!("every system of revision {revision}, such as {toplevel}, which waited for its boot,")
+        }
+        (Some(toplevel), None) => toplevel.to_string(),
         (None, Some(revision)) => format!("every system of revision {revision}"),
         (None, None) => "something that a newer build names".to_owned(),
     }

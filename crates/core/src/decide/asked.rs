@@ -50,5 +50,20 @@ pub(super) fn roll_back(ledger: &Ledger, seen: &Seen, policy: &Policy, from: &To
     }
     trial.revision = trial.revision.or_else(|| seen.source_of(from).cloned());
     after.quarantine(trial, true, None);
-    to_landing(after, seen, policy, from, events, Whither::GoesDown).then(Step::Reboot)
+    // Another trial that waits is not what the next boot boots.
+    let waiting = ledger.trial.clone().filter(|trial| trial.toplevel != *from);
+    let called_off = waiting.as_ref().map(|trial| trial.toplevel.clone());
+    let armed = waiting.filter(|trial| seen.is_armed(&trial.toplevel)).map(Trial::disarmed);
+    let disarmed = armed.map(|trial| Ledger { trial: Some(trial), ..ledger.clone() });
+    let plan =
+        disarmed.iter().fold(Plan::nothing(), |plan, disarmed| plan.commit(disarmed).then(Step::Disarm));
+    let mut steps = to_landing(after, seen, policy, from, events, Whither::GoesDown).steps;
+    for step in &mut steps {
+        if let Step::Commit(after) = step
+            && let Some(rollback) = &mut after.rollback
+        {
+            rollback.called_off.clone_from(&called_off);
+        }
+    }
+    steps.into_iter().fold(plan, Plan::then).then(Step::Reboot)
 }

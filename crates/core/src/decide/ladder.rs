@@ -142,7 +142,8 @@ fn go_on(
         return leave_unknown_default(plan, &after, seen, policy, &from);
     };
     after.landing = Some(Landing::new(&from, &to));
-    after.rollback = Some(Rollback { from, to: to.clone(), unknown: Kept::new() });
+    let called_off = ledger.rollback.as_ref().and_then(|rollback| rollback.called_off.clone());
+    after.rollback = Some(Rollback { called_off, ..Rollback::new(&from, &to) });
     if seen.booted.as_ref() == Some(&to) {
         return rollback::arrive(after, seen, &failed, &to, events);
     }

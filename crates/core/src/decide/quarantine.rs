@@ -66,9 +66,7 @@ fn add_toplevel(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplev
     after.confirmed.retain(|confirmed| confirmed.toplevel != *toplevel);
     after.owed_default.take_if(|owed| owed == toplevel);
     let event = Event::QuarantineAdded { toplevel: Some(toplevel.clone()), revision: None };
-    let events = waiting.iter().map(superseded).chain([event]);
-    let plan = Plan::nothing().commit(&after).tell(events);
-    withdraw(plan, &after, seen, policy, toplevel)
+    withdraw(ledger, &after, seen, policy, toplevel, event)
 }
 
 fn add_revision(ledger: &Ledger, seen: &Seen, policy: &Policy, revision: &Revision) -> Plan {
@@ -82,28 +80,39 @@ fn add_revision(ledger: &Ledger, seen: &Seen, policy: &Policy, revision: &Revisi
         seen.booted.as_ref() != Some(&trial.toplevel) && is_of(ledger, seen, &trial.toplevel, revision)
     };
     let waiting = after.trial.take_if(is_waiting);
-    let event = Event::QuarantineAdded { toplevel: None, revision: Some(revision.clone()) };
-    let events = waiting.iter().map(superseded).chain([event]);
-    let plan = Plan::nothing().commit(&after).tell(events);
-    waiting.iter().fold(plan, |plan, trial| withdraw(plan, &after, seen, policy, &trial.toplevel))
+    let toplevel = waiting.as_ref().map(|trial| trial.toplevel.clone());
+    let event = Event::QuarantineAdded { toplevel, revision: Some(revision.clone()) };
+    match waiting {
+        Some(trial) => withdraw(ledger, &after, seen, policy, &trial.toplevel, event),
+        None => Plan::nothing().commit(&after).tell([event]),
+    }
 }
 
-/// Nothing boots it by itself, or once, and the profile does not name it.
-fn withdraw(plan: Plan, after: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
+/// Nothing boots it by itself, or once, and the profile does not name it. In quarantine it comes after the loader has let go of
+/// it: what is quarantined and booted once all the same would run without a verdict.
+fn withdraw(
+    ledger: &Ledger,
+    after: &Ledger,
+    seen: &Seen,
+    policy: &Policy,
+    toplevel: &Toplevel,
+    event: Event,
+) -> Plan {
     let good = |booted: &&Toplevel| is_known_good(after, seen, booted) && seen.is_bootable(booted);
     let runs = seen.booted.as_ref().filter(good).cloned();
     let stays = runs.or_else(|| landing(after, seen, policy, toplevel));
     let back = put_back(after, seen, policy, toplevel, stays.as_ref());
+    let mut plan = Plan::nothing();
+    if seen.is_armed(toplevel) {
+        let disarmed = ledger.trial.clone().map(Trial::disarmed);
+        plan = plan.commit(&Ledger { trial: disarmed, ..ledger.clone() }).then(Step::Disarm);
+    }
     let plan = stays
         .filter(|_| seen.is_default(toplevel))
         .into_iter()
         .fold(plan, |plan, stays| plan.then(Step::SetDefault(stays)));
-    let plan = plan.then_if(seen.is_armed(toplevel), || Step::Disarm);
+    let plan = plan.commit(after).tell([event]);
     back.into_iter().fold(plan, |plan, to| plan.then(Step::SetProfile(to)))
-}
-
-fn superseded(trial: &Trial) -> Event {
-    Event::Superseded { toplevel: trial.toplevel.clone() }
 }
 
 /// Why the machine cannot do without it.

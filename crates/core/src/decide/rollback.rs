@@ -39,7 +39,7 @@ pub(super) fn to_landing(
     let Some(to) = landing(&after, seen, policy, &from) else {
         return ladder::safe_mode(after, SafeModeReason::NoLanding, events);
     };
-    after.rollback = Some(Rollback { from: from.clone(), to: to.clone(), unknown: Kept::new() });
+    after.rollback = Some(Rollback::new(&from, &to));
     after.landing = (!after.is_failed_landing(&to)).then(|| Landing::new(&from, &to));
     // Who picked something else is left where he is.
     let by_itself = seen.booted.as_ref() == Some(&from) || booted_another_by_default(seen, &to);
@@ -102,7 +102,7 @@ pub(super) fn leave_quarantined(ledger: &Ledger, seen: &Seen, policy: &Policy, f
         // A person may have picked it, so it is left alone; what boots next is known to be good all the same.
         return Plan::nothing().then_if(seen.has_no_clear_default(), || Step::SetDefault(to));
     }
-    let rollback = Rollback { from: from.clone(), to: to.clone(), unknown: Kept::new() };
+    let rollback = Rollback::new(from, &to);
     let after = Ledger {
         rollback: Some(rollback.clone()),
         landing: (!ledger.is_failed_landing(&to)).then(|| Landing::new(from, &to)),
@@ -171,12 +171,15 @@ fn land_elsewhere(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &Roll
 /// Phase two, first half: what needs no ledger and can be repeated. A profile that names something else by now belongs
 /// to a later deployment.
 pub(super) fn effects(ledger: &Ledger, seen: &Seen) -> Plan {
-    let Some(Rollback { from, to, .. }) = &ledger.rollback else { return Plan::nothing() };
+    let Some(Rollback { from, to, called_off, .. }) = &ledger.rollback else { return Plan::nothing() };
     if seen.booted.as_ref() != Some(to) || ledger.is_quarantined(to) {
         return Plan::nothing();
     }
     let failed = |profile: &Toplevel| {
-        profile == from || ledger.is_quarantined(profile) || ledger.is_failed_landing(profile)
+        profile == from
+            || called_off.as_ref() == Some(profile)
+            || ledger.is_quarantined(profile)
+            || ledger.is_failed_landing(profile)
     };
     Plan::nothing()
         .then_if(seen.profile.as_ref().is_none_or(failed), || Step::SetProfile(to.clone()))
@@ -189,7 +192,7 @@ pub(super) fn done(ledger: &Ledger, seen: &Seen) -> Plan {
     let Some(rollback) = ledger.rollback.clone().filter(|rollback| is_here(&rollback.to)) else {
         return Plan::nothing();
     };
-    let Rollback { from, to, unknown } = rollback;
+    let Rollback { from, to, unknown, .. } = rollback;
     let rolled_back = Some(RolledBack { from: from.clone(), to: to.clone(), unknown });
     // Its boot may have been its only one: the loader's default can be another one until somebody can tell the loader.
     let owed_default = seen.loader.is_none().then(|| to.clone());

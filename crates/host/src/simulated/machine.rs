@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use golden_core::{BootId, Cause, Injection, Toplevel};
+use golden_core::{BootId, Cause, Injection, Named, Toplevel};
 
 use super::host::SimulatedHost;
 use super::installer::{collect_garbage, install_loader, set_profile, system_profile};
@@ -35,6 +35,14 @@ pub enum Program {
         /// Whether a person vouches for what runs.
         force: bool,
     },
+    /// `golden rollback`, and the person says yes.
+    RollBackNow,
+    /// `golden quarantine add`.
+    Quarantine(Named),
+    /// `golden quarantine release`.
+    Release(Named),
+    /// A deployer that asks first, as NixOS does it: `nix-env --set`, `golden check` and then the rest of a switch.
+    SwitchChecked(Toplevel),
     /// A deployer: `nix-env --set` and then `switch-to-configuration boot`, which marks.
     Switch(Toplevel),
     /// The same with `switch-to-configuration switch`: the running system changes too, and is watched.
@@ -64,7 +72,11 @@ impl Program {
             Self::Resume => "resume",
             Self::Drill(_) => "drill",
             Self::Pin { .. } => "pin",
-            Self::Switch(_) | Self::SwitchLive(_) | Self::SwitchUnmarked(_) => "switch",
+            Self::RollBackNow => "rollback-now",
+            Self::Quarantine(_) | Self::Release(_) => "quarantine",
+            Self::Switch(_) | Self::SwitchLive(_) | Self::SwitchUnmarked(_) | Self::SwitchChecked(_) => {
+                "switch"
+            }
             Self::PassLive | Self::FailLive(_) => "live",
             Self::GoBack => "go-back",
         }
@@ -87,6 +99,14 @@ impl Program {
             Self::Resume => Ok(operation::resume(host, options)?),
             Self::Drill(injection) => Ok(operation::drill(host, options, *injection)?),
             Self::Pin { force } => Ok(operation::pin(host, options, *force)?),
+            Self::RollBackNow => Ok(operation::roll_back_now(host, options)?),
+            Self::Quarantine(named) => Ok(operation::quarantine(host, options, named.clone())?),
+            Self::Release(named) => Ok(operation::release(host, options, named.clone())?),
+            Self::SwitchChecked(toplevel) => {
+                set_profile(host, &system_profile(), toplevel)?;
+                operation::check(host, options, toplevel, None)?;
+                deploy(host, toplevel, "boot")
+            }
             Self::Switch(toplevel) => deploy(host, toplevel, "boot"),
             Self::SwitchLive(toplevel) => deploy(host, toplevel, "switch"),
             Self::PassLive => Ok(operation::pass_live(host, options)?),

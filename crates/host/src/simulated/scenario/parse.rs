@@ -2,7 +2,7 @@
 
 use std::io;
 
-use golden_core::{Cause, Injection};
+use golden_core::{Cause, Injection, Named, Revision};
 
 use super::statement::{Action, Behaviour, Damage, Expectation, Line, Setting, Statement, System, Trouble};
 use crate::simulated::{Lie, Loader};
@@ -86,6 +86,11 @@ const STATEMENTS: &[&str] = &[
     "boot",
     "confirm",
     "switch",
+    "source",
+    "quarantine",
+    "release",
+    "wait",
+    "second_chance_after_secs",
     "live",
     "person",
     "power",
@@ -116,6 +121,8 @@ const PROGRAMS: &[&str] = &[
     "resume",
     "drill",
     "pin",
+    "rollback-now",
+    "quarantine",
     "switch",
     "live",
     "go-back",
@@ -156,7 +163,13 @@ impl<'a> Words<'a> {
                 system: self.system()?,
                 marked: !self.optional("unmarked"),
                 live: self.optional("live"),
+                checked: self.optional("checked"),
             },
+            "source" => Statement::Source(self.system()?, self.revision()?),
+            "quarantine" => Statement::Quarantine(self.named()?),
+            "release" => Statement::Release(self.named()?),
+            "wait" => Statement::Wait(self.number()?),
+            "second_chance_after_secs" => Statement::Set(Setting::SecondChanceAfterSecs, self.number()?),
             "live" => Statement::Live(self.verdict()?),
             "person" => Statement::Person(self.action()?),
             "power" => self.then("cut", Statement::PowerCut)?,
@@ -273,9 +286,11 @@ impl<'a> Words<'a> {
     }
 
     fn action(&mut self) -> Result<Action, ScenarioError> {
-        const ACTIONS: &[&str] = &["reboots", "powers", "soft-reboots", "kexecs", "hibernates", "picks"];
+        const ACTIONS: &[&str] =
+            &["rolls", "reboots", "powers", "soft-reboots", "kexecs", "hibernates", "picks"];
         match self.one_of(ACTIONS, "what the person does")? {
             "reboots" => Ok(Action::Reboots),
+            "rolls" => self.then("back", Action::RollsBack),
             "soft-reboots" => Ok(Action::SoftReboots),
             "kexecs" => Ok(Action::Kexecs),
             "hibernates" => Ok(Action::Hibernates),
@@ -358,6 +373,19 @@ impl<'a> Words<'a> {
         let word = self.next(expected)?;
         let name = System::parse(word).filter(|_| !STATEMENTS.contains(&word));
         name.ok_or_else(|| self.unexpected(expected, word, &[]))
+    }
+
+    fn revision(&mut self) -> Result<Revision, ScenarioError> {
+        let word = self.next("a source revision")?;
+        word.parse().map_err(|_| self.unexpected("a source revision", word, &[]))
+    }
+
+    /// A system, or `revision` and a source revision.
+    fn named(&mut self) -> Result<Named, ScenarioError> {
+        if self.optional("revision") {
+            return Ok(Named::Revision(self.revision()?));
+        }
+        Ok(Named::Toplevel(self.system()?.toplevel()))
     }
 
     fn number(&mut self) -> Result<u32, ScenarioError> {

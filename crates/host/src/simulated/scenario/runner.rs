@@ -12,6 +12,7 @@ use super::expect::Machine;
 use super::parse::ScenarioError;
 use super::statement::{Action, Behaviour, Line, Setting, Statement, System, Trouble};
 use super::timeline;
+use crate::Host;
 use crate::operation::Options;
 use crate::simulated::{
     Choice, ESP, GoingDown, Loader, Program, SimulatedHost, Start, VAR, Why, World, boot_id, collect,
@@ -125,7 +126,24 @@ impl Runner {
                 self.must_be_up()?;
                 self.stoppable(&Program::Confirm)
             }
-            Statement::Switch { system, marked, live } => self.switch(&system.toplevel(), *marked, *live),
+            Statement::Switch { system, checked: true, .. } => {
+                self.build(&system.toplevel());
+                self.stoppable(&Program::SwitchChecked(system.toplevel()))
+            }
+            Statement::Switch { system, marked, live, .. } => self.switch(&system.toplevel(), *marked, *live),
+            Statement::Source(system, revision) => {
+                self.build(&system.toplevel());
+                let path = Path::new(system.toplevel().as_str()).join("etc/golden-generation/source.json");
+                let text = format!("{{\"revision\":\"{revision}\"}}");
+                self.host.change(|world| Arc::make_mut(&mut world.nix).write(path, text.as_bytes()));
+                Ok(())
+            }
+            Statement::Quarantine(named) => self.stoppable(&Program::Quarantine(named.clone())),
+            Statement::Release(named) => self.stoppable(&Program::Release(named.clone())),
+            Statement::Wait(secs) => {
+                self.host.set_clock(self.host.monotonic().as_secs() + u64::from(*secs));
+                Ok(())
+            }
             Statement::Live(None) => {
                 self.must_be_up()?;
                 self.stoppable(&Program::PassLive)
@@ -207,6 +225,7 @@ impl Runner {
             match (setting, positive) {
                 (Setting::MaxFailures, Ok(number)) => policy.max_failures = number,
                 (Setting::MaxInterruptions, Ok(number)) => policy.max_interruptions = number,
+                (Setting::SecondChanceAfterSecs, _) => policy.second_chance_after_secs = number,
                 _ => policy.max_automatic_reboots = number,
             }
         });
@@ -225,13 +244,17 @@ impl Runner {
         self.boot(None, true)
     }
 
-    fn switch(&mut self, toplevel: &Toplevel, marked: bool, live: bool) -> Played {
-        self.must_be_up()?;
+    fn build(&self, toplevel: &Toplevel) {
         self.host.change(|world| {
             if !world.has_built(toplevel) {
                 world.build(toplevel);
             }
         });
+    }
+
+    fn switch(&mut self, toplevel: &Toplevel, marked: bool, live: bool) -> Played {
+        self.must_be_up()?;
+        self.build(toplevel);
         // A disabled suite is disabled for the running system, whose hooks it is part of.
         let marked = marked && !self.disabled;
         let program = match (marked, live) {
@@ -252,6 +275,14 @@ impl Runner {
             Action::Reboots | Action::Picks(_) => {
                 self.reboot_through("reboot.target")?;
                 self.pick(action)
+            }
+            Action::RollsBack => {
+                self.stoppable(&Program::RollBackNow)?;
+                if !self.host.world().reboot_asked {
+                    return Ok(());
+                }
+                self.reboot_through("reboot.target")?;
+                self.boot(None, true)
             }
             Action::SoftReboots => self.past_the_loader("soft-reboot.target", 0),
             Action::Kexecs => self.past_the_loader("kexec.target", 1),

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use golden_core::{Cause, Injection, Toplevel};
+use golden_core::{Cause, Injection, Named, Revision, Toplevel};
 
 use crate::simulated::{Lie, Loader};
 
@@ -45,7 +45,17 @@ pub enum Statement {
         marked: bool,
         /// Whether the running system becomes it too.
         live: bool,
+        /// Whether the deployer asks first.
+        checked: bool,
     },
+    /// What a system says that it was built from.
+    Source(System, Revision),
+    /// `golden quarantine add`.
+    Quarantine(Named),
+    /// `golden quarantine release`.
+    Release(Named),
+    /// The machine is left alone for this many seconds.
+    Wait(u32),
     /// The switch of the running system has its verdict: why it failed, if it did.
     Live(Option<Cause>),
     /// Somebody does something to the running machine.
@@ -118,6 +128,7 @@ pub enum Setting {
     MaxFailures,
     MaxInterruptions,
     MaxAutomaticReboots,
+    SecondChanceAfterSecs,
 }
 
 /// How one boot of a system goes.
@@ -154,6 +165,8 @@ pub enum Action {
     Kexecs,
     /// To disk, off, and on again.
     Hibernates,
+    /// `golden rollback`, with the reboot that it takes.
+    RollsBack,
     /// An orderly reboot, and this entry in the loader's menu.
     Picks(System),
 }
