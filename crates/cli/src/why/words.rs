@@ -25,7 +25,11 @@ pub(super) fn summary(why: &Why) -> Vec<String> {
             Some(End::Failed { cause }) => Some(describe_cause(cause)),
             _ => None,
         });
-        let last = last.map_or(String::new(), |cause| format!("; the last time, {cause}"));
+        let last = match last {
+            None => String::new(),
+            Some(cause) if failures == 1 => format!(": {cause}"),
+            Some(cause) => format!("; the last time, {cause}"),
+        };
         sentences.push(match (tried, failures) {
             (0, _) => "It was not booted yet.".to_owned(),
             (tried, 0) => format!("It was tried {}, and has not failed yet.", times(tried)),

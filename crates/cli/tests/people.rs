@@ -1,0 +1,302 @@
+//! What a person does with `golden`, on a machine below a directory.
+
+#![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+#[path = "../../host/tests/machine/mod.rs"]
+mod machine;
+
+use machine::{LEDGER, Machine, status, toplevel};
+
+const GOLDEN: &str = env!("CARGO_BIN_EXE_golden");
+const STATE: &str = "/var/lib/golden-generation";
+
+fn ask(machine: &Machine, arguments: &[&str]) -> String {
+    let output = machine.run(GOLDEN, arguments);
+    assert_eq!(status(&output).0, 0, "{arguments:?}: {}", status(&output).1);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn refused(machine: &Machine, code: i32, arguments: &[&str]) -> String {
+    let (found, said) = status(&machine.run(GOLDEN, arguments));
+    assert_eq!(found, code, "{arguments:?}: {said}");
+    assert!(said.contains("hint: "), "what to do is not said: {said}");
+    said
+}
+
+fn boot(number: u32) -> String {
+    format!("{number:032x}")
+}
+
+fn failed(number: u32, cause: &Value) -> Value {
+    json!({ "boot": boot(number), "end": { "kind": "failed", "cause": cause } })
+}
+
+/// `a` runs and is golden; `c` failed twice, by its checks, and the machine is back.
+fn rolled_back() -> Machine {
+    let machine = Machine::installed();
+    let cause = json!({ "kind": "checks-failed", "checks": ["http"] });
+    let ledger = json!({
+        "format": 1, "min_reader": 1, "revision": 9, "confirmed": [{ "toplevel": toplevel("a") }],
+        "rolled_back": { "from": toplevel("c"), "to": toplevel("a") },
+        "quarantine": [{ "toplevel": toplevel("c"), "attempts": [failed(2, &cause), failed(3, &cause)],
+                         "revision": "3f2a9c1d00000000", "failed_trials": 1 }],
+    });
+    machine.put(LEDGER, ledger.to_string().as_bytes());
+    machine
+}
+
+fn ledger(machine: &Machine) -> Value {
+    serde_json::from_str(&machine.text(LEDGER)).unwrap()
+}
+
+fn keep_post_mortem(machine: &Machine, output: &str) {
+    let story = |number| {
+        json!({
+            "boot": boot(number), "end": { "kind": "failed", "cause": { "kind": "checks-failed", "checks": ["http"] } },
+            "failed_units": ["nginx.service"], "journal": ["nginx: bind() failed"],
+            "failed_checks": [{ "check": "http", "weight": "required", "passed": false, "said": "status 502",
+                                "output": output, "runs": 1, "millis": 5 }],
+        })
+    };
+    let kept = json!({
+        "schema": 1, "from": { "toplevel": toplevel("c"), "revision": "3f2a9c1d00000000" },
+        "to": { "toplevel": toplevel("a"), "revision": "aaaaaaa" }, "asked": false, "collected_in": boot(4),
+        "time": "2026-11-21T18:00:00Z", "attempts": [story(2), story(3)],
+        "closures": { "changes": ["nginx: 1.26 → 1.27, +12.0 KiB"] }, "shortened": 0,
+    });
+    machine.put(&format!("{STATE}/postmortem/rollback-000001-00.json"), kept.to_string().as_bytes());
+}
+
+#[test]
+fn why_tells_the_story_first_then_what_to_do_and_then_the_details() {
+    let machine = rolled_back();
+    keep_post_mortem(&machine, "upstream is\n\u{1b}[2Jgone\n");
+    let why = ask(&machine, &["why"]);
+    let (a, c) = (toplevel("a"), toplevel("c"));
+    assert!(
+        why.starts_with(&format!(
+            "Rolled back from {c} (revision 3f2a9c1d00000000)\nto {a} (revision aaaaaaa).\n"
+        )),
+        "{why}"
+    );
+    let place = |text: &str| why.find(text).unwrap_or_else(|| panic!("{text}: {why}"));
+    let order = [
+        "tried 2 times and failed",
+        "To do:",
+        "Attempt 1",
+        "nginx.service",
+        "status 502",
+        "bind() failed",
+        "What the deployment changed",
+        "1.27",
+        "rollback-000001-00.json",
+    ];
+    assert!(order.map(place).is_sorted(), "{why}");
+    assert!(why.contains(&format!("`golden quarantine release {c}`")), "{why}");
+    assert!(!why.contains('\u{1b}'), "what failed does not write to the terminal");
+}
+
+#[test]
+fn why_is_answered_from_the_ledger_alone() {
+    let machine = rolled_back();
+    let why = ask(&machine, &["why"]);
+    assert!(why.contains("required checks failed: http") && why.contains("To do:"), "{why}");
+    machine.put(&format!("{STATE}/postmortem/rollback-000001-00.json"), b"{ torn");
+    assert_eq!(ask(&machine, &["why"]), why);
+}
+
+#[test]
+fn a_check_that_fails_on_golden_as_well_is_not_held_against_the_system() {
+    let machine = rolled_back();
+    keep_post_mortem(&machine, "");
+    let line = |event: Value| {
+        let mut line = json!({ "time": "2026-11-21T18:00:00Z", "written_in": boot(4) });
+        line.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
+        line.to_string() + "\n"
+    };
+    let checks = |required: Value| json!({ "event": "checks-failed", "toplevel": toplevel("a"), "boot": boot(4), "required": required, "wanted": [] });
+    let began = line(json!({ "event": "rollback-began", "from": toplevel("c"), "to": toplevel("a") }));
+    for (history, is_around) in [
+        (began.clone() + &line(checks(json!(["http"]))), true),
+        (began.clone() + &line(checks(json!(["disk"]))), false),
+        // Before the rollback it says nothing of it.
+        (line(checks(json!(["http"]))) + &began, false),
+    ] {
+        machine.put(&format!("{STATE}/history.jsonl"), history.as_bytes());
+        let why = ask(&machine, &["why"]);
+        assert_eq!(why.contains("the likelier culprit is around the machine"), is_around, "{why}");
+        assert_eq!(why.contains("Mend what is around the machine first"), is_around, "{why}");
+    }
+}
+
+#[test]
+fn why_finds_what_is_meant_by_boot_number_and_name() {
+    let machine = rolled_back();
+    let c = toplevel("c");
+    machine.link("/nix/var/nix/profiles/system-42-link", &c);
+    for of in [c.as_str(), "cccc-c", "42", &boot(3), &boot(3)[..31]] {
+        assert!(ask(&machine, &["why", of]).contains("Rolled back from"), "{of}");
+    }
+    for of in ["41", "nothing", &boot(99)] {
+        assert_eq!(ask(&machine, &["why", of]), "No trial has failed on this machine.\n", "{of}");
+    }
+    // Released, and the post-mortem is still there.
+    keep_post_mortem(&machine, "");
+    ask(&machine, &["quarantine", "release", "cccc-c"]);
+    let why = ask(&machine, &["why", "cccc-c"]);
+    assert!(why.contains("may be deployed again") && why.contains("nginx.service"), "{why}");
+}
+
+#[test]
+fn quarantine_is_listed_added_to_and_released() {
+    let machine = rolled_back();
+    let (b, c) = (toplevel("b"), toplevel("c"));
+    let list = || ask(&machine, &["quarantine", "list"]);
+    assert_eq!(list(), format!("{c} (revision 3f2a9c1d00000000): 2 attempts failed\n"));
+    assert!(ask(&machine, &["quarantine", "add", "bbbb-b"]).starts_with(&b));
+    assert!(list().contains(&format!("{b}: a person said so")));
+    assert!(ask(&machine, &["quarantine", "add", &b]).contains("already"));
+    assert_eq!(status(&machine.run(GOLDEN, &["check", &b])).0, 77);
+    assert!(ask(&machine, &["quarantine", "add", "77aa77aa"]).contains("every system of revision 77aa77aa"));
+    assert!(list().contains("every system of revision 77aa77aa: a person said so"));
+    assert!(ask(&machine, &["quarantine", "release", "bbbb-b"]).contains("may be deployed again"));
+    assert_eq!(status(&machine.run(GOLDEN, &["check", &b])).0, 0);
+    assert!(ask(&machine, &["quarantine", "release", "77aa77a"]).contains("revision"));
+    assert!(ask(&machine, &["quarantine", "release", "3f2a9c1"]).contains("revision"));
+    assert_eq!(list(), "nothing is in quarantine\n");
+    let history = ask(&machine, &["history"]);
+    assert_eq!(history.matches("in quarantine: a person").count(), 2, "{history}");
+    assert_eq!(history.matches("is released").count(), 3, "{history}");
+}
+
+#[test]
+fn what_is_ambiguous_needed_or_not_there_is_said_with_what_to_do() {
+    let machine = rolled_back();
+    let before = machine.text(LEDGER);
+    let said = refused(&machine, 64, &["quarantine", "add", "/nix/store/"]);
+    assert!(said.contains("is no system"), "{said}");
+    let said = refused(&machine, 64, &["quarantine", "add", "nix"]);
+    assert!(said.contains(&toplevel("b")) && said.contains("more than one"), "{said}");
+    assert!(refused(&machine, 64, &["quarantine", "release", "nothing"]).contains("golden quarantine list"));
+    assert!(refused(&machine, 64, &["quarantine", "add", "two words"]).contains("two words"));
+    let (code, said) = status(&machine.run(GOLDEN, &["quarantine", "add", "aaaa-a"]));
+    assert!(code == 77 && said.contains("pin another system first"), "{said}");
+    let golden = ask(&machine, &["quarantine", "release", &toplevel("a")]);
+    assert!(golden.contains("was not in quarantine"), "{golden}");
+    assert_eq!(machine.text(LEDGER), before);
+}
+
+#[test]
+fn a_system_of_a_refused_revision_is_refused_as_it_or_its_deployer_says() {
+    let machine = rolled_back();
+    let b = toplevel("b");
+    ask(&machine, &["quarantine", "add", "77aa77aa"]);
+    assert_eq!(status(&machine.run(GOLDEN, &["check", &b])).0, 0);
+    let told = |revision: &str| {
+        let mut command = Command::new(GOLDEN);
+        command.arg("--root").arg(machine.root()).args(["check", &b]).env("GOLDEN_REVISION", revision);
+        command.output().unwrap().status.code().unwrap()
+    };
+    assert_eq!((told("77aa77aa00"), told("another"), told("not one word")), (77, 0, 0));
+    machine.put(&format!("{b}/etc/golden-generation/source.json"), br#"{"revision":"77aa77aa00"}"#);
+    let said = refused(&machine, 77, &["check", &b]);
+    assert!(said.contains("revision 77aa77aa"), "{said}");
+    assert_eq!(told("another"), 77, "either is believed");
+    for broken in [&b"{ torn"[..], br#"{"revision":7}"#, br#"{"revision":null}"#, &[b'x'; 1 << 20]] {
+        machine.put(&format!("{b}/etc/golden-generation/source.json"), broken);
+        assert_eq!(status(&machine.run(GOLDEN, &["check", &b])).0, 0);
+    }
+}
+
+#[test]
+fn a_rollback_asks_first_and_is_refused_where_golden_runs() {
+    let machine = rolled_back();
+    let said = refused(&machine, 77, &["rollback"]);
+    assert!(said.contains("golden runs already"), "{said}");
+    let confirmed = json!({ "format": 1, "min_reader": 1, "revision": 1,
+        "confirmed": [{ "toplevel": toplevel("a") }, { "toplevel": toplevel("b") }] });
+    machine.put(LEDGER, confirmed.to_string().as_bytes());
+    machine.boot(5, "b");
+    let before = machine.text(LEDGER);
+    let said = ask(&machine, &["rollback"]);
+    assert!(said.contains(&format!("comes back to {}", toplevel("a"))), "{said}");
+    assert!(said.ends_with("nothing was done\n"), "{said}");
+    assert_eq!(machine.text(LEDGER), before);
+    // Below a directory nothing reboots; what was decided is there.
+    let (code, said) = status(&machine.run(GOLDEN, &["rollback", "--yes"]));
+    assert!(code == 74 && said.contains("cannot reboot"), "{code}: {said}");
+    let after = ledger(&machine);
+    assert_eq!(after["rollback"]["to"], toplevel("a"));
+    assert_eq!(after["quarantine"][0]["toplevel"], toplevel("b"));
+    assert_eq!(after["automatic_reboots"], 0);
+    assert!(ask(&machine, &["history"]).contains("a person asked for a rollback"));
+}
+
+#[test]
+fn a_person_confirms_what_runs_and_is_told_why_not() {
+    let machine = Machine::installed();
+    let a = toplevel("a");
+    assert_eq!(ask(&machine, &["confirm"]), format!("{a} is confirmed\n"));
+    assert_eq!(ledger(&machine)["confirmed"][0]["toplevel"], a);
+    machine.boot(2, "b");
+    let trial = |end: Value| {
+        json!({ "format": 1, "min_reader": 1, "revision": 1, "confirmed": [{ "toplevel": a }],
+                "trial": { "toplevel": toplevel("b"), "origin": "marked", "arming": "idle",
+                           "attempts": [{ "boot": "00000002000040008000000000000000", "end": end }] } })
+    };
+    machine.put(
+        LEDGER,
+        trial(json!({ "kind": "failed", "cause": { "kind": "vanished" } })).to_string().as_bytes(),
+    );
+    assert!(refused(&machine, 64, &["confirm"]).contains("failed in this boot"));
+    machine.put(LEDGER, trial(Value::Null).to_string().as_bytes());
+    assert_eq!(ask(&machine, &["confirm"]), format!("{} is confirmed\n", toplevel("b")));
+}
+
+#[test]
+fn history_is_filtered() {
+    let machine = Machine::installed();
+    let line = |number: u32, time: &str, rest: &str| {
+        format!("{{\"time\":\"{time}\",\"written_in\":\"{}\",{rest}}}\n", boot(number))
+    };
+    let (b, c) = (toplevel("b"), toplevel("c"));
+    let text = [
+        line(
+            0x0001_0000,
+            "2020-01-01T00:00:00Z",
+            &format!(r#""event":"pinned","toplevel":"{b}","forced":false"#),
+        ),
+        line(0x0002_0000, "2020-01-02T00:00:00Z", &format!(r#""event":"gone","toplevel":"{c}""#)),
+        line(0x0003_0000, "2020-01-03T00:00:00Z", &format!(r#""event":"adopted","toplevel":"{b}""#)),
+        "{ torn\n".to_owned(),
+    ];
+    machine.put(&format!("{STATE}/history.jsonl"), text.concat().as_bytes());
+    let count = |arguments: &[&str]| {
+        let json = ask(&machine, &[&["history", "--json"], arguments].concat());
+        json.lines().inspect(|line| assert!(line.starts_with("{\"schema\":1,"), "{line}")).count()
+    };
+    assert_eq!(count(&[]), 3);
+    assert_eq!(count(&["--generation", "bbbb-b"]), 2);
+    assert_eq!(count(&["--event", "gone"]), 1);
+    assert_eq!(count(&["--event", "gone", "--event", "pinned"]), 2);
+    assert_eq!(count(&["--boot", &boot(0x0002_0000)]), 1);
+    assert_eq!(count(&["--since", "2020-01-02"]), 2);
+    assert_eq!(count(&["--since", "2020-01-02T00:00:01Z"]), 1);
+    assert_eq!((count(&["--since", "1h"]), count(&["--since", "1000years"])), (0, 3));
+    assert_eq!((count(&["--last", "2"]), count(&["--last", "0"])), (2, 0));
+    assert_eq!(count(&["--generation", "bbbb-b", "--last", "1"]), 1);
+    assert!(ask(&machine, &["history", "--event", "goen"]).contains("there is: adopted, gone, pinned"));
+    assert_eq!(status(&machine.run(GOLDEN, &["history", "--since", "yesterday"])).0, 64);
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let machine = rolled_back();
+    for question in [&["why"][..], &["status"], &["history"], &["quarantine", "list"]] {
+        assert!(!ask(&machine, question).contains('\u{1b}'), "{question:?}");
+    }
+}
