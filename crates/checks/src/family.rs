@@ -35,6 +35,9 @@ struct Process {
     began: u64,
 }
 
+/// Everything that ran when it was looked for.
+pub(crate) struct Processes(Vec<Process>);
+
 /// Those who lose their parents come to us for as long as it lives.
 pub(crate) struct Adoption {
     us: i32,
@@ -48,48 +51,35 @@ impl Adoption {
         // Without it, what daemons a check left is for the unit's cgroup to end.
         let _ = set_child_subreaper(Some(us));
         let us = us.as_raw_nonzero().get();
-        let children = processes().into_iter().filter(|process| process.parent == us);
+        let children = Processes::look().0.into_iter().filter(|process| process.parent == us);
         Self { us, others: children.map(|process| process.id).collect() }
     }
 
     /// Kill all that a check has started. Its first process is left for whoever waits for it; `running` are those of the
-    /// other checks.
-    pub(crate) fn end(&self, name: &str, first: i32, running: &BTreeSet<i32>) {
+    /// other checks. `seen` is what ran after it had ended, or was killed.
+    pub(crate) fn end(&self, name: &str, first: i32, running: &BTreeSet<i32>, seen: &Processes) {
         if let Some(group) = Pid::from_raw(first) {
             // It may be empty.
             let _ = kill_process_group(group, Signal::KILL);
         }
-        self.end_all(
-            |process| {
-                let is_adopted =
-                    process.parent == self.us && process.id != first && !running.contains(&process.id);
-                process.group == first
-                    || process.parent == first
-                    || is_adopted && mark(process.id).as_deref() == Some(name)
-            },
-            first,
-        );
+        let is_adopted = |process: &Process| {
+            process.parent == self.us && process.id != first && !running.contains(&process.id)
+        };
+        let is_of_it = |process: &Process| {
+            let is_near = process.group == first || process.parent == first;
+            is_near || is_adopted(process) && mark(process.id).as_deref() == Some(name)
+        };
+        self.end_all(is_of_it, first, seen);
     }
 
     /// Kill whoever came to us and is still there.
-    pub(crate) fn end_rest(&self) {
-        self.end_all(|process| process.parent == self.us, 0);
+    fn end_rest(&self) {
+        self.end_all(|process| process.parent == self.us, 0, &Processes::look());
     }
 
-    fn end_all(&self, is_ours: impl Fn(&Process) -> bool, first: i32) {
+    fn end_all(&self, is_ours: impl Fn(&Process) -> bool, first: i32, seen: &Processes) {
+        let mut found = self.family(&is_ours, first, seen);
         for _ in 0..MAX_SEARCHES {
-            let all = processes();
-            let roots = all.iter().filter(|process| !self.others.contains(&process.id) && is_ours(process));
-            let mut found: Vec<Process> = roots.copied().collect();
-            // And their children, and theirs.
-            let mut next = 0;
-            while let Some(parent) = found.get(next).map(|process| process.id) {
-                let children = all.iter().filter(|process| process.parent == parent && process.id != self.us);
-                let new: Vec<Process> = children.filter(|child| !found.contains(child)).copied().collect();
-                found.extend(new);
-                next += 1;
-            }
-            found.retain(|process| process.id != first && (!process.is_dead || process.parent == self.us));
             if found.is_empty() {
                 return;
             }
@@ -98,7 +88,23 @@ impl Adoption {
                 bury(process, self.us);
             }
             thread::sleep(PAUSE);
+            found = self.family(&is_ours, first, &Processes::look());
         }
+    }
+
+    /// Those who are ours, and their children, and theirs; without the first one, and without the dead that others bury.
+    fn family(&self, is_ours: &impl Fn(&Process) -> bool, first: i32, seen: &Processes) -> Vec<Process> {
+        let is_root = |process: &&Process| !self.others.contains(&process.id) && is_ours(process);
+        let mut family: Vec<Process> = seen.0.iter().filter(is_root).copied().collect();
+        let mut next = 0;
+        while let Some(parent) = family.get(next).map(|process| process.id) {
+            let is_new = |process: &&Process| process.parent == parent && !family.contains(process);
+            let children: Vec<Process> = seen.0.iter().filter(is_new).copied().collect();
+            family.extend(children);
+            next += 1;
+        }
+        family.retain(|process| process.id != first && (!process.is_dead || process.parent == self.us));
+        family
     }
 }
 
@@ -125,11 +131,12 @@ fn bury(process: Process, us: i32) {
     }
 }
 
-/// Everything that runs.
-fn processes() -> Vec<Process> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    names.filter_map(look).collect()
+impl Processes {
+    pub(crate) fn look() -> Self {
+        let Ok(entries) = fs::read_dir("/proc") else { return Self(Vec::new()) };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        Self(names.filter_map(look).collect())
+    }
 }
 
 fn look(id: i32) -> Option<Process> {
@@ -182,6 +189,6 @@ mod tests {
     #[test]
     fn we_are_among_what_runs() {
         let us = getpid().as_raw_nonzero().get();
-        assert!(processes().iter().any(|process| process.id == us && !process.is_dead));
+        assert!(Processes::look().0.iter().any(|process| process.id == us && !process.is_dead));
     }
 }

@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::check::{Check, Work};
 use crate::child::{BUFFER_BYTES, Child, NotBegun, Subject, close_inherited};
-use crate::family::Adoption;
+use crate::family::{Adoption, Processes};
 use crate::interrupt::Interrupt;
 use crate::probe;
 
@@ -198,11 +198,19 @@ impl Run<'_, '_> {
         let ready: Vec<bool> = handles.iter().map(|handle| !handle.revents().is_empty()).collect();
         drop(handles);
         let ready = owners.into_iter().zip(ready).filter_map(|(owner, is_ready)| is_ready.then_some(owner));
+        let mut ended = Vec::new();
         for (job, has_ended) in ready {
             if has_ended {
-                self.end(job);
+                ended.push(job);
             } else if let State::Running(child) = &mut self.jobs[job].state {
                 child.read(&mut self.buffer);
+            }
+        }
+        if !ended.is_empty() {
+            // One look for all of them: there may be many processes.
+            let seen = Processes::look();
+            for job in ended {
+                self.end(job, &seen);
             }
         }
     }
@@ -223,9 +231,9 @@ impl Run<'_, '_> {
     }
 
     /// One that has ended by itself.
-    fn end(&mut self, number: usize) {
+    fn end(&mut self, number: usize, seen: &Processes) {
         let Some(mut child) = self.take(number) else { return };
-        self.adoption.end(&self.jobs[number].check.name, child.id(), &self.running());
+        self.adoption.end(&self.jobs[number].check.name, child.id(), &self.running(), seen);
         let status = child.end(&mut self.buffer);
         let outcome = match (&self.jobs[number].check.work, status) {
             (Work::Probe(_), status) => match probe::read(child.tail.bytes()) {
@@ -256,7 +264,7 @@ impl Run<'_, '_> {
     fn kill(&mut self, number: usize, why: &str) {
         let Some(mut child) = self.take(number) else { return };
         child.kill();
-        self.adoption.end(&self.jobs[number].check.name, child.id(), &self.running());
+        self.adoption.end(&self.jobs[number].check.name, child.id(), &self.running(), &Processes::look());
         let outcome = match child.end(&mut self.buffer) {
             Some(_) => Outcome::failed(why),
             // Another run would hang where this one does.

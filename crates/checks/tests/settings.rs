@@ -258,9 +258,9 @@ fn more_checks_than_can_be_run_are_a_failure() {
     let checks = machine.checks();
     assert_eq!(checks.len(), golden_checks::MAX_CHECKS);
     assert_eq!((&*checks[0].name, checks[0].is_required()), ("too-many-checks", true));
-    let many: String =
+    let many: Vec<String> =
         (0..300).map(|number| format!("[check.a{number}]\nkind = \"no-failed-units\"\n")).collect();
-    assert!(parse(&many).unwrap_err().to_string().contains("300 checks"));
+    assert!(parse(&many.concat()).unwrap_err().to_string().contains("300 checks"));
 }
 
 proptest! {
