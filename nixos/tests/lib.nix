@@ -8,7 +8,7 @@ let
   lib = rec {
     inherit any attrNames attrValues concatLists concatMap elem filter foldl' isAttrs stringLength;
 
-    inherit listToAttrs;
+    inherit listToAttrs mapAttrs;
     nameValuePair = name: value: { inherit name value; };
     genAttrs = names: f: listToAttrs (map (name: nameValuePair name (f name)) names);
     getExe = package: "${package}/bin/${package.meta.mainProgram}";
@@ -23,6 +23,7 @@ let
     optionalString = condition: text: if condition then text else "";
     concatStrings = builtins.concatStringsSep "";
     concatStringsSep = builtins.concatStringsSep;
+    mapAttrs' = f: attrs: listToAttrs (map (name: f name attrs.${name}) (attrNames attrs));
     mapAttrsToList = f: attrs: map (name: f name attrs.${name}) (attrNames attrs);
     hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
     hasSuffix = suffix: text:
@@ -77,15 +78,26 @@ let
         nullOr = inner: type "null or ${inner.description}" (value: value == null || inner.check value) (path: values:
           if all (value: value == null) values then null else inner.merge path values);
         listOf = inner: type "list of ${inner.description}" isList (_: concatLists);
-        attrsOf = inner: type "attribute set of ${inner.description}" isAttrs (path: values:
-          let
-            names = unique (concatMap attrNames values);
-            of = name: concatMap (value: if value ? ${name} then discharge value.${name} else [ ]) values;
-            present = filter (name: of name != [ ]) names;
-          in
-          listToAttrs (map
-            (name: { inherit name; value = mergeDefinitions "${path}.${name}" inner (of name); })
-            present));
+        attrsOf = inner: type "attribute set of ${inner.description}" isAttrs
+          (path: values:
+            let
+              names = unique (concatMap attrNames values);
+              of = name: concatMap (value: if value ? ${name} then discharge value.${name} else [ ]) values;
+              present = filter (name: of name != [ ]) names;
+            in
+            listToAttrs (map
+              (name: { inherit name; value = mergeDefinitions "${path}.${name}" inner (of name); })
+              present)) // {
+          getSubOptions = inner.getSubOptions or (_: { });
+        };
+        # Options of its own for each value. The module is a set here.
+        submodule = module: type "submodule" isAttrs
+          (path: values: (evalModules {
+            inherit path;
+            modules = [ module ] ++ map (config: { inherit config; }) values;
+          }).config) // {
+          getSubOptions = _: module.options;
+        };
         # Whatever it is; sets are merged name by name.
         anything = type "anything" (_: true) (path: values:
           if all isAttrs values && !any (value: value ? type) values then (attrsOf anything).merge path values
@@ -117,7 +129,7 @@ let
       if all type.check values then type.merge path values
       else throw "A definition for option `${path}' is not of type `${type.description}'.";
 
-    evalModules = { modules, specialArgs ? { } }:
+    evalModules = { modules, specialArgs ? { }, path ? "" }:
       let
         arguments = specialArgs // { inherit config options lib; };
         load = module:
@@ -164,7 +176,7 @@ let
             unknown = map name (filter (key: !(options ? ${key})) (concatMap attrNames definitions))
               ++ concatMap (child: child.unknown) (attrValues children);
           };
-        walked = walk "" options (concatMap (module: pushDown module.config) loaded);
+        walked = walk path options (concatMap (module: pushDown module.config) loaded);
         config = walked.values;
       in
       {

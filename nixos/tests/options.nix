@@ -13,7 +13,9 @@ let
   below = prefix: options: lib.concatMap
     (name:
       let option = options.${name}; path = prefix + name; in
-      if isOption option then lib.optional (shown option) { inherit option path; } else below "${path}." option)
+      if !isOption option then below "${path}." option
+      else lib.optional (shown option) { inherit option path; }
+        ++ below "${path}.<name>." (removeAttrs (option.type.getSubOptions or (_: { }) [ ]) [ "_module" ]))
     (lib.attrNames options);
   literal = value: if value._type or null == "literalExpression" then value.text else builtins.toJSON value;
   line = title: default: lib.optionalString (default != null) "*${title}:* `${literal default}`\n\n";

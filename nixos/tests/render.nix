@@ -50,7 +50,7 @@ in
 lib.concatStringsSep "\n" (if failed != [ ] then section "refused" (lib.concatStrings (lines (map (assertion: oneLine assertion.message) failed))) else
 lib.concatLists (
   lib.mapAttrsToList
-    (name: file: section "etc/${name}" (file.text or "-> ${file.source}\n"))
+    (name: file: section "etc/${name}" (file.text or "-> ${file.source}\n${file.source.text or ""}"))
     config.environment.etc
   ++ lib.mapAttrsToList service config.systemd.services
   ++ lib.mapAttrsToList timer config.systemd.timers

@@ -39,6 +39,19 @@ fn the_example_of_the_documentation_is_understood() {
 }
 
 #[test]
+fn what_the_nixos_module_writes_is_understood() {
+    let case = include_str!("../../../nixos/tests/cases/checks.expected");
+    let text =
+        case.split("== etc/golden-generation/checks.toml\n").nth(1).unwrap().split("\n== ").next().unwrap();
+    let machine = Machine::new();
+    machine.settings(text);
+    let settings = load(&machine.host).unwrap();
+    assert!(settings.report_only && settings.late_failure == LateFailure::RollBack);
+    assert_eq!((settings.settle.as_secs(), settings.probation.as_secs()), (30, 3600));
+    assert_eq!((machine.checks().len(), &*machine.checks()[0].name), (9, "a \"quoted\" name"));
+}
+
+#[test]
 fn a_check_is_what_was_written_and_what_goes_without_saying() {
     let text = "
         [check.ssh]

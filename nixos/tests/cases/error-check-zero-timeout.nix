@@ -1,0 +1,4 @@
+{
+  boot.loader.systemd-boot.enable = true;
+  services.golden-generation = { enable = true; checks.web = { kind = "http"; url = "http://localhost"; timeoutSecs = 0; }; };
+}
