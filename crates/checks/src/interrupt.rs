@@ -30,6 +30,18 @@ impl Interrupt {
         self.held.as_ref().map(|(_, handle)| handle.as_fd())
     }
 
+    /// Start something with the signals as they were: what is held back from us would be held back from a check, too. One that
+    /// comes in just this moment ends us at once.
+    pub(crate) fn released<Started>(&self, start: impl FnOnce() -> Started) -> Started {
+        let held =
+            self.held.as_ref().and_then(|(before, _)| before.thread_swap_mask(SigmaskHow::SIG_SETMASK).ok());
+        let started = start();
+        if let Some(held) = held {
+            let _ = held.thread_set_mask();
+        }
+        started
+    }
+
     /// The signal that came.
     pub(crate) fn came(&self) -> Option<Signal> {
         let (_, handle) = self.held.as_ref()?;

@@ -69,10 +69,11 @@ impl<'a> Runner<'a> {
             adoption,
             deadline,
             buffer: vec![0; BUFFER_BYTES],
-            is_stopped: false,
+            interrupt,
+            signal: None,
         };
-        let signal = all.go(&interrupt);
-        let Run { jobs, adoption, .. } = all;
+        all.go();
+        let Run { jobs, adoption, interrupt, signal, .. } = all;
         drop(adoption);
         interrupt.end(signal);
         jobs.into_iter()
@@ -125,21 +126,23 @@ struct Run<'a, 'b> {
     adoption: Adoption,
     deadline: Instant,
     buffer: Vec<u8>,
-    is_stopped: bool,
+    interrupt: Interrupt,
+    /// The one that came.
+    signal: Option<Signal>,
 }
 
 impl Run<'_, '_> {
-    /// Until every check is done. The signal that came instead, if one did.
-    fn go(&mut self, interrupt: &Interrupt) -> Option<Signal> {
+    /// Until every check is done.
+    fn go(&mut self) {
         loop {
             for job in 0..self.jobs.len() {
                 self.step(job);
             }
-            let until = self.next_time()?;
-            self.wait(interrupt, until);
-            if let Some(signal) = interrupt.came() {
-                self.stop(signal);
-                return Some(signal);
+            let Some(until) = self.next_time() else { return };
+            self.wait(until);
+            self.signal = self.signal.or_else(|| self.interrupt.came());
+            if let Some(signal) = self.signal {
+                return self.stop(signal);
             }
         }
     }
@@ -177,7 +180,7 @@ impl Run<'_, '_> {
     }
 
     /// Wait until something is due or some check says something or ends.
-    fn wait(&mut self, interrupt: &Interrupt, until: Instant) {
+    fn wait(&mut self, until: Instant) {
         let mut handles = Vec::new();
         let mut owners = Vec::new();
         for (number, job) in self.jobs.iter().enumerate() {
@@ -189,7 +192,7 @@ impl Run<'_, '_> {
                 owners.push((number, false));
             }
         }
-        let interrupt = interrupt.handle();
+        let interrupt = self.interrupt.handle();
         handles.extend(interrupt.as_ref().map(|handle| PollFd::new(handle, PollFlags::IN)));
         let left = until.saturating_duration_since(Instant::now()).min(LONGEST_WAIT);
         let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
@@ -222,7 +225,10 @@ impl Run<'_, '_> {
         }
         let broken = matches!(job.check.work, Work::Broken(_));
         job.runs += u32::from(!broken);
-        match Child::begin(self.runner.host, &self.runner.about, job.check, &self.runner.probe_arguments) {
+        let Runner { host, about, probe_arguments, .. } = &*self.runner;
+        // Not while one waits to be looked at: it would end us here.
+        self.signal = self.signal.or_else(|| self.interrupt.came());
+        match self.interrupt.released(|| Child::begin(host, about, job.check, probe_arguments)) {
             Ok(child) => job.state = State::Running(child),
             Err(NotBegun { why, may_pass }) => {
                 self.conclude(number, Outcome { may_pass, ..Outcome::failed(why) });
@@ -300,7 +306,7 @@ impl Run<'_, '_> {
         let job = &mut self.jobs[number];
         let again = Instant::now() + job.check.timing.interval;
         let may_pass = !outcome.passed && outcome.may_pass && job.runs <= job.check.timing.retries;
-        if may_pass && again < self.deadline && !self.is_stopped {
+        if may_pass && again < self.deadline && self.signal.is_none() {
             job.state = State::Waiting(again);
         } else {
             self.finish(number, outcome);
@@ -328,7 +334,6 @@ impl Run<'_, '_> {
 
     /// Somebody wants us to end.
     fn stop(&mut self, signal: Signal) {
-        self.is_stopped = true;
         for number in 0..self.jobs.len() {
             match &self.jobs[number].state {
                 State::Running(_) => {

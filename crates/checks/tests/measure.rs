@@ -23,7 +23,7 @@ fn is_measured() {
     let checks: Vec<Check> = (0..50).map(|number| shell(&format!("c{number}"), &commands)).collect();
     let machine = Machine::new();
     let began = Instant::now();
-    let findings = machine.run_until(&checks, Instant::now() + LONG);
+    let findings = machine.run_within(LONG, &checks);
     let millis = began.elapsed().as_millis();
     assert!(findings.iter().all(|finding| finding.passed), "{findings:?}");
     let status = fs::read_to_string("/proc/self/status").unwrap();

@@ -28,7 +28,7 @@ fn check(probe: Probe, secs: u64) -> Check {
 
 fn look(probe: Probe, secs: u64) -> Finding {
     let machine = Machine::new();
-    let findings = machine.run_until(&[check(probe, secs)], Instant::now() + LONG);
+    let findings = machine.run_within(LONG, &[check(probe, secs)]);
     findings.into_iter().next().unwrap()
 }
 
@@ -234,6 +234,7 @@ fn a_probe_that_hangs_is_killed() {
     // One more argument, to tell it from the probes of other tests.
     let arguments = [&common::PROBE[..], &["hangs"]].concat();
     let mut runner = Runner::new(&machine.host, common::subject()).with_probe_arguments(&arguments);
+    let _alone = common::alone();
     let findings = runner.run(&[check], Instant::now() + Duration::from_millis(300));
     assert_eq!(findings[0].said, "it was not over when the time for all checks was");
     assert!(!common::is_running("--nocapture hangs"));

@@ -7,7 +7,6 @@ mod common;
 use std::env;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Instant;
 
 use common::{LONG, Machine, once};
 use golden_checks::{Check, Probe, Work};
@@ -52,7 +51,7 @@ fn inside() {
     let machine = Machine::new();
     let hangs = Check { timing: once(1), ..unit("hangs") };
     let checks = [unit("good"), unit("slow"), unit("done"), unit("bad"), unit("gone"), unit("other"), hangs];
-    let findings = machine.run_until(&checks, Instant::now() + LONG);
+    let findings = machine.run_within(LONG, &checks);
     let brief = |finding: &Finding| (finding.passed, finding.said.clone(), finding.units.join(" "));
     let found: Vec<_> = findings.iter().map(brief).collect();
     let expected = [
@@ -79,14 +78,14 @@ fn inside() {
     ] {
         let line = |unit: &&str| format!("{unit} loaded failed failed Something\n");
         std::fs::write(&list, units.iter().map(line).collect::<String>()).unwrap();
-        let finding = machine.run_until(std::slice::from_ref(&none), Instant::now() + LONG).remove(0);
+        let finding = machine.run_within(LONG, std::slice::from_ref(&none)).remove(0);
         assert_eq!((finding.passed, finding.said), (passed, said));
     }
     // All are named, or one that is new would be excused with those that are not.
     let many: Vec<String> =
         (0..500).map(|number| format!("unit-{number}.service loaded failed failed\n")).collect();
     std::fs::write(&list, many.concat()).unwrap();
-    let finding = machine.run_until(std::slice::from_ref(&none), Instant::now() + LONG).remove(0);
+    let finding = machine.run_within(LONG, std::slice::from_ref(&none)).remove(0);
     assert_eq!((finding.passed, finding.units.len()), (false, 500));
     assert!(finding.said.len() < 1000 && finding.output.len() <= 4096);
     println!("all of it");

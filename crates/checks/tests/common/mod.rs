@@ -5,6 +5,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use golden_checks::{Check, Runner, Subject, Timing, Work, list, load_or_fail};
@@ -70,10 +71,13 @@ impl Machine {
     }
 
     pub fn run(&self) -> Vec<Finding> {
-        self.run_until(&self.checks(), Instant::now() + LONG)
+        self.run_within(LONG, &self.checks())
     }
 
-    pub fn run_until(&self, checks: &[Check], deadline: Instant) -> Vec<Finding> {
+    /// Run checks that have that much time.
+    pub fn run_within(&self, time: Duration, checks: &[Check]) -> Vec<Finding> {
+        let _alone = alone();
+        let deadline = Instant::now() + time;
         Runner::new(&self.host, subject()).with_probe_arguments(&PROBE).run(checks, deadline)
     }
 
@@ -83,6 +87,12 @@ impl Machine {
         assert_eq!(findings.len(), 1, "{findings:?}");
         findings.into_iter().next().unwrap()
     }
+}
+
+/// Runs wait for each other, and time is to begin after that.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub fn subject() -> Subject {
