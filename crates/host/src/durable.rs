@@ -10,7 +10,10 @@ use crate::{Error, Host};
 ///
 /// The last sync is for vfat, the file system of every ESP: there the file came back empty after a power cut
 /// although it was synced before the rename and its directory after it.
-pub(crate) fn replace(host: &dyn Host, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+///
+/// # Errors
+/// It cannot be written, synced or renamed: the file is as it was.
+pub fn replace(host: &dyn Host, path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let temporary = beside(path);
     let written = host.write(&temporary, bytes).map_err(Error::io("write", &temporary));
     written
@@ -74,14 +77,20 @@ pub(crate) fn rename(host: &dyn Host, from: &Path, to: &Path) -> Result<(), Erro
 }
 
 /// Rename what may be no file at all.
-pub(crate) fn rename_unread(host: &dyn Host, from: &Path, to: &Path) -> Result<(), Error> {
+///
+/// # Errors
+/// It cannot be renamed, or that not be synced.
+pub fn rename_unread(host: &dyn Host, from: &Path, to: &Path) -> Result<(), Error> {
     host.rename(from, to).map_err(Error::io("rename into place", to))?;
     let directory = to.parent().unwrap_or(Path::new("/"));
     host.sync_directory(directory).map_err(Error::io("sync", directory))
 }
 
 /// Remove durably. No error if it is not there.
-pub(crate) fn remove(host: &dyn Host, path: &Path) -> Result<(), Error> {
+///
+/// # Errors
+/// It cannot be removed, or that not be synced.
+pub fn remove(host: &dyn Host, path: &Path) -> Result<(), Error> {
     match host.remove(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Error::io("remove", path)(error)),

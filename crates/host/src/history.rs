@@ -13,6 +13,9 @@ use crate::{Error, Host, durable};
 /// Size at which history is rotated, in bytes. One old file is kept: together at most twice this.
 const ROTATE_AT_BYTES: usize = 1 << 20;
 
+/// Rotations in the middle of a reading that are waited for. Each is a megabyte of events.
+const MAX_ROTATIONS: u32 = 3;
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Line {
@@ -74,17 +77,33 @@ pub fn append(host: &dyn Host, directory: &Path, boot: &BootId, event: &Event) -
 /// # Errors
 /// A file is there and cannot be read.
 pub fn read_history(host: &dyn Host, directory: &Path) -> Result<Vec<Line>, Error> {
-    let mut lines = Vec::new();
-    for path in [previous(directory), current(directory)] {
-        match host.read(&path) {
-            Ok(bytes) => lines.extend(
-                bytes.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()),
-            ),
-            Err(error) if error.kind() == io::ErrorKind::NotFound || is_no_file(&error) => {}
-            Err(error) => return Err(Error::io("read", path)(error)),
+    let lines = read_history_as_written(host, directory)?;
+    Ok(lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect())
+}
+
+/// The same lines as they were written, those that mean nothing to this build among them.
+///
+/// # Errors
+/// A file is there and cannot be read.
+pub fn read_history_as_written(host: &dyn Host, directory: &Path) -> Result<Vec<Vec<u8>>, Error> {
+    let read = |path: PathBuf| match host.read(&path) {
+        Ok(bytes) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound || is_no_file(&error) => Ok(Vec::new()),
+        Err(error) => Err(Error::io("read", path)(error)),
+    };
+    let mut older = read(previous(directory))?;
+    let mut newer = read(current(directory))?;
+    // What is rotated between the two would be in neither.
+    for _ in 0..MAX_ROTATIONS {
+        let again = read(previous(directory))?;
+        if again == older {
+            break;
         }
+        (older, newer) = (again, read(current(directory))?);
     }
-    Ok(lines)
+    let lines = [older, newer];
+    let lines = lines.iter().flat_map(|bytes| bytes.split(|&byte| byte == b'\n'));
+    Ok(lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
 }
 
 fn current(directory: &Path) -> PathBuf {
@@ -96,7 +115,8 @@ fn previous(directory: &Path) -> PathBuf {
 }
 
 /// RFC 3339 in UTC, to the second.
-pub(crate) fn stamp(time: SystemTime) -> String {
+#[must_use]
+pub fn stamp(time: SystemTime) -> String {
     // Beyond the year 9999 there is no such form.
     let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
     humantime::format_rfc3339_seconds(time.clamp(SystemTime::UNIX_EPOCH, latest)).to_string()

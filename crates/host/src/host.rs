@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use golden_core::Event;
 
-use crate::Trouble;
+use crate::{Delivery, Trouble};
 
 /// The machine that is worked on. Paths are absolute in that machine, whatever directory it lives below.
 ///
@@ -79,6 +79,8 @@ pub trait Host {
     fn tell(&self, event: &Event);
     /// Tell the journal about trouble. Best effort.
     fn complain(&self, trouble: Trouble, text: &str);
+    /// Tell the journal what became of a message to the owner. Best effort.
+    fn report(&self, delivery: Delivery, text: &str);
     /// Time since the machine was started, without that in which it slept. Source: `clock_gettime(2)`,
     /// "`CLOCK_MONOTONIC`".
     fn monotonic(&self) -> Duration;

@@ -69,6 +69,39 @@ impl Trouble {
     }
 }
 
+/// What became of a message to the owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// The target has it.
+    Delivered,
+    /// The target did not take it; it is tried again.
+    Failed,
+    /// It is given up.
+    Dropped,
+}
+
+impl Delivery {
+    /// The `MESSAGE_ID` of this outcome.
+    #[must_use]
+    pub fn message_id(self) -> &'static str {
+        match self {
+            Self::Delivered => "2d83946fc64545dbbea1b9e85c1fc11b",
+            Self::Failed => "5c92d1f391b145629186ef854c970d5a",
+            Self::Dropped => "30b15a4c549f46709aa92f6e772e3052",
+        }
+    }
+
+    /// How urgent it is.
+    #[must_use]
+    pub fn priority(self) -> Priority {
+        match self {
+            Self::Delivered => Priority::Notice,
+            Self::Failed => Priority::Warning,
+            Self::Dropped => Priority::Error,
+        }
+    }
+}
+
 /// The `MESSAGE_ID` of an event.
 #[must_use]
 pub fn message_id(event: &Event) -> &'static str {

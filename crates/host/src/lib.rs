@@ -30,19 +30,20 @@ mod store;
 mod system;
 
 pub use config::{default_options, load_options};
+pub use durable::{remove as remove_durably, rename_unread as rename_durably, replace as replace_durably};
 pub use error::Error;
 pub use evidence::last_words;
 pub use exit::Exit;
-pub use history::{Line, append as append_history, read_history};
+pub use history::{Line, append as append_history, read_history, read_history_as_written, stamp};
 pub use host::{Comparison, Ended, Host, Limits, LockGuard, Output};
 pub use journal::{
-    Priority, Trouble, describe, describe_cause, describe_evidence, describe_injection, describe_reason,
-    message_id, priority,
+    Delivery, Priority, Trouble, describe, describe_cause, describe_evidence, describe_injection,
+    describe_reason, message_id, priority,
 };
-pub use linux::LinuxHost;
+pub use linux::{LinuxHost, run_within};
 pub use manager::SafetyNet;
 pub use profile::{NO_MARK, golden, system};
 pub use routes::{Route, default_routes, network_is_down};
 pub use source::told_by_deployer;
 pub use store::{Reading, Store};
-pub use system::see;
+pub use system::{boot, booted, see};

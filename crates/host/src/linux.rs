@@ -16,10 +16,12 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::command::say;
 use crate::journal::{describe, message_id, priority};
-use crate::{Comparison, Ended, Host, Limits, LockGuard, Output, Trouble};
+use crate::{Comparison, Delivery, Ended, Host, Limits, LockGuard, Output, Trouble};
 
 mod log;
 mod within;
+
+pub use within::run as run_within;
 
 /// Longest wait for the lock. Must stay below `TimeoutStartSec=` of every unit.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -410,6 +412,14 @@ impl Host for LinuxHost {
     fn complain(&self, trouble: Trouble, text: &str) {
         if self.is_this_machine() {
             log::write(crate::Priority::Error, trouble.message_id(), text);
+        } else {
+            say(text);
+        }
+    }
+
+    fn report(&self, delivery: Delivery, text: &str) {
+        if self.is_this_machine() {
+            log::write(delivery.priority(), delivery.message_id(), text);
         } else {
             say(text);
         }

@@ -35,7 +35,10 @@ pub fn see(host: &dyn Host, loader: Option<Loader>) -> Result<Seen, Error> {
 }
 
 /// The toplevel this boot started; `None` where nothing says so.
-pub(crate) fn booted(host: &dyn Host) -> Result<Option<Toplevel>, Error> {
+///
+/// # Errors
+/// It cannot be read.
+pub fn booted(host: &dyn Host) -> Result<Option<Toplevel>, Error> {
     match host.read_link(Path::new(BOOTED)) {
         Ok(target) => Ok(target.to_str().and_then(|path| path.parse().ok())),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
@@ -46,7 +49,10 @@ pub(crate) fn booted(host: &dyn Host) -> Result<Option<Toplevel>, Error> {
 }
 
 /// This boot.
-pub(crate) fn boot(host: &dyn Host) -> Result<BootId, Error> {
+///
+/// # Errors
+/// It cannot be read, or is no boot ID.
+pub fn boot(host: &dyn Host) -> Result<BootId, Error> {
     let bytes = host.read(Path::new(BOOT_ID)).map_err(Error::io("read", BOOT_ID))?;
     let invalid = |error| Error::io("parse", BOOT_ID)(io::Error::new(io::ErrorKind::InvalidData, error));
     String::from_utf8_lossy(&bytes).parse().map_err(invalid)

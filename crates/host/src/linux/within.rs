@@ -15,7 +15,10 @@ use crate::{Ended, Limits};
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Run a program with all that it starts, and kill all of it when it breaks its limits.
-pub(super) fn run(mut command: Command, limits: Limits) -> io::Result<Ended> {
+///
+/// # Errors
+/// It cannot be started, or broke its limits: [`io::ErrorKind::TimedOut`] and [`io::ErrorKind::FileTooLarge`].
+pub fn run(mut command: Command, limits: Limits) -> io::Result<Ended> {
     let deadline = Instant::now() + limits.time;
     let mut child = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let ended = watch(&mut child, limits, deadline);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use golden_core::Event;
 
 use super::world::World;
-use crate::Trouble;
+use crate::{Delivery, Trouble};
 
 /// What is going to go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,4 +55,6 @@ pub enum Said {
     Told(Event),
     /// Trouble.
     Complained(Trouble, String),
+    /// What became of a message to the owner.
+    Reported(Delivery, String),
 }

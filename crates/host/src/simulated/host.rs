@@ -440,6 +440,12 @@ impl Host for SimulatedHost {
         }
     }
 
+    fn report(&self, delivery: crate::Delivery, text: &str) {
+        if !self.crashed.get() {
+            self.said.borrow_mut().push(Said::Reported(delivery, text.to_owned()));
+        }
+    }
+
     fn monotonic(&self) -> Duration {
         Duration::from_secs(self.clock_secs.get())
     }

@@ -12,7 +12,7 @@ use crate::simulated::{Said, World, foresee, golden_profile, system_profile};
 pub(super) fn said(said: &Said) -> String {
     short(&match said {
         Said::Told(event) => describe(event),
-        Said::Complained(_, text) => text.clone(),
+        Said::Complained(_, text) | Said::Reported(_, text) => text.clone(),
     })
 }
 
