@@ -22,9 +22,9 @@ mod words;
 
 pub use courier::{Courier, Letter, Outcome, Parcel, Threads};
 pub use message::{Attempt, Kind, Message, SCHEMA, Severity};
-pub use news::{Here, News, read_on};
+pub use news::{Here, History, News, Place, read_on};
 pub use outbox::{Outbox, Queued};
 pub use program::{run, test};
 pub use round::{Done, Round, Tried};
 pub use secret::Credentials;
-pub use settings::{Command, Forge, Issue, Mail, Ntfy, PATH, Settings, Target, Way, Webhook};
+pub use settings::{Command, Forge, Issue, Mail, Ntfy, PATH, Settings, Target, Url, Way, Webhook};

@@ -4,7 +4,7 @@
 //! reading is one message. A story in the middle of which the machine reboots waits for its end, which is told from the
 //! system that the machine came back to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 
 use golden_core::{BootId, Cause, Event, Toplevel};
@@ -50,7 +50,20 @@ pub struct News {
     pub place: Place,
 }
 
+/// All that is known of what happened, the oldest first.
+#[derive(Debug, Default)]
+pub struct History(Vec<Entry>);
+
+impl History {
+    /// From the lines as they were written.
+    #[must_use]
+    pub fn new(lines: &[Vec<u8>]) -> Self {
+        Self(lines.iter().map(|bytes| Entry::new(bytes)).collect())
+    }
+}
+
 /// One line of history.
+#[derive(Debug)]
 struct Entry {
     /// What tells it from others, damaged or not.
     digest: String,
@@ -76,19 +89,25 @@ struct Story {
 
 /// Read on from `place`, or from where a first reading begins, and make messages of what is wanted.
 #[must_use]
-pub fn read_on(history: &[Vec<u8>], place: Option<&Place>, wanted: &BTreeSet<Kind>, here: &Here) -> News {
-    let entries: Vec<Entry> = history.iter().map(|bytes| Entry::new(bytes)).collect();
-    let start = place.and_then(|place| place.find(&entries)).unwrap_or_else(|| match place {
+pub fn read_on(history: &History, place: Option<&Place>, wanted: &BTreeSet<Kind>, here: &Here) -> News {
+    let History(entries) = history;
+    let start = place.and_then(|place| place.find(entries)).unwrap_or_else(|| match place {
         // Not a line of it is left: all that is there came later.
         Some(_) => 0,
-        None => first(&entries, here),
+        None => first(entries, here),
     });
     let told: BTreeSet<&String> = place.iter().flat_map(|place| &place.told).collect();
     let is_new = |number: usize, kind: Kind| {
         number >= start && wanted.contains(&kind) && !told.contains(&entries[number].digest)
     };
-    let mut telling =
-        Telling { entries: &entries, is_new: &is_new, here, stories: Vec::new(), messages: Vec::new() };
+    let mut telling = Telling {
+        entries,
+        is_new: &is_new,
+        here,
+        stories: Vec::new(),
+        messages: Vec::new(),
+        said: HashSet::new(),
+    };
     for (number, line) in
         entries.iter().enumerate().filter_map(|(number, it)| Some((number, it.line.as_ref()?)))
     {
@@ -147,6 +166,8 @@ struct Telling<'a> {
     stories: Vec<Story>,
     /// With the numbers of the lines that each is made of.
     messages: Vec<(Vec<usize>, Message)>,
+    /// What may be said again and again, by boot.
+    said: HashSet<(BootId, String)>,
 }
 
 impl Telling<'_> {
@@ -199,7 +220,7 @@ impl Telling<'_> {
     /// What is no part of a trial.
     fn hear_other(&mut self, number: usize, line: &Line, event: &Event) {
         match event {
-            Event::ChecksFailed { toplevel, .. } if !self.is_repeated(number, line) => {
+            Event::ChecksFailed { toplevel, .. } if !self.is_repeated(line) => {
                 self.alone(number, Kind::ChecksFailed, line, None, Some(toplevel), false);
             }
             Event::DrillEnded { toplevel, passed, .. } => {
@@ -212,7 +233,7 @@ impl Telling<'_> {
                 self.alone(number, Kind::Unprotected, line, None, Some(toplevel), false);
             }
             // Who deploys by himself tries every minute.
-            Event::Refused { toplevel } if !self.is_repeated(number, line) => {
+            Event::Refused { toplevel } if !self.is_repeated(line) => {
                 self.alone(number, Kind::Refused, line, Some(toplevel), None, false);
             }
             Event::Pinned { toplevel, .. } => {
@@ -223,12 +244,8 @@ impl Telling<'_> {
     }
 
     /// Whether the same was said before in the same boot.
-    fn is_repeated(&self, number: usize, line: &Line) -> bool {
-        let same = |entry: &Entry| {
-            let before = entry.line.as_ref();
-            before.is_some_and(|it| it.event == line.event && it.written_in == line.written_in)
-        };
-        self.entries[..number].iter().any(same)
+    fn is_repeated(&mut self, line: &Line) -> bool {
+        !self.said.insert((line.written_in.clone(), describe(&line.event)))
     }
 
     /// The story that goes on.

@@ -11,7 +11,7 @@ use golden_host::{
 
 use crate::courier::{Courier, Letter, Outcome, Parcel};
 use crate::message::{Kind, Message, SCHEMA};
-use crate::news::{Here, identity, read_on};
+use crate::news::{Here, History, identity, read_on};
 use crate::outbox::{Found, Last, Outbox, Outboxes};
 use crate::settings::{Settings, Target};
 use crate::target;
@@ -97,7 +97,7 @@ impl<'a> Round<'a> {
     /// Another run has not ended, or history cannot be read. What goes wrong with one target is said in the journal.
     pub fn run(&self, courier: &mut dyn Courier) -> Result<Done, Error> {
         let _lock = self.lock()?;
-        let history = read_history_as_written(self.host, self.state_dir)?;
+        let history = History::new(&read_history_as_written(self.host, self.state_dir)?);
         let mut done = Done::default();
         let mut open: Vec<Option<Open<'_>>> = Vec::new();
         for target in &self.settings.targets {
@@ -203,7 +203,7 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    fn read_on(&self, target: &Target, history: &[Vec<u8>], done: &mut Done) -> Result<Outbox, Error> {
+    fn read_on(&self, target: &Target, history: &History, done: &mut Done) -> Result<Outbox, Error> {
         let mut outbox = self.open(target)?;
         let news = read_on(history, outbox.place.as_ref(), &target.events, &self.here);
         if outbox.place.as_ref() == Some(&news.place) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use golden_core::Event;
 
+use super::files::is_below;
 use super::world::World;
 use crate::{Delivery, Trouble};
 
@@ -15,6 +16,8 @@ pub enum Fate {
     CrashAfter(u64),
     /// The effect with this number, counted from 1, fails like this.
     Fail(u64, io::ErrorKind),
+    /// Whatever would take more of the disk of `/var` fails like this.
+    Full(io::ErrorKind),
 }
 
 /// The machine after one effect.
@@ -46,6 +49,18 @@ pub enum Effect {
     Activate,
     EnterSafeMode,
     Reboot,
+}
+
+impl Effect {
+    /// Whether it makes or lengthens a file below this directory.
+    pub(super) fn grows_below(&self, directory: &str) -> bool {
+        match self {
+            Self::Write(path) | Self::Append(path) | Self::Copy(path) | Self::CreateDirectory(path) => {
+                is_below(path, directory)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What programs told the journal.

@@ -161,7 +161,7 @@ impl SimulatedHost {
     /// Do one thing, unless the power is gone or it is bound to fail.
     pub(super) fn effect<T>(
         &self,
-        effect: impl FnOnce() -> Effect,
+        effect: impl Fn() -> Effect,
         apply: impl FnOnce(&mut World) -> io::Result<T>,
     ) -> io::Result<T> {
         self.powered()?;
@@ -175,6 +175,7 @@ impl SimulatedHost {
                 self.effects.set(number);
                 return Err(kind.into());
             }
+            Some(Fate::Full(kind)) if effect().grows_below(VAR) => return Err(kind.into()),
             _ => {}
         }
         let done = apply(&mut self.world.borrow_mut())?;
@@ -469,7 +470,7 @@ impl SimulatedHost {
         sync: impl FnOnce(&mut super::Disk) -> io::Result<()>,
     ) -> io::Result<()> {
         self.effect(
-            || effect,
+            || effect.clone(),
             |world| {
                 if is_below(path, "/run") || is_below(path, "/nix") {
                     return Ok(());
