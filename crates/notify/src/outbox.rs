@@ -55,9 +55,9 @@ pub struct Outbox {
     /// Whether the record of what was sent before was not readable, and the target does not know that yet.
     #[serde(default)]
     pub(crate) is_record_lost: bool,
-    /// What became of the last message that was tried, for whoever waits for it.
+    /// What became of the last test, for whoever waits for it.
     #[serde(default)]
-    pub(crate) last: Option<Last>,
+    pub(crate) tested: Option<Tested>,
     /// Issues by what they are about.
     #[serde(default)]
     issues: VecDeque<(String, u64)>,
@@ -75,9 +75,9 @@ pub struct Queued {
     pub refusals: u32,
 }
 
-/// What became of a message.
+/// What became of a test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Last {
+pub(crate) struct Tested {
     pub id: String,
     /// Why it was not delivered; `None` if it was.
     pub said: Option<String>,
@@ -110,7 +110,7 @@ impl Default for Outbox {
             pause: None,
             dropped: 0,
             is_record_lost: false,
-            last: None,
+            tested: None,
             issues: VecDeque::new(),
         }
     }

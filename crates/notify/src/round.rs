@@ -12,7 +12,7 @@ use golden_host::{
 use crate::courier::{Courier, Letter, Outcome, Parcel};
 use crate::message::{Kind, Message, SCHEMA};
 use crate::news::{Here, History, identity, read_on};
-use crate::outbox::{Found, Last, Outbox, Outboxes};
+use crate::outbox::{Found, Outbox, Outboxes, Tested};
 use crate::settings::{Settings, Target};
 use crate::target;
 use crate::template;
@@ -148,11 +148,11 @@ impl<'a> Round<'a> {
     /// An outbox cannot be read.
     pub fn outcomes(&self, id: &str) -> Result<Vec<(String, Tried)>, Error> {
         let outcome = |target: &Target| {
-            let last = match self.outboxes.read(&target.name)? {
-                Found::Outbox(outbox) => outbox.last.filter(|last| last.id == id),
+            let tested = match self.outboxes.read(&target.name)? {
+                Found::Outbox(outbox) => outbox.tested.filter(|tested| tested.id == id),
                 _ => None,
             };
-            let tried = last.map_or(Tried::No, |last| last.said.map_or(Tried::Delivered, Tried::Failed));
+            let tried = tested.map_or(Tried::No, |it| it.said.map_or(Tried::Delivered, Tried::Failed));
             Ok((target.name.clone(), tried))
         };
         self.settings.targets.iter().map(outcome).collect()
@@ -304,7 +304,9 @@ impl<'a> Round<'a> {
             Outcome::Delivered { .. } => None,
             Outcome::Failed { said, .. } | Outcome::Refused { said } => Some(said.clone()),
         };
-        outbox.last = Some(Last { id: message.id.clone(), said: said.clone() });
+        if message.kind == Kind::Test {
+            outbox.tested = Some(Tested { id: message.id.clone(), said: said.clone() });
+        }
         let why = said.unwrap_or_default();
         let (delivery, goes_on) = match outcome {
             Outcome::Delivered { issue } => {

@@ -11,6 +11,7 @@ pub mod hibernate;
 pub mod live;
 pub mod mark_pending;
 pub mod probation;
+pub mod notify;
 pub mod record_shutdown;
 pub mod rollback;
 pub mod verify;
@@ -33,5 +34,6 @@ pub fn commands() -> Vec<Command> {
         assess::Arguments::command(),
         live::Arguments::command(),
         probation::Arguments::command(),
+        notify::Arguments::command(),
     ]
 }

@@ -20,6 +20,7 @@ const EMERGENCY: &str = env!("CARGO_BIN_EXE_golden-emergency");
 const HIBERNATE: &str = env!("CARGO_BIN_EXE_golden-hibernate");
 const VERIFY: &str = env!("CARGO_BIN_EXE_golden-verify");
 const MARK: &str = env!("CARGO_BIN_EXE_golden-mark-pending");
+const NOTIFY: &str = env!("CARGO_BIN_EXE_golden-notify");
 const RECORD_SHUTDOWN: &str = env!("CARGO_BIN_EXE_golden-record-shutdown");
 const ROLLBACK: &str = env!("CARGO_BIN_EXE_golden-rollback");
 
@@ -46,7 +47,7 @@ fn marked() -> Machine {
 
 #[test]
 fn help_names_every_exit_status() {
-    for program in programs().into_iter().map(|(program, _)| program).chain([VERIFY]) {
+    for program in programs().into_iter().map(|(program, _)| program).chain([VERIFY, NOTIFY]) {
         let output = Command::new(program).arg("--help").output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && text.contains("Usage:"), "{program}: {text}");

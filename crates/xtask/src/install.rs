@@ -36,7 +36,7 @@ pub(crate) fn run(install: &Install) -> Result<bool> {
     };
     programs(&install.programs, &below("bin")?)?;
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../units");
-    for kind in ["service", "target", "timer"] {
+    for kind in ["service", "target", "timer", "path"] {
         for unit in listed(&units, kind)? {
             let program = format!("{}/bin/", install.prefix.display());
             let text = fs::read_to_string(&unit)?.replace("/usr/bin/", &program);
