@@ -56,7 +56,8 @@ let
   ];
 in
 {
-  imports = [ ./options.nix ./checks.nix ] ++ map (name: ./loaders + "/${name}") (lib.attrNames (builtins.readDir ./loaders));
+  imports = [ ./options.nix ./checks.nix ./notify.nix ./serve.nix ]
+    ++ map (name: ./loaders + "/${name}") (lib.attrNames (builtins.readDir ./loaders));
 
   config = lib.mkIf cfg.enable (lib.mkMerge [
     {

@@ -39,6 +39,11 @@ let
     + lib.concatStrings (map (target: "# wanted by ${target}\n") (service.wantedBy or [ ]))
     + lib.concatStrings (map (target: "# required by ${target}\n") (service.requiredBy or [ ]))
   );
+  path = name: path: section "etc/systemd/system/${name}.path.d/overrides.conf" (
+    part "Unit" (path.unitConfig or { })
+    + part "Path" (path.pathConfig or { })
+    + lib.concatStrings (map (target: "# wanted by ${target}\n") (path.wantedBy or [ ]))
+  );
   timer = name: timer: section "etc/systemd/system/${name}.timer.d/overrides.conf"
     (lib.concatStrings (map (target: "# wanted by ${target}\n") timer.wantedBy));
   target = name: target: section "etc/systemd/system/${name}.target.d/overrides.conf"
@@ -53,6 +58,7 @@ lib.concatLists (
     (name: file: section "etc/${name}" (file.text or "-> ${file.source}\n${file.source.text or ""}"))
     config.environment.etc
   ++ lib.mapAttrsToList service config.systemd.services
+  ++ lib.mapAttrsToList path config.systemd.paths
   ++ lib.mapAttrsToList timer config.systemd.timers
   ++ lib.mapAttrsToList target config.systemd.targets
   ++ [

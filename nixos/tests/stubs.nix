@@ -48,6 +48,7 @@ in
       package = mkOption { type = types.anything; default = { name = "systemd"; version = "257.9"; }; };
       mounts = option (types.listOf types.anything) [ ];
       packages = option (types.listOf types.package) [ ];
+      paths = option (types.attrsOf types.anything) { };
       services = option (types.attrsOf types.anything) { };
       settings.Manager = option (types.attrsOf types.anything) { };
       targets = option (types.attrsOf types.anything) { };

@@ -86,6 +86,8 @@ pub enum Event {
     LiveFailed { from: Toplevel, to: Toplevel, cause: Cause },
     /// What ran before runs again.
     WentBack { from: Toplevel, to: Toplevel },
+    /// Golden could not be landed on if it were needed now.
+    GoldenDamaged { toplevel: Toplevel, why: String },
     /// Golden was pinned.
     Pinned { toplevel: Toplevel, forced: bool },
     /// The end of the ladder.

@@ -132,6 +132,7 @@ pub fn message_id(event: &Event) -> &'static str {
         Event::QuarantineReleased { .. } => "b7941a33b47c4ed5948702748f100707",
         Event::SecondChance { .. } => "68ee9c68acfd4b638c17e484a7f069eb",
         Event::RollbackAsked { .. } => "3d834b7e448b44a497da7467d3c2692f",
+        Event::GoldenDamaged { .. } => Trouble::GoldenDamaged.message_id(),
         Event::ChecksFailed { .. } => "7d3c1b8f5a0e4d3e9c6a2f81b4e7d059",
         Event::FailedLate { .. } => "91d4b7e8c05f4a2b8e3f67d0a1c95b24",
         Event::LiveBegan { .. } => "e1b6f0a7c2d84c6fa3950d7be8124f66",
@@ -155,6 +156,7 @@ pub fn priority(event: &Event) -> Priority {
         | Event::FailedLate { .. }
         | Event::WentBack { .. }
         | Event::DrillEnded { passed: false, .. }
+        | Event::GoldenDamaged { .. }
         | Event::RolledBack { .. } => Priority::Error,
         Event::OneShotStayed { .. }
         | Event::Inferred { .. }
@@ -269,6 +271,9 @@ pub fn describe(event: &Event) -> String {
                 }
                 None => format!("rehearsal ({injection}) NOT PASSED: it ended after {attempts}"),
             }
+        }
+        Event::GoldenDamaged { toplevel, why } => {
+            format!("{toplevel} is golden and could not be landed on: {why}")
         }
         Event::Pinned { toplevel, .. } => format!("{toplevel} is golden"),
         Event::SafeMode { reason } => {

@@ -21,6 +21,7 @@ pub enum Kind {
     AttemptFailed,
     ChecksFailed,
     DrillEnded,
+    GoldenDamaged,
     OneShotStayed,
     Unprotected,
     Refused,
@@ -32,7 +33,7 @@ pub enum Kind {
 
 impl Kind {
     /// What an owner can choose.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::RolledBack,
         Self::SafeMode,
         Self::SafeModeEnded,
@@ -40,6 +41,7 @@ impl Kind {
         Self::AttemptFailed,
         Self::ChecksFailed,
         Self::DrillEnded,
+        Self::GoldenDamaged,
         Self::OneShotStayed,
         Self::Unprotected,
         Self::Refused,
@@ -47,14 +49,15 @@ impl Kind {
         Self::Pinned,
     ];
 
-    /// What is told where the owner says nothing: what changed without anybody asking for it, and rehearsals.
-    pub const DEFAULT: [Self; 6] = [
+    /// What is told where the owner says nothing: what went wrong, and rehearsals.
+    pub const DEFAULT: [Self; 7] = [
         Self::RolledBack,
         Self::SafeMode,
         Self::SafeModeEnded,
         Self::LandingFailed,
         Self::ChecksFailed,
         Self::DrillEnded,
+        Self::GoldenDamaged,
     ];
 
     /// Its name in history, in settings and in JSON.
@@ -68,6 +71,7 @@ impl Kind {
             Self::AttemptFailed => "attempt-failed",
             Self::ChecksFailed => "checks-failed",
             Self::DrillEnded => "drill-ended",
+            Self::GoldenDamaged => "golden-damaged",
             Self::OneShotStayed => "one-shot-stayed",
             Self::Unprotected => "unprotected",
             Self::Refused => "refused",

@@ -226,6 +226,9 @@ impl Telling<'_> {
             Event::DrillEnded { toplevel, passed, .. } => {
                 self.alone(number, Kind::DrillEnded, line, None, Some(toplevel), !passed);
             }
+            Event::GoldenDamaged { toplevel, .. } if !self.is_repeated(line) => {
+                self.alone(number, Kind::GoldenDamaged, line, Some(toplevel), None, false);
+            }
             Event::OneShotStayed { toplevel } => {
                 self.alone(number, Kind::OneShotStayed, line, None, Some(toplevel), false);
             }

@@ -62,7 +62,9 @@ impl Credentials {
         if text.len() as u64 > MAX_BYTES {
             Err(format!("the credential {name} is longer than {MAX_BYTES} bytes"))
         } else if secret.is_empty() {
-            Err(format!("the credential {name} is empty"))
+            Err(format!(
+                "the credential {name} is empty, or its file was not there when the unit was started"
+            ))
         } else if secret.chars().any(char::is_control) {
             Err(format!("the credential {name} has more than one line, or control characters"))
         } else {

@@ -106,6 +106,11 @@ fn first(kind: Kind, facts: &Facts<'_>) -> (Severity, String, String) {
             (Severity::High, "did not pass its rehearsal", format!("{because}."))
         }
         Kind::DrillEnded => (Severity::Low, "passed its rehearsal", format!("{because}.")),
+        Kind::GoldenDamaged => (
+            Severity::High,
+            "has a damaged golden",
+            format!("{because}. The machine runs, and a rollback would have to go elsewhere."),
+        ),
         Kind::OneShotStayed => (Severity::Normal, "is not covered against a panic", format!("{because}.")),
         Kind::Unprotected => (Severity::Normal, "deployed without a way back", format!("{because}.")),
         Kind::Refused => (Severity::Normal, "refused a system that failed before", format!("{because}.")),
@@ -136,6 +141,11 @@ fn next(kind: Kind, facts: &Facts<'_>) -> String {
         Kind::ChecksFailed => format!("`golden check` on {host} runs them again."),
         Kind::DrillEnded if facts.is_unfinished => {
             format!("Mend it before it is needed: `golden why` and `golden status` on {host}.")
+        }
+        Kind::GoldenDamaged => {
+            format!(
+                "Repair it before it is needed (`nix-store --repair-path`), or pin another on {host}: `pin-golden`."
+            )
         }
         Kind::OneShotStayed => format!("`golden status` on {host} says what to do."),
         Kind::Unprotected => format!("Pin a system that works on {host}: `pin-golden`."),

@@ -431,3 +431,18 @@ fn a_test_goes_before_all_that_waits_and_is_tried_once() {
     assert_eq!(tried, [("phone".to_owned(), golden_notify::Tried::Failed("no answer in time".to_owned()))]);
     assert_eq!(round.outcomes("another").unwrap()[0].1, golden_notify::Tried::No);
 }
+
+#[test]
+fn a_damaged_golden_is_told_once_in_a_boot() {
+    let (host, post) = (machine(), Post::that_arrives());
+    let settings = settings(&["phone"], &Kind::DEFAULT);
+    for _ in 0..3 {
+        let why = "the closure is incomplete: x is missing".to_owned();
+        happen(&host, &Event::GoldenDamaged { toplevel: toplevel("a"), why });
+        notify(&host, &settings, &post);
+    }
+    let sent = post.sent.borrow();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert_eq!(sent[0].title, "web1 has a damaged golden");
+    assert!(sent[0].text.contains("the closure is incomplete: x is missing"), "{}", sent[0].text);
+}

@@ -219,3 +219,21 @@ fn what_is_in_the_way_of_an_outbox_is_put_aside() {
     assert_eq!(owner.run(&[]).0, Some(0));
     assert!(outbox.join("hook.json").is_file());
 }
+
+#[test]
+fn a_golden_that_golden_verify_finds_damaged_is_told() {
+    let server = Server::answering(|_| answer(200, ""));
+    let owner = Owner::of(&webhook("hook", &server));
+    assert_eq!(owner.run(&[]).0, Some(0));
+    for file in [format!("{}/kernel", toplevel("a")), "/boot/EFI/nixos/a-kernel.efi".to_owned()] {
+        fs::remove_file(owner.machine.at(&file)).unwrap();
+    }
+    let verified = owner.machine.run(env!("CARGO_BIN_EXE_golden-verify"), &[]);
+    assert!(!verified.status.success());
+    assert_eq!(owner.run(&[]).0, Some(0));
+    let requests = server.requests();
+    let body: Value = serde_json::from_slice(&requests[1].body).unwrap();
+    assert_eq!((&body["kind"], requests.len()), (&"golden-damaged".into(), 2));
+    let text = body["text"].as_str().unwrap();
+    assert!(text.contains("is golden and could not be landed on") && text.contains("kernel"), "{text}");
+}

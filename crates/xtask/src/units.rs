@@ -15,7 +15,7 @@ const LAYOUT: &str = "target/units";
 /// Exposure of each unit, as it was last accepted.
 const EXPOSURE: &str = "units/exposure.txt";
 /// Configurations whose drop-ins are verified beside the packaged units.
-const CASES: [&str; 2] = ["minimal", "impermanence"];
+const CASES: [&str; 4] = ["minimal", "impermanence", "notify", "notify-mail"];
 /// Where the package is in those.
 const PACKAGE: &str = "/nix/store/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-golden-generation";
 
@@ -75,7 +75,7 @@ fn drop_ins(case: &str, to: &Path) -> Result<()> {
 fn verify(case: Option<&str>) -> Result<String> {
     const VERIFY: &str = r#"
         cp -a /srv/target/units/root/. /; [ -z "$1" ] || cp -a "/srv/target/units/$1/." /
-        systemd-analyze verify --man=no --recursive-errors=one /usr/lib/systemd/system/golden-*.service 2>&1 | grep golden ||:"#;
+        systemd-analyze verify --man=no --recursive-errors=one /usr/lib/systemd/system/golden-* 2>&1 | grep golden ||:"#;
     let output = tree::run("bash", &["-euc", VERIFY, "verify", case.unwrap_or_default()])?;
     Ok(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
 }

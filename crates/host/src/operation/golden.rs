@@ -3,8 +3,10 @@
 use std::io;
 use std::path::Path;
 
+use golden_core::{Event, Toplevel};
+
 use super::Options;
-use crate::{Error, Host, loader, profile};
+use crate::{Error, Host, Store, history, loader, profile, system};
 
 /// Make sure that golden could be landed on now: its boot entry and files, and its whole closure.
 ///
@@ -15,7 +17,22 @@ pub fn verify_golden(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let verified = loader::detect(host, options)
         .and_then(|loader| loader.check(&golden))
         .and_then(|()| profile::verify_closure(host, &golden));
-    verified.map_err(|error| Error::GoldenDamaged(golden, Box::new(error)))
+    verified.map_err(|error| {
+        record_damage(host, options, &golden, &error);
+        Error::GoldenDamaged(golden, Box::new(error))
+    })
+}
+
+/// The journal has it from whoever gives up; history is what the owner is told from.
+fn record_damage(host: &dyn Host, options: &Options, golden: &Toplevel, error: &Error) {
+    let event = Event::GoldenDamaged { toplevel: golden.clone(), why: error.chain() };
+    let append = || {
+        let _lock = Store::new(host, &options.state_dir).lock()?;
+        history::append(host, &options.state_dir, &system::boot(host)?, &event)
+    };
+    if let Err(error) = append() {
+        host.complain(error.trouble(), &error.chain());
+    }
 }
 
 /// The same by what costs nothing: it has a boot entry, and is in the store.
