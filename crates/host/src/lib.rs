@@ -44,6 +44,7 @@ pub use linux::{LinuxHost, run_within};
 pub use manager::SafetyNet;
 pub use profile::{NO_MARK, golden, system};
 pub use routes::{Route, default_routes, network_is_down};
+pub use source::revision_of;
 pub use source::told_by_deployer;
 pub use store::{Reading, Store};
 pub use system::{boot, booted, see};

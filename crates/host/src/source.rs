@@ -20,7 +20,8 @@ struct Source {
 }
 
 /// What the system itself says. It is welcome and not needed: what cannot be read says nothing.
-pub(crate) fn revision_of(host: &dyn Host, toplevel: &Toplevel) -> Option<Revision> {
+#[must_use]
+pub fn revision_of(host: &dyn Host, toplevel: &Toplevel) -> Option<Revision> {
     let path = Path::new(toplevel.as_str()).join(PATH);
     let bytes = host.read_part(&path, 0, MAX_BYTES).ok()?;
     serde_json::from_slice::<Source>(&bytes).ok()?.revision?.parse().ok()

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use golden_core::{BootId, Toplevel};
+use golden_core::{BootId, Revision, Toplevel};
 use serde::{Deserialize, Serialize};
 
 /// Version of the JSON form of a [`Message`]. Fields may be added to it; none changes its meaning.
@@ -20,6 +20,8 @@ pub enum Kind {
     LandingFailed,
     AttemptFailed,
     ChecksFailed,
+    WentBack,
+    FailedLate,
     DrillEnded,
     GoldenDamaged,
     OneShotStayed,
@@ -33,13 +35,15 @@ pub enum Kind {
 
 impl Kind {
     /// What an owner can choose.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::RolledBack,
         Self::SafeMode,
         Self::SafeModeEnded,
         Self::LandingFailed,
         Self::AttemptFailed,
         Self::ChecksFailed,
+        Self::WentBack,
+        Self::FailedLate,
         Self::DrillEnded,
         Self::GoldenDamaged,
         Self::OneShotStayed,
@@ -50,12 +54,14 @@ impl Kind {
     ];
 
     /// What is told where the owner says nothing: what went wrong, and rehearsals.
-    pub const DEFAULT: [Self; 7] = [
+    pub const DEFAULT: [Self; 9] = [
         Self::RolledBack,
         Self::SafeMode,
         Self::SafeModeEnded,
         Self::LandingFailed,
         Self::ChecksFailed,
+        Self::WentBack,
+        Self::FailedLate,
         Self::DrillEnded,
         Self::GoldenDamaged,
     ];
@@ -70,6 +76,8 @@ impl Kind {
             Self::LandingFailed => "landing-failed",
             Self::AttemptFailed => "attempt-failed",
             Self::ChecksFailed => "checks-failed",
+            Self::WentBack => "went-back",
+            Self::FailedLate => "failed-late",
             Self::DrillEnded => "drill-ended",
             Self::GoldenDamaged => "golden-damaged",
             Self::OneShotStayed => "one-shot-stayed",
@@ -135,6 +143,9 @@ pub struct Message {
     pub next: String,
     /// The system that failed.
     pub failed: Option<Toplevel>,
+    /// The source revision of what failed.
+    #[serde(default)]
+    pub revision: Option<Revision>,
     /// The system that runs.
     pub runs: Option<Toplevel>,
     /// Boots of the failed system that failed, the oldest first. At most [`MAX_ATTEMPTS`], the last ones.

@@ -79,6 +79,10 @@ struct Story {
     /// The last rollback that was decided: in which boot, and where it goes.
     began: Option<(BootId, Toplevel)>,
     rolled_back: Option<Toplevel>,
+    /// A switch of the running system that failed: in which boot.
+    live_failed: Option<BootId>,
+    /// Whether a person asked for the rollback.
+    is_asked: bool,
     /// Why there is nothing left to do, while that is so.
     safe_mode: Option<String>,
     is_confirmed: bool,
@@ -196,6 +200,21 @@ impl Telling<'_> {
                 (story.began, story.rolled_back) = (None, Some(to.clone()));
                 self.note(number, Kind::RolledBack, line);
             }
+            Event::RollbackAsked { from, .. } => self.of(from).is_asked = true,
+            Event::FailedLate { toplevel, boot, cause } => {
+                self.of(toplevel).fail(toplevel, Some(boot), cause);
+                self.note(number, Kind::FailedLate, line);
+            }
+            Event::LiveFailed { from, cause, .. } => {
+                let story = self.of(from);
+                story.fail(from, Some(&line.written_in), cause);
+                story.live_failed = Some(line.written_in.clone());
+                self.note(number, Kind::WentBack, line);
+            }
+            Event::WentBack { from, .. } => {
+                self.of(from).live_failed = None;
+                self.note(number, Kind::WentBack, line);
+            }
             Event::SafeMode { .. } => {
                 let story = self.current();
                 // A rollback that comes after it takes the machine there; one before it has come to its end.
@@ -293,7 +312,8 @@ impl Telling<'_> {
     ) {
         if (self.is_new)(number, kind) {
             let event = clean(&describe(&line.event));
-            let facts = Facts { host: &self.here.host, failed, runs, attempts: &[], event, is_unfinished };
+            let (host, attempts) = (&*self.here.host, &[][..]);
+            let facts = Facts { host, failed, runs, attempts, event, is_unfinished, is_asked: false };
             let message = self.write(kind, &facts, &[number]);
             self.messages.push((vec![number], message));
         }
@@ -326,10 +346,15 @@ impl Telling<'_> {
         let kind = if story.safe_mode.is_some() && is_new(Kind::SafeMode) {
             Kind::SafeMode
         } else {
-            [Kind::SafeModeEnded, Kind::RolledBack, Kind::LandingFailed, Kind::SafeMode]
-                .into_iter()
-                .find(|kind| is_new(*kind))
-                .unwrap_or(Kind::AttemptFailed)
+            let kinds = [
+                Kind::SafeModeEnded,
+                Kind::RolledBack,
+                Kind::LandingFailed,
+                Kind::WentBack,
+                Kind::FailedLate,
+                Kind::SafeMode,
+            ];
+            kinds.into_iter().find(|kind| is_new(*kind)).unwrap_or(Kind::AttemptFailed)
         };
         let is_unfinished =
             kind == Kind::RolledBack && story.rolled_back.is_none() && self.here.is_rolling_back;
@@ -342,7 +367,8 @@ impl Telling<'_> {
         let skip = story.attempts.len().saturating_sub(MAX_ATTEMPTS);
         let attempts = &story.attempts[skip..];
         let failed = story.trial.as_ref();
-        let facts = Facts { host: &self.here.host, failed, runs, attempts, event, is_unfinished };
+        let is_asked = story.is_asked;
+        let facts = Facts { host: &self.here.host, failed, runs, attempts, event, is_unfinished, is_asked };
         self.write(kind, &facts, numbers)
     }
 
@@ -363,6 +389,7 @@ impl Telling<'_> {
             text: words.text,
             next: words.next,
             failed: facts.failed.cloned(),
+            revision: None,
             runs: facts.runs.cloned(),
             attempts: facts.attempts.to_vec(),
         }
@@ -379,7 +406,9 @@ impl Story {
     fn is_under_way(&self, here: &Here) -> bool {
         let is_here =
             |(boot, to): &(BootId, Toplevel)| *boot == here.boot && here.booted.as_ref() != Some(to);
-        self.began.as_ref().is_some_and(is_here)
+        // What ran before comes back at once, or the machine reboots.
+        let is_going_back = self.live_failed.as_ref() == Some(&here.boot);
+        is_going_back || self.began.as_ref().is_some_and(is_here)
     }
 }
 

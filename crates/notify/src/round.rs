@@ -5,8 +5,10 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use golden_core::{Revision, Toplevel};
 use golden_host::{
     Delivery, Error, Host, LockGuard, Reading, Store, Trouble, boot, booted, read_history_as_written,
+    revision_of,
 };
 
 use crate::courier::{Courier, Letter, Outcome, Parcel};
@@ -131,6 +133,7 @@ impl<'a> Round<'a> {
             text: words.text,
             next: words.next,
             failed: None,
+            revision: None,
             runs: None,
             attempts: Vec::new(),
         };
@@ -211,8 +214,9 @@ impl<'a> Round<'a> {
         }
         outbox.place = Some(news.place);
         let mut given_up = Vec::new();
-        for message in news.messages {
+        for mut message in news.messages {
             done.new += 1;
+            message.revision = message.failed.as_ref().and_then(|failed| self.revision_of(failed));
             given_up.extend(outbox.push(message));
         }
         self.keep(target, &mut outbox)?;
@@ -220,6 +224,19 @@ impl<'a> Round<'a> {
             self.report(Delivery::Dropped, target, &message, "too many wait for it");
         }
         Ok(outbox)
+    }
+
+    /// The ledger knows it of what was tried, even where the store has lost it.
+    fn revision_of(&self, failed: &Toplevel) -> Option<Revision> {
+        let known = match Store::new(self.host, self.state_dir).read() {
+            Ok(Reading::Whole(ledger)) => {
+                let of =
+                    ledger.quarantine.into_iter().rev().find(|quarantined| quarantined.toplevel == *failed);
+                of.and_then(|quarantined| quarantined.revision)
+            }
+            _ => None,
+        };
+        known.or_else(|| revision_of(self.host, failed))
     }
 
     fn deliver(&self, open: &mut [Option<Open<'_>>], courier: &mut dyn Courier, done: &mut Done) {

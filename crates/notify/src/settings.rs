@@ -4,10 +4,10 @@
 //! keep the others from being told of a rollback.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use golden_host::settings::nearest;
 use golden_host::{Error, Host};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,10 +16,6 @@ use crate::message::Kind;
 
 /// Where the settings are.
 pub const PATH: &str = "/etc/golden-generation/notify.toml";
-/// Longest file of settings, in bytes.
-const MAX_BYTES: usize = 1 << 16;
-/// Deepest nesting: the parser goes as deep as the text does.
-const MAX_DEPTH: usize = 16;
 /// Most targets. Each has a file of its own in the outbox.
 const MAX_TARGETS: usize = 16;
 /// Time that one delivery may take, in seconds, unless told otherwise.
@@ -152,19 +148,8 @@ impl Settings {
     /// # Errors
     /// The file cannot be read, or is no TOML.
     pub fn load(host: &dyn Host) -> Result<Option<Self>, Error> {
-        let path = Path::new(PATH);
-        let io = |source| Error::Io { action: "read", path: path.to_owned(), source };
-        let bytes = match host.read(path) {
-            Ok(bytes) if bytes.len() > MAX_BYTES || is_too_deep(&bytes) => {
-                return Err(io(io::ErrorKind::FileTooLarge.into()));
-            }
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io(error)),
-        };
-        let table: Table = basic_toml::from_str(&String::from_utf8_lossy(&bytes))
-            .map_err(|source| Error::Config { path: path.to_owned(), source: Box::new(source) })?;
-        Ok(Some(Self::from_table(table)))
+        let table: Option<Table> = golden_host::settings::read(host, Path::new(PATH))?;
+        Ok(table.map(Self::from_table))
     }
 
     fn from_table(mut table: Table) -> Self {
@@ -400,50 +385,14 @@ fn strangers(table: &Table, known: &[&str], elsewhere: &[&str]) -> Vec<String> {
     table.keys().filter(stranger).map(said).collect()
 }
 
-/// The nearest of the known words, if one is near.
+/// The known word that may have been meant, if there is one.
 fn meant(word: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|known| (distance(word, known), known)).min();
-    match nearest {
-        Some((distance, known)) if distance <= 1 + known.len() / 4 => format!(" (did you mean {known}?)"),
-        _ => String::new(),
-    }
-}
-
-/// Letters to change, add or drop. Source: Levenshtein.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (above, letter) in left.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = above + 1;
-        for (at, other) in right.iter().enumerate() {
-            let change = diagonal + usize::from(letter != *other);
-            diagonal = row[at + 1];
-            row[at + 1] = change.min(row[at] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
+    nearest(word, known).map(|known| format!(" (did you mean {known}?)")).unwrap_or_default()
 }
 
 fn is_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     (1..=32).contains(&name.len()) && name.bytes().all(plain)
-}
-
-/// Whether more is opened than closed at any place, or a key has too many parts.
-fn is_too_deep(bytes: &[u8]) -> bool {
-    let mut depth = 0_usize;
-    let nested = bytes.iter().any(|byte| {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth > MAX_DEPTH
-    });
-    let parts =
-        |line: &[u8]| line.iter().take_while(|byte| **byte != b'=').filter(|byte| **byte == b'.').count();
-    nested || bytes.split(|byte| *byte == b'\n').any(|line| parts(line) > MAX_DEPTH)
 }
 
 #[cfg(test)]

@@ -107,6 +107,7 @@ mod tests {
             text: "our text".to_owned(),
             next: "do this".to_owned(),
             failed: Some(toplevel.clone()),
+            revision: None,
             runs: None,
             attempts: vec![Attempt { toplevel, boot: None, cause: "it stopped".to_owned() }],
         }

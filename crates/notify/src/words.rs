@@ -19,8 +19,10 @@ pub(crate) struct Facts<'a> {
     pub attempts: &'a [Attempt],
     /// What the event itself says, as a sentence without its full stop.
     pub event: String,
-    /// Whether a rollback was left unfinished.
+    /// Whether a rollback was left unfinished, or a rehearsal not passed.
     pub is_unfinished: bool,
+    /// Whether a person asked for the rollback.
+    pub is_asked: bool,
 }
 
 /// The words of a message.
@@ -50,7 +52,11 @@ pub(crate) fn say(kind: Kind, facts: &Facts<'_>) -> Words {
         } else {
             format!(" of {}", attempt.toplevel.short())
         };
-        let _ = write!(text, "\nFailed boot {}{whose}: {}", number + 1, attempt.cause);
+        let what = match kind {
+            Kind::WentBack | Kind::FailedLate => "Why".to_owned(),
+            _ => format!("Failed boot {}{whose}", number + 1),
+        };
+        let _ = write!(text, "\n{what}: {}", attempt.cause);
     }
     if !event.is_empty() && !first.contains(event.as_str()) {
         let _ = write!(text, "\n{}.", capital(event));
@@ -76,10 +82,25 @@ fn first(kind: Kind, facts: &Facts<'_>) -> (Severity, String, String) {
                  may still name the one that failed."
             ),
         ),
+        Kind::RolledBack if facts.is_asked => (
+            Severity::Normal,
+            "rolled back, as somebody asked",
+            "Somebody asked for a rollback, and the machine went back to the system before. It is up.".to_owned(),
+        ),
         Kind::RolledBack => (
             Severity::High,
             "rolled back",
             format!("{boots}, and the machine went back to the system before it by itself. It is up."),
+        ),
+        Kind::WentBack => (
+            Severity::High,
+            "went back after a switch",
+            "A switch of the running system failed, and what ran before runs again.".to_owned(),
+        ),
+        Kind::FailedLate => (
+            Severity::High,
+            "fails after it was confirmed",
+            "A system that was confirmed fails now. It still runs.".to_owned(),
         ),
         Kind::SafeMode => (
             Severity::Urgent,
@@ -129,7 +150,7 @@ fn next(kind: Kind, facts: &Facts<'_>) -> String {
                 "Look why: `systemctl status golden-rollback` on {host}. It is tried again at the next boot."
             )
         }
-        Kind::RolledBack => format!(
+        Kind::RolledBack | Kind::WentBack => format!(
             "Nothing has to be done at once. What failed is not deployed again; `golden why` on {host} tells more, and a changed \
              system can be deployed any time."
         ),
@@ -138,6 +159,9 @@ fn next(kind: Kind, facts: &Facts<'_>) -> String {
         }
         Kind::LandingFailed => format!("If no other message follows soon, look after {host}."),
         Kind::AttemptFailed => format!("Nothing has to be done. `golden why` on {host} tells more."),
+        Kind::FailedLate => {
+            format!("Look after {host}: `golden check` runs the checks again, `golden rollback` goes back.")
+        }
         Kind::ChecksFailed => format!("`golden check` on {host} runs them again."),
         Kind::DrillEnded if facts.is_unfinished => {
             format!("Mend it before it is needed: `golden why` and `golden status` on {host}.")

@@ -4,7 +4,7 @@
 
 mod post;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -239,7 +239,7 @@ fn history_that_is_gone_or_garbage_is_nothing_new() {
     let settings = settings(&["phone"], &Kind::DEFAULT);
     happen(&host, &checks_failed("one"));
     notify(&host, &settings, &post);
-    for garbage in [&b""[..], b"\0\0\0\0\n\n\n", b"[[[[[[[[", &[b'x'; 100_000]] {
+    for garbage in [&b""[..], b"\0\0\0\0\n\n\n", b"[[[[[[[[", &vec![b'x'; 100_000]] {
         host.write(Path::new(HISTORY), garbage).unwrap();
         notify(&host, &settings, &post);
     }
@@ -251,7 +251,7 @@ fn history_that_is_gone_or_garbage_is_nothing_new() {
 
 #[test]
 fn an_outbox_that_is_damaged_is_kept_aside_said_and_told() {
-    for garbage in [&b""[..], b"{", b"{\"format\":1}", b"[1]", &[0; 4096], &[b'x'; 2_000_000]] {
+    for garbage in [&b""[..], b"{", b"{\"format\":1}", b"[1]", &[0; 4096], &vec![b'x'; 2_000_000]] {
         let (host, post) = (machine(), Post::that_arrives());
         let settings = settings(&["phone"], &Kind::DEFAULT);
         happen(&host, &checks_failed("one"));
@@ -445,4 +445,80 @@ fn a_damaged_golden_is_told_once_in_a_boot() {
     assert_eq!(sent.len(), 1, "{sent:?}");
     assert_eq!(sent[0].title, "web1 has a damaged golden");
     assert!(sent[0].text.contains("the closure is incomplete: x is missing"), "{}", sent[0].text);
+}
+
+#[test]
+fn a_switch_that_went_back_is_one_message_once_it_is_over() {
+    let (host, post) = (machine(), Post::that_arrives());
+    let settings = settings(&["phone"], &Kind::DEFAULT);
+    notify(&host, &settings, &post);
+    let (a, b) = (toplevel("a"), toplevel("b"));
+    happen(&host, &Event::LiveBegan { from: a.clone(), to: b.clone() });
+    let cause = Cause::ChecksFailed { checks: vec!["gateway".to_owned()] };
+    happen(&host, &Event::LiveFailed { from: b.clone(), to: a.clone(), cause });
+    notify(&host, &settings, &post);
+    assert_eq!(post.count(), 0, "it is on its way");
+    happen(&host, &Event::WentBack { from: b.clone(), to: a });
+    notify(&host, &settings, &post);
+    notify(&host, &settings, &post);
+    let sent = post.sent.borrow();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert_eq!(sent[0].title, "web1 went back after a switch");
+    let expected = "Failed: b\nRuns:   a\nWhy: required checks failed: gateway";
+    assert!(sent[0].text.contains(expected), "{}", sent[0].text);
+}
+
+#[test]
+fn a_switch_whose_machine_lost_its_power_on_the_way_back_is_told_in_the_next_boot() {
+    let (host, post) = (machine(), Post::that_arrives());
+    let settings = settings(&["phone"], &Kind::DEFAULT);
+    notify(&host, &settings, &post);
+    let (a, b) = (toplevel("a"), toplevel("b"));
+    happen(&host, &Event::LiveFailed { from: b, to: a, cause: Cause::Vanished });
+    notify(&host, &settings, &post);
+    boots(&host, "a", 2);
+    notify(&host, &settings, &post);
+    assert_eq!(post.of(Kind::WentBack).len(), 1);
+}
+
+#[test]
+fn what_fails_late_is_told_and_a_rollback_that_a_person_asked_for_says_so() {
+    let (host, post) = (machine(), Post::that_arrives());
+    let settings = settings(&["phone"], &Kind::DEFAULT);
+    let (a, b) = (toplevel("a"), toplevel("b"));
+    boots(&host, "b", 2);
+    notify(&host, &settings, &post);
+    happen(&host, &Event::Confirmed { toplevel: b.clone(), boot: boot_id(2) });
+    let cause = Cause::ChecksFailed { checks: vec!["web".to_owned()] };
+    happen(&host, &Event::FailedLate { toplevel: b.clone(), boot: boot_id(2), cause });
+    notify(&host, &settings, &post);
+    assert_eq!(post.of(Kind::FailedLate).len(), 1);
+    happen(&host, &Event::RollbackAsked { from: b.clone(), to: a.clone() });
+    happen(&host, &Event::RollbackBegan { from: b.clone(), to: a.clone() });
+    notify(&host, &settings, &post);
+    boots(&host, "a", 3);
+    happen(&host, &Event::RolledBack { from: b, to: a });
+    notify(&host, &settings, &post);
+    assert_eq!(post.count(), 2, "{:?}", post.sent.borrow());
+    assert_eq!(post.of(Kind::RolledBack)[0].title, "web1 rolled back, as somebody asked");
+}
+
+#[test]
+fn a_message_names_the_source_revision_of_what_failed_where_the_system_says_it() {
+    let (host, revision) = (machine(), RefCell::new(Vec::new()));
+    let post = Post::that_arrives();
+    post.now_answers(|parcel| {
+        revision.borrow_mut().push(parcel.letter.message.revision.clone().map(|it| it.to_string()));
+        Outcome::Delivered { issue: None }
+    });
+    let settings = settings(&["phone"], &Kind::DEFAULT);
+    host.change(|world| {
+        let path = format!("{}/etc/golden-generation/source.json", toplevel("b"));
+        std::sync::Arc::make_mut(&mut world.nix).write(path, br#"{"revision":"3f2a9c1"}"#);
+    });
+    happen(&host, &Event::RolledBack { from: toplevel("b"), to: toplevel("a") });
+    happen(&host, &Event::Marked { toplevel: toplevel("c"), landing: toplevel("a") });
+    happen(&host, &Event::RolledBack { from: toplevel("c"), to: toplevel("a") });
+    notify(&host, &settings, &post);
+    assert_eq!(*revision.borrow(), [Some("3f2a9c1".to_owned()), None]);
 }

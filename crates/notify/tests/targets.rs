@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
 use golden_notify::{
     Attempt, Command, Courier as _, Credentials, Forge, Issue, Kind, Letter, Mail, Message, Ntfy, Outcome,
     Parcel, SCHEMA, Severity, Target, Threads, Url, Way, Webhook,
@@ -36,6 +37,7 @@ fn message() -> Message {
         text: "2 boots failed.\nÜnïcode ``` @everybody --> <!-- .\n.\nend".to_owned(),
         next: "Nothing.".to_owned(),
         failed: Some(toplevel("b")),
+        revision: None,
         runs: Some(toplevel("a")),
         attempts: vec![Attempt { toplevel: toplevel("b"), boot: None, cause: "it stopped".to_owned() }],
     }
@@ -150,6 +152,7 @@ fn a_webhook_gets_the_documented_form_signed_and_with_an_id_that_stays() {
         "text": message().text,
         "next": "Nothing.",
         "failed": "/nix/store/bbbb-b",
+        "revision": null,
         "runs": "/nix/store/aaaa-a",
         "attempts": [{ "toplevel": "/nix/store/bbbb-b", "boot": null, "cause": "it stopped" }],
         "dropped": 3,
@@ -321,6 +324,19 @@ fn an_issue_is_made_once_for_a_system_and_commented_afterwards_whoever_made_it()
 }
 
 #[test]
+fn two_systems_of_one_source_revision_have_one_issue() {
+    let (_directory, credentials) = credentials();
+    let server = forge(false);
+    let mut one = letter();
+    one.message.revision = Some("3f2a9c1".parse().unwrap());
+    let mut other = one.clone();
+    (other.message.id, other.message.failed) = ("f".repeat(32), Some(toplevel("c")));
+    assert_eq!(deliver(issue(&server, false), one, None, &credentials, 5), arrived(Some(1)));
+    assert_eq!(deliver(issue(&server, false), other, None, &credentials, 5), arrived(Some(1)));
+    assert_eq!(posts(&server)[0].1["title"], "b failed (revision 3f2a9c1)");
+}
+
+#[test]
 fn after_a_crash_an_issue_or_a_comment_that_is_there_is_not_made_again() {
     let (_directory, credentials) = credentials();
     for is_github in [false, true] {
@@ -439,7 +455,6 @@ fn mail_is_whole_whatever_is_in_it() {
     assert!(headers.contains("Message-ID: <0123456789abcdef0123456789abcdef@web1>\n"), "{headers}");
     assert!(!headers.to_lowercase().contains("\nbcc:"), "{headers}");
     assert!(mail.lines().all(|line| line.len() <= 78), "{mail}");
-    use base64::Engine as _;
     let decoded = base64::engine::general_purpose::STANDARD.decode(body.replace('\n', "")).unwrap();
     assert_eq!(String::from_utf8(decoded).unwrap(), format!("{text}\n"));
 }

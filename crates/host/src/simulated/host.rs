@@ -344,15 +344,15 @@ impl Host for SimulatedHost {
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
-        self.sync(Effect::SyncFile(path.to_owned()), path, |disk| disk.sync_file(path))
+        self.sync(&Effect::SyncFile(path.to_owned()), path, |disk| disk.sync_file(path))
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        self.sync(Effect::SyncDirectory(path.to_owned()), path, |disk| disk.sync_directory(path))
+        self.sync(&Effect::SyncDirectory(path.to_owned()), path, |disk| disk.sync_directory(path))
     }
 
     fn sync_file_system(&self, path: &Path) -> io::Result<()> {
-        self.sync(Effect::SyncFileSystem(path.to_owned()), path, |disk| {
+        self.sync(&Effect::SyncFileSystem(path.to_owned()), path, |disk| {
             disk.sync();
             Ok(())
         })
@@ -465,7 +465,7 @@ impl World {
 impl SimulatedHost {
     fn sync(
         &self,
-        effect: Effect,
+        effect: &Effect,
         path: &Path,
         sync: impl FnOnce(&mut super::Disk) -> io::Result<()>,
     ) -> io::Result<()> {

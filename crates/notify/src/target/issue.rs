@@ -78,9 +78,10 @@ impl From<String> for Stopped {
 
 /// Which issue a message belongs to: the same for every machine on which the same system failed.
 pub(crate) fn subject(message: &Message) -> String {
-    match &message.failed {
-        Some(failed) => failed.to_string(),
-        None => format!("{} on {}", message.kind, message.host),
+    match (&message.revision, &message.failed) {
+        (Some(revision), _) => format!("revision {revision}"),
+        (None, Some(failed)) => failed.to_string(),
+        (None, None) => format!("{} on {}", message.kind, message.host),
     }
 }
 
@@ -160,7 +161,11 @@ impl Tracker<'_> {
     fn create(&self, letter: &Letter) -> Result<u64, Stopped> {
         let title = match &letter.message.failed {
             // The same for every machine, unless the owner has words of his own.
-            Some(failed) if letter.title == letter.message.title => format!("{} failed", failed.short()),
+            Some(failed) if letter.title == letter.message.title => {
+                let revision =
+                    letter.message.revision.iter().map(|revision| format!(" (revision {revision})"));
+                format!("{} failed{}", failed.short(), revision.collect::<String>())
+            }
             _ => letter.title.clone(),
         };
         let body = json!({ "title": cut(&title, MAX_TITLE_BYTES), "body": body(letter) });

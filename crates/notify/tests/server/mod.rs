@@ -62,7 +62,7 @@ impl Server {
     pub fn flooding(head: &'static [u8]) -> Self {
         Self::holding(move |stream| {
             let _ = stream.write_all(head);
-            while stream.write_all(&[b'x'; 65536]).is_ok() {}
+            while stream.write_all(&[b'x'; 8192]).is_ok() {}
         })
     }
 
