@@ -423,6 +423,8 @@ impl Ledger {
         self.failed_landings.retain(|failed| failed.toplevel != *toplevel);
         self.landing.take_if(|landing| landing.toplevel == *toplevel);
         self.undecided.retain(|trial| trial.toplevel != *toplevel);
+        // What was booted and works has nothing left to prove.
+        self.live.take_if(|live| live.to == *toplevel);
         let known = self.confirmed.iter().position(|confirmed| confirmed.toplevel == *toplevel);
         let entry = match known {
             Some(index) => self.confirmed.remove(index),

@@ -167,6 +167,10 @@ impl Seen {
         self.loader.as_ref().is_some_and(|loader| loader.default.is_none())
     }
 
+    pub(crate) fn runs(&self, toplevel: &Toplevel) -> bool {
+        self.booted.as_ref() == Some(toplevel)
+    }
+
     pub(crate) fn is_armed(&self, toplevel: &Toplevel) -> bool {
         self.loader.as_ref().is_some_and(|loader| loader.one_shot == OneShot::Armed(toplevel.clone()))
     }

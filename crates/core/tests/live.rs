@@ -140,6 +140,8 @@ fn a_person_who_picks_it_in_the_menu_tries_it() {
     let (ledger, _) = step(&switched(), &picked, &Moment::BootCheck);
     assert_eq!(ledger.live, None);
     assert!(ledger.is_watched(&picked.boot));
+    // The power went in the window: that counts all the same.
+    assert_eq!(ledger.trial.map(|trial| trial.attempts.failures()), Some(1));
 }
 
 #[test]

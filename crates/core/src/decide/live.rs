@@ -1,5 +1,6 @@
 //! A switch that changes the running system has to prove itself in its window.
 
+use super::boot::failed;
 use super::{First, commit_and_arm, is_budget_spent, is_known_good, landing, reboot, stand_in};
 use crate::{
     Cause, Event, Evidence, Ledger, Live, LivePhase, Plan, Policy, RebootCause, RolledBack, SafeModeReason,
@@ -142,14 +143,24 @@ fn give_up(ledger: &Ledger, seen: &Seen, policy: &Policy, live: &Live) -> Plan {
 /// The machine went down in the middle, and nobody asked for that. What ran before is what boots by itself; the rest is
 /// phase two's.
 pub(super) fn was_cut_off(ledger: &Ledger, seen: &Seen, policy: &Policy, live: &Live) -> Plan {
-    if live.phase == LivePhase::GoingBack {
-        return Plan::nothing().then(Step::RequestRollback);
+    let trial = ledger.trial.as_ref().filter(|trial| trial.toplevel == live.to);
+    let runs = seen.runs(&live.to);
+    let mut after = Ledger { live: None, ..ledger.clone() };
+    match (live.phase, trial) {
+        // It was deployed once more, and is that switch's.
+        (LivePhase::GoingBack, Some(_)) => return Plan::nothing().commit(&after),
+        (_, None) if runs => return Plan::nothing().commit(&after),
+        // Somebody picked it, or it was armed before: this boot tries it.
+        (LivePhase::Proving, Some(trial)) if runs => {
+            let mut trial = trial.clone();
+            trial.attempts.add_failed(&live.boot, Cause::Vanished, &seen.evidence);
+            let event = failed(&trial, policy, Some(live.boot.clone()), Cause::Vanished);
+            after.trial = Some(trial);
+            return Plan::nothing().commit(&after).tell([event]);
+        }
+        (LivePhase::GoingBack, None) => return Plan::nothing().then(Step::RequestRollback),
+        (LivePhase::Proving, _) => {}
     }
-    if seen.booted.as_ref() == Some(&live.to) {
-        // Somebody picked it: this boot tries it.
-        return Plan::nothing().commit(&Ledger { live: None, ..ledger.clone() });
-    }
-    let mut after = ledger.clone();
     let event = take_back(&mut after, seen, policy, live, &Cause::Vanished, &seen.evidence);
     Plan::nothing().commit(&after).tell([event]).then(Step::RequestRollback)
 }

@@ -1,7 +1,7 @@
 //! A switch has made a toplevel the default.
 
 use super::quarantine::put_back;
-use super::{First, commit_and_arm, drill, is_known_good, landing, stand_in, stand_in_of};
+use super::{First, commit_and_arm, drill, is_known_good, landing, stand_in, stand_in_of, with_trial};
 use crate::quarantine::{Verdict, verdict};
 use crate::{Event, Kept, Ledger, Live, LivePhase, Plan, Policy, Refusal, Seen, Step, Toplevel, Trial};
 
@@ -23,17 +23,14 @@ pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Top
             let mut events: Vec<Event> = other.iter().map(superseded).chain(ended(ledger)).collect();
             events.extend(is_another_try.then(|| Event::SecondChance { toplevel: toplevel.clone() }));
             events.push(Event::Marked { toplevel: toplevel.clone(), landing });
-            let mut ledger = without_earlier_switch(ledger);
+            let mut ledger = without_earlier_switch(ledger, seen);
             if is_another_try {
                 ledger = ledger.with_second_chance(toplevel);
             }
             ledger.trial = Some(begin_trial(&mut ledger, seen, toplevel));
-            keep_default(
-                &ledger,
-                seen,
-                policy,
-                commit_and_arm(First::Default, &ledger, seen, policy, true, events),
-            )
+            let arm = !proves(&ledger, seen, toplevel);
+            let plan = commit_and_arm(First::Default, &ledger, seen, policy, arm, events);
+            keep_default(&ledger, seen, policy, plan)
         }
     }
 }
@@ -63,14 +60,14 @@ pub(super) fn mark_live(
         return mark(ledger, seen, policy, to);
     }
     let other = |trial: &&Trial| trial.toplevel != *to;
-    let replaced = match (unproven, &ledger.live) {
-        (Some(live), _) | (None, Some(live)) => live.replaced.clone(),
-        (None, None) => ledger.trial.as_ref().filter(other).cloned().map(Box::new),
+    let replaced = match ledger.live.as_ref().filter(|live| live.boot == seen.boot) {
+        Some(live) => live.replaced.clone(),
+        None => ledger.trial.as_ref().filter(other).cloned().map(Box::new),
     };
-    let was_armed = ledger.trial.iter().filter(other).any(|trial| seen.is_armed(&trial.toplevel));
+    let disarmed = disarm_trial(ledger, seen);
     let same = ledger.trial.clone().filter(|trial| trial.toplevel == *to);
     let mut events: Vec<Event> = ended(ledger).into_iter().collect();
-    let mut ledger = without_earlier_switch(ledger);
+    let mut ledger = without_earlier_switch(ledger, seen);
     if verdict == Verdict::SecondChance {
         ledger = ledger.with_second_chance(to);
         events.push(Event::SecondChance { toplevel: to.clone() });
@@ -87,7 +84,17 @@ pub(super) fn mark_live(
         unknown: Kept::new(),
     });
     let plan = commit_and_arm(First::Default, &ledger, seen, policy, false, events);
-    keep_default(&ledger, seen, policy, plan).then_if(was_armed, || Step::Disarm).then(Step::WatchLive)
+    let plan = keep_default(&ledger, seen, policy, plan).then(Step::WatchLive);
+    plan.steps.into_iter().fold(disarmed, Plan::then)
+}
+
+/// Nothing of an earlier switch boots in the middle of this one. What the loader is about to be told is in the ledger first, or
+/// it would look as if it had booted.
+fn disarm_trial(ledger: &Ledger, seen: &Seen) -> Plan {
+    match ledger.trial.clone().filter(|trial| seen.is_armed(&trial.toplevel)) {
+        Some(trial) => Plan::nothing().commit(&with_trial(ledger, &trial.disarmed())).then(Step::Disarm),
+        None => Plan::nothing(),
+    }
 }
 
 /// Golden is a profile's. Anything else that boots by itself while a trial runs is not: a collection of garbage in that very
@@ -118,9 +125,7 @@ fn mark_again(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> P
     let runs = trial.attempts.is_open_in(&seen.boot);
     let another_follows = trial.attempts.failures() + u32::from(runs) < policy.max_failures.get();
     let is_safe = !runs || seen.loader.as_ref().is_some_and(|loader| loader.consumes_one_shot);
-    // What runs is looked at first.
-    let proves = ledger.live.as_ref().is_some_and(|live| live.to == trial.toplevel && live.boot == seen.boot);
-    let arm = another_follows && is_safe && !proves;
+    let arm = another_follows && is_safe && !proves(ledger, seen, &trial.toplevel);
     keep_default(ledger, seen, policy, commit_and_arm(First::Default, ledger, seen, policy, arm, Vec::new()))
 }
 
@@ -146,7 +151,7 @@ fn refuse(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel, re
 
 /// The default is right as the installer left it. What an earlier switch began is over.
 fn end_trial(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel, mut events: Vec<Event>) -> Plan {
-    let mut after = without_earlier_switch(ledger);
+    let mut after = without_earlier_switch(ledger, seen);
     // Phase two of a rollback installs golden's loader and so marks golden: that is no later switch.
     if ledger.rollback.as_ref().is_some_and(|rollback| rollback.to == *toplevel) {
         after.rollback.clone_from(&ledger.rollback);
@@ -162,8 +167,9 @@ fn end_trial(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel, mut events: Vec<
     plan.tell(events).then_if(is_armed, || Step::Disarm)
 }
 
-fn without_earlier_switch(ledger: &Ledger) -> Ledger {
+fn without_earlier_switch(ledger: &Ledger, seen: &Seen) -> Ledger {
     Ledger {
+        live: still_live(ledger, seen),
         trial: None,
         rollback: None,
         landing: None,
@@ -172,6 +178,17 @@ fn without_earlier_switch(ledger: &Ledger) -> Ledger {
         owed_default: None,
         ..ledger.clone()
     }
+}
+
+/// What runs goes on to be judged, or goes. A profile that was still to be put back belongs to the later switch.
+fn still_live(ledger: &Ledger, seen: &Seen) -> Option<Live> {
+    let live = ledger.live.clone().filter(|live| live.boot == seen.boot)?;
+    Some(Live { replaced: None, ..live })
+}
+
+/// Whether this system runs and has yet to show that it works: its boot is armed after that.
+fn proves(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> bool {
+    ledger.live.as_ref().is_some_and(|live| live.to == *toplevel && live.boot == seen.boot)
 }
 
 /// A switch in the middle of a rehearsal ends it, and nobody can say whether it would have passed.

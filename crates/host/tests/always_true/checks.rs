@@ -22,6 +22,31 @@ pub fn always(explorer: &mut Explorer, before: &Before, program: &Program, after
     default_is_known_good(explorer, before, program, after);
     default_ran_last(explorer, before, program, after);
     rehearsals_change_no_default(explorer, before, program, after);
+    live_is_not_armed(explorer, before, program, after);
+}
+
+fn is_switch(program: &Program) -> bool {
+    matches!(program, Program::Switch(_) | Program::SwitchLive(_))
+}
+
+/// As long as a switch of the running system has to prove itself or is taken back, nothing of it is what boots next. An
+/// installer that is cut off before its mark is another story.
+fn live_is_not_armed(explorer: &mut Explorer, before: &Before, program: &Program, after: &After) {
+    let Some(live) = after.ledger.as_deref().and_then(|ledger| ledger.live.as_ref()) else { return };
+    if is_switch(program) && after.crashed {
+        return;
+    }
+    let mut boots = |world: &World| {
+        let foreseen = explorer.views.foresee(world);
+        foreseen.once.as_ref() == Some(&live.to) || foreseen.default.as_ref() == Some(&live.to)
+    };
+    let was_live = before.ledger.as_deref().is_some_and(|ledger| ledger.live.is_some());
+    // What an installer that was cut off has left is found by the next boot check.
+    let held = is_switch(program) || !was_live || !boots(&before.state.world);
+    if held && boots(&after.world) {
+        let text = format!("{} has {} boot before it has proved itself", program.name(), live.to.short());
+        explorer.violate(Property::LiveIsNotArmed, before.id, &text);
+    }
 }
 
 fn golden_is_pinned_and_whole(explorer: &mut Explorer, before: &Before, program: &Program, after: &After) {
@@ -63,10 +88,7 @@ fn default_is_known_good(explorer: &mut Explorer, before: &Before, program: &Pro
     let mut is_good = |world: &World, ledger: Option<&Ledger>| {
         explorer.views.foresee(world).default.is_some_and(|default| is_known_good(world, ledger, &default))
     };
-    if !has_one_shot
-        || matches!(program, Program::Switch(_))
-        || !is_good(&before.state.world, before.ledger.as_deref())
-    {
+    if !has_one_shot || is_switch(program) || !is_good(&before.state.world, before.ledger.as_deref()) {
         return;
     }
     if !is_good(&after.world, after.ledger.as_deref()) {
@@ -79,9 +101,9 @@ fn default_is_known_good(explorer: &mut Explorer, before: &Before, program: &Pro
 /// last: golden may be older, and die before its boot check. A switch that is cut off before its mark is its installer's, and whoever switches to
 /// something that is known to be good gets it.
 fn default_ran_last(explorer: &mut Explorer, before: &Before, program: &Program, after: &After) {
-    let is_switch = matches!(program, Program::Switch(_));
+    let is_switch = is_switch(program);
     let is_asked_for = |toplevel: &Toplevel| is_known_good(&after.world, after.ledger.as_deref(), toplevel);
-    let is_back = matches!(program, Program::Switch(toplevel) if is_asked_for(toplevel));
+    let is_back = matches!(program, Program::Switch(toplevel) | Program::SwitchLive(toplevel) if is_asked_for(toplevel));
     if !explorer.configuration.has_one_shot() || is_back || is_switch && after.crashed {
         return;
     }
@@ -128,7 +150,7 @@ fn unproven(ledger: &Ledger) -> Option<&Toplevel> {
 fn rehearsals_change_no_default(explorer: &mut Explorer, before: &Before, program: &Program, after: &After) {
     let has_one_shot = explorer.configuration.has_one_shot();
     let drilled = before.ledger.iter().chain(&after.ledger).find_map(|ledger| ledger.drill.as_ref());
-    let Some(drill) = drilled.filter(|_| has_one_shot && !matches!(program, Program::Switch(_))) else {
+    let Some(drill) = drilled.filter(|_| has_one_shot && !is_switch(program)) else {
         return;
     };
     let mut is_same = |world: &World| explorer.views.foresee(world).default.as_ref() == Some(&drill.default);
@@ -195,6 +217,7 @@ pub fn nothing_to_do(explorer: &mut Explorer, before: &Before, up: &Up, snapshot
     let known = is_known_good(&before.state.world, Some(ledger), &up.toplevel);
     let idle = ledger.trial.is_none()
         && ledger.drill.is_none()
+        && ledger.live.is_none()
         && ledger.rollback.is_none()
         && ledger.landing.is_none();
     if known && idle && ledger.safe_mode.is_none() && !snapshots.is_empty() {
@@ -232,7 +255,9 @@ pub fn after(
     content: bool,
 ) {
     match program {
-        Program::Switch(toplevel) => switched(explorer, before, toplevel, after, content),
+        Program::Switch(toplevel) | Program::SwitchLive(toplevel) => {
+            switched(explorer, before, toplevel, after, content);
+        }
         Program::Confirm => confirmed(explorer, before, up, after),
         Program::Pin { .. } if content && golden(&after.world).as_ref() != Some(&up.toplevel) => {
             explorer.violate(Property::Golden, before.id, "a pin that pinned nothing");
@@ -265,7 +290,8 @@ fn switched(explorer: &mut Explorer, before: &Before, toplevel: &Toplevel, after
             && trial.attempts.open().is_some()
             || trial.attempts.failures() >= explorer.configuration.max_failures;
         let waits = trial.attempts.open().is_some() && !explorer.configuration.has_one_shot();
-        let exhausted = exhausted || waits;
+        let proves = ledger.live.as_ref().is_some_and(|live| live.to == *toplevel);
+        let exhausted = exhausted || waits || proves;
         let (good, armed) =
             if explorer.configuration.has_one_shot() { (good, once) } else { (true, default) };
         if !good || (armed.as_ref() != Some(toplevel) && !exhausted) {

@@ -43,6 +43,8 @@ pub const CONFIGURATIONS: &[Configuration] = &[
     Configuration { lie: Some(Lie::IgnoresWrites), ..TWO },
     Configuration { lie: Some(Lie::KeepsOneShots), ..GRUB },
     Configuration { lie: Some(Lie::IgnoresWrites), ..EXTLINUX },
+    Configuration { people: People::SwitchLive, ..TWO },
+    Configuration { people: People::SwitchLive, ..EXTLINUX },
     Configuration { max_failures: 1, people: People::Rehearse, ..TWO },
     Configuration { max_failures: 1, people: People::Rehearse, ..EXTLINUX },
 ];

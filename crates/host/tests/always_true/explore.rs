@@ -28,6 +28,8 @@ pub enum People {
     Deploy,
     /// The same, and rehearse failures.
     Rehearse,
+    /// Switch the running system to anything, which works or does not.
+    SwitchLive,
     /// The second system was confirmed after the first was pinned; now they switch to the third.
     DeployTheThird,
 }

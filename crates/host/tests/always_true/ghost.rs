@@ -1,7 +1,7 @@
 //! What the test itself counts, to hold against what the ledger counts.
 
 use crate::explore::Configuration;
-use golden_core::{Arming, Attempt, BootId, End, Ledger, Toplevel};
+use golden_core::{Arming, Attempt, BootId, End, Ledger, Toplevel, Trial};
 
 /// The failed attempts that really happened since a trial began.
 ///
@@ -21,8 +21,11 @@ pub struct Counted {
 }
 
 impl Counted {
-    fn new(toplevel: Toplevel) -> Self {
-        Self { toplevel, least: 0, most: 0, innocent: 0, unseen: 0, is_passed_over: false }
+    /// What failed in live switches to it before goes on to count.
+    fn new(trial: &Trial) -> Self {
+        let failed = trial.attempts.failures();
+        let toplevel = trial.toplevel.clone();
+        Self { toplevel, least: failed, most: failed, innocent: 0, unseen: 0, is_passed_over: false }
     }
 
     /// A failed attempt that the ledger must count.
@@ -99,9 +102,7 @@ impl Counted {
 /// Follow the ledger: a trial begins, or is over.
 pub fn follow(ghost: Option<Counted>, ledger: Option<&Ledger>) -> Option<Counted> {
     let trial = ledger.and_then(|ledger| ledger.trial.as_ref())?;
-    ghost
-        .filter(|counted| counted.toplevel == trial.toplevel)
-        .or_else(|| Some(Counted::new(trial.toplevel.clone())))
+    ghost.filter(|counted| counted.toplevel == trial.toplevel).or_else(|| Some(Counted::new(trial)))
 }
 
 /// The attempt of this boot, in this ledger.

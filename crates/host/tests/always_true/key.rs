@@ -39,7 +39,8 @@ pub fn key(views: &mut Views, state: &State, max_failures: u32) -> String {
     }
     if let Some(up) = up {
         let (due, asked, safe) = (world.phase_two_is_due(), world.reboot_asked, world.is_safe);
-        let _ = write!(key, "|up {} {due} {asked} {safe}", up.toplevel.short());
+        let current = world.volatile.read_link(Path::new("/run/current-system"));
+        let _ = write!(key, "|up {} {current:?} {due} {asked} {safe}", up.toplevel.short());
     }
     if let Some(ghost) = ghost {
         let _ = write!(key, "|{} {} {} {}", ghost.least, ghost.most, ghost.innocent, ghost.unseen);
@@ -70,6 +71,16 @@ fn write_ledger(
         for next in [&drill.trial].into_iter().chain(&drill.landing) {
             write_trial(key, next, boot, firmware_boots)?;
         }
+    }
+    if let Some(live) = &ledger.live {
+        let is_this_boot = Some(&live.boot) == boot;
+        write!(key, "v{}<{}{:?}{is_this_boot}", live.to.short(), live.from.short(), live.phase)?;
+        if let Some(replaced) = &live.replaced {
+            write_trial(key, replaced, boot, firmware_boots)?;
+        }
+    }
+    for undecided in &ledger.undecided {
+        write!(key, "u{}{}", undecided.toplevel.short(), undecided.attempts.failures())?;
     }
     if let Some(landing) = &ledger.landing {
         write!(key, "l{}<{}{:?}", landing.toplevel.short(), landing.from.short(), landing.arming)?;

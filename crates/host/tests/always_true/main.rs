@@ -36,6 +36,7 @@ enum Property {
     RebootsAreInHistory,
     SafeModeIsTheEnd,
     RehearsalsChangeNoDefault,
+    LiveIsNotArmed,
     DefaultIsKnownGood,
     LedgerStays,
     SwitchesWork,
@@ -46,7 +47,11 @@ impl Property {
     fn needs_the_loader(self) -> bool {
         matches!(
             self,
-            Self::Arrives | Self::DefaultIsKnownGood | Self::QuarantinedIsNoDefault | Self::SwitchesWork
+            Self::Arrives
+                | Self::LiveIsNotArmed
+                | Self::DefaultIsKnownGood
+                | Self::QuarantinedIsNoDefault
+                | Self::SwitchesWork
         )
     }
 }
@@ -213,6 +218,11 @@ fn nothing_of_ours_reboots_a_machine_in_safe_mode_unless_a_new_trial_waits() {
 #[test]
 fn a_rehearsal_leaves_the_default_what_it_is() {
     holds(Property::RehearsalsChangeNoDefault);
+}
+
+#[test]
+fn nothing_of_a_live_switch_boots_before_it_has_proved_itself() {
+    holds(Property::LiveIsNotArmed);
 }
 
 #[test]

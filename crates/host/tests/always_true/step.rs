@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use golden_core::{Injection, Ledger, Toplevel};
+use golden_core::{Cause, Injection, Ledger, LivePhase, Toplevel};
 use golden_host::simulated::{Choice, GoingDown, Program, Start, Why, World, boot_id, start};
 
 use crate::explore::{Configuration, Explorer, Forced, People, State, Up, is_known_good};
@@ -186,8 +186,8 @@ fn go_on(explorer: &mut Explorer, before: &Before, up: &Up) {
     vanish(explorer, before, up, good);
     shut_down(explorer, before, up, true);
     shut_down(explorer, before, up, false);
-    let due =
-        world.phase_two_is_due() && before.ledger.as_deref().is_some_and(|ledger| ledger.rollback.is_some());
+    let is_due = |ledger: &Ledger| ledger.rollback.is_some() || ledger.live.is_some();
+    let due = world.phase_two_is_due() && before.ledger.as_deref().is_some_and(is_due);
     if due {
         program(explorer, before, up, &Program::RollBack);
     }
@@ -202,9 +202,36 @@ fn go_on(explorer: &mut Explorer, before: &Before, up: &Up) {
     if explorer.configuration.people != People::DeployTheThird {
         program(explorer, before, up, &Program::Pin { force: false });
     }
+    if explorer.configuration.people == People::SwitchLive {
+        live(explorer, before, up);
+    }
     if explorer.configuration.people == People::Rehearse {
         program(explorer, before, up, &Program::Drill(Injection::Unit));
     }
+}
+
+/// Somebody switches the running system, and it works or does not.
+fn live(explorer: &mut Explorer, before: &Before, up: &Up) {
+    for toplevel in explorer.configuration.deployed() {
+        program(explorer, before, up, &Program::SwitchLive(toplevel));
+    }
+    match proving(before.ledger.as_deref(), up) {
+        Some(LivePhase::Proving) => {
+            let checks = Cause::ChecksFailed { checks: vec!["web".to_owned()] };
+            let proof = Cause::Unproven { proof: "a person".to_owned() };
+            for program_ in [Program::PassLive, Program::FailLive(checks), Program::FailLive(proof)] {
+                program(explorer, before, up, &program_);
+            }
+        }
+        Some(LivePhase::GoingBack) => program(explorer, before, up, &Program::GoBack),
+        None => {}
+    }
+}
+
+/// How far a switch of the running system is in this boot.
+fn proving(ledger: Option<&Ledger>, up: &Up) -> Option<LivePhase> {
+    let live = ledger?.live.as_ref()?;
+    (live.boot == up.boot).then_some(live.phase)
 }
 
 /// The power goes, or the machine hangs and is reset.
@@ -239,7 +266,8 @@ fn ended_by_power(
     up: &Up,
 ) -> Option<Counted> {
     let mut ghost = follow(ghost, ledger);
-    if let Some(counted) = ghost.as_mut().filter(|_| is_open_attempt(ledger, up)) {
+    let counts = is_open_attempt(ledger, up) || proving(ledger, up) == Some(LivePhase::Proving);
+    if let Some(counted) = ghost.as_mut().filter(|_| counts) {
         counted.failed();
         counted.cap(explorer.configuration.max_failures);
     }
@@ -278,6 +306,8 @@ fn shut_down(explorer: &mut Explorer, before: &Before, up: &Up, unit_failed: boo
         follow(before.state.ghost.clone(), after.ledger.as_deref())
     };
     checks::counted(explorer, before, &after, ghost.as_ref());
+    // What nobody asked for ends a live switch as a loss of power does: the next boot counts it.
+    let ghost = if was_open { ghost } else { ended_by_power(explorer, ghost, after.ledger.as_deref(), up) };
     let state = State { world: after.world, up: None, ghost, boots: before.state.boots };
     let to = explorer.reach(state, before.id, || format!("{name} {how}"));
     let good = is_known_good(&before.state.world, before.ledger.as_deref(), &up.toplevel);
@@ -352,6 +382,8 @@ fn fails_early(explorer: &mut Explorer, before: &Before, up: &Up, good: bool, pr
 fn program(explorer: &mut Explorer, before: &Before, up: &Up, program: &Program) {
     let name = match program {
         Program::Switch(toplevel) => format!("switch to {}", toplevel.short()),
+        Program::SwitchLive(toplevel) => format!("live switch to {}", toplevel.short()),
+        Program::FailLive(Cause::Unproven { .. }) => "unproven".to_owned(),
         other => other.name().to_owned(),
     };
     let (snapshots, end, content) = explorer.run(&before.state.world, program);
@@ -376,7 +408,7 @@ fn program(explorer: &mut Explorer, before: &Before, up: &Up, program: &Program)
     };
     let to = explorer.reach(state, before.id, || format!("{name} on {}", up.toplevel.short()));
     let good = is_known_good(&before.state.world, before.ledger.as_deref(), &up.toplevel);
-    let goes_on_by_itself = matches!(program, Program::RollBack | Program::Confirm);
+    let goes_on_by_itself = matches!(program, Program::RollBack | Program::Confirm | Program::GoBack);
     if good && goes_on_by_itself && to != before.id {
         explorer.forced[before.id].push(Forced::to(to, 0));
     }
