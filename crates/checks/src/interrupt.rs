@@ -1,62 +1,84 @@
 //! Ctrl-C while checks run: they are in process groups of their own, so nobody else tells them.
 
 use std::fs;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::{self, pipe};
 
-const SIGNALS: [Signal; 3] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
+const SIGNALS: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
 
-/// Signals that would end us, held back until what was started is gone.
+/// What signals do from the first run on: what they always did, or, while checks run, wake us up.
+struct Handlers {
+    /// Whether no checks run.
+    is_idle: Arc<AtomicBool>,
+    /// The last one that came.
+    last: Arc<AtomicUsize>,
+    /// Has something to read once one came.
+    wakes: UnixStream,
+}
+
+/// Signals that would end us are kept until what was started is gone.
 pub(crate) struct Interrupt {
-    held: Option<(SigSet, SignalFd)>,
+    handlers: Option<&'static Handlers>,
 }
 
 impl Interrupt {
-    /// Without it, what was started is for the unit's cgroup to end.
+    /// Without handlers, what was started is for the unit's cgroup to end.
     pub(crate) fn begin() -> Self {
-        let ignored = ignored();
-        // What is ignored (nohup) arrives too as long as it is held back.
-        let signals: SigSet =
-            SIGNALS.into_iter().filter(|&signal| ignored & 1 << (signal as u64 - 1) == 0).collect();
-        let handle = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).ok();
-        let held =
-            handle.and_then(|handle| Some((signals.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok()?, handle)));
-        Self { held }
-    }
-
-    pub(crate) fn handle(&self) -> Option<BorrowedFd<'_>> {
-        self.held.as_ref().map(|(_, handle)| handle.as_fd())
-    }
-
-    /// Start something with the signals as they were: what is held back from us would be held back from a check, too. One that
-    /// comes in just this moment ends us at once.
-    pub(crate) fn released<Started>(&self, start: impl FnOnce() -> Started) -> Started {
-        let held =
-            self.held.as_ref().and_then(|(before, _)| before.thread_swap_mask(SigmaskHow::SIG_SETMASK).ok());
-        let started = start();
-        if let Some(held) = held {
-            let _ = held.thread_set_mask();
+        static HANDLERS: OnceLock<Option<Handlers>> = OnceLock::new();
+        let handlers = HANDLERS.get_or_init(|| Handlers::install().ok()).as_ref();
+        if let Some(handlers) = handlers {
+            handlers.last.store(0, Ordering::SeqCst);
+            handlers.is_idle.store(false, Ordering::SeqCst);
         }
-        started
+        Self { handlers }
+    }
+
+    /// Has something to read once a signal came.
+    pub(crate) fn handle(&self) -> Option<BorrowedFd<'_>> {
+        self.handlers.map(|handlers| handlers.wakes.as_fd())
     }
 
     /// The signal that came.
-    pub(crate) fn came(&self) -> Option<Signal> {
-        let (_, handle) = self.held.as_ref()?;
-        let came = handle.read_signal().ok()??;
-        i32::try_from(came.ssi_signo).ok()?.try_into().ok()
+    pub(crate) fn came(&self) -> Option<i32> {
+        let handlers = self.handlers?;
+        // Nobody is woken twice.
+        let _ = (&handlers.wakes).read(&mut [0; 64]);
+        i32::try_from(handlers.last.load(Ordering::SeqCst)).ok().filter(|&signal| signal != 0)
     }
+}
 
-    /// Let signals through again, and do what the one that came is for.
-    pub(crate) fn end(self, came: Option<Signal>) {
-        if let Some((before, _)) = self.held {
-            let _ = before.thread_set_mask();
+impl Drop for Interrupt {
+    /// Signals do what they always did, also the one that came.
+    fn drop(&mut self) {
+        if let Some(handlers) = self.handlers {
+            handlers.is_idle.store(true, Ordering::SeqCst);
         }
-        if let Some(signal) = came {
-            let _ = raise(signal);
+        if let Some(signal) = self.came() {
+            let _ = low_level::emulate_default_handler(signal);
         }
+    }
+}
+
+impl Handlers {
+    fn install() -> io::Result<Self> {
+        let (wakes, wake) = UnixStream::pair()?;
+        wakes.set_nonblocking(true)?;
+        let (is_idle, last) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+        let ignored = ignored();
+        // What is ignored (nohup) goes on being so.
+        for signal in SIGNALS.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0) {
+            // In this order: the first one does not come back where it has something to do.
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(&is_idle))?;
+            signal_hook::flag::register_usize(signal, Arc::clone(&last), signal.unsigned_abs() as usize)?;
+            pipe::register(signal, wake.try_clone()?)?;
+        }
+        Ok(Self { is_idle, last, wakes })
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use golden_core::{ASSESSMENT_SCHEMA, Assessment, Finding, Kept};
 use golden_host::LinuxHost;
-use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::low_level;
 
 use crate::check::{Check, Work};
 use crate::child::{BUFFER_BYTES, Child, NotBegun, Subject, close_inherited};
@@ -19,6 +19,9 @@ use crate::probe;
 
 /// Longest wait for anything: a clock that jumps must not be waited for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Pause after a wait that failed: nobody is to wait busily.
+const AFTER_ERROR: Duration = Duration::from_millis(10);
 
 /// Runs checks. One run at a time in a process, which has no other children that begin meanwhile: they would be killed.
 pub struct Runner<'a> {
@@ -70,12 +73,12 @@ impl<'a> Runner<'a> {
             deadline,
             buffer: vec![0; BUFFER_BYTES],
             interrupt,
-            signal: None,
+            is_stopped: false,
         };
         all.go();
-        let Run { jobs, adoption, interrupt, signal, .. } = all;
+        let Run { jobs, adoption, interrupt, .. } = all;
         drop(adoption);
-        interrupt.end(signal);
+        drop(interrupt);
         jobs.into_iter()
             .filter_map(|job| if let State::Done(finding) = job.state { Some(finding) } else { None })
             .collect()
@@ -127,8 +130,7 @@ struct Run<'a, 'b> {
     deadline: Instant,
     buffer: Vec<u8>,
     interrupt: Interrupt,
-    /// The one that came.
-    signal: Option<Signal>,
+    is_stopped: bool,
 }
 
 impl Run<'_, '_> {
@@ -140,8 +142,7 @@ impl Run<'_, '_> {
             }
             let Some(until) = self.next_time() else { return };
             self.wait(until);
-            self.signal = self.signal.or_else(|| self.interrupt.came());
-            if let Some(signal) = self.signal {
+            if let Some(signal) = self.interrupt.came() {
                 return self.stop(signal);
             }
         }
@@ -197,7 +198,9 @@ impl Run<'_, '_> {
         let left = until.saturating_duration_since(Instant::now()).min(LONGEST_WAIT);
         let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
         // A signal that interrupts it is as good as a time that is over.
-        let _ = poll(&mut handles, Some(&left));
+        if poll(&mut handles, Some(&left)).is_err() {
+            std::thread::sleep(AFTER_ERROR);
+        }
         let ready: Vec<bool> = handles.iter().map(|handle| !handle.revents().is_empty()).collect();
         drop(handles);
         let ready = owners.into_iter().zip(ready).filter_map(|(owner, is_ready)| is_ready.then_some(owner));
@@ -226,9 +229,7 @@ impl Run<'_, '_> {
         let broken = matches!(job.check.work, Work::Broken(_));
         job.runs += u32::from(!broken);
         let Runner { host, about, probe_arguments, .. } = &*self.runner;
-        // Not while one waits to be looked at: it would end us here.
-        self.signal = self.signal.or_else(|| self.interrupt.came());
-        match self.interrupt.released(|| Child::begin(host, about, job.check, probe_arguments)) {
+        match Child::begin(host, about, job.check, probe_arguments) {
             Ok(child) => job.state = State::Running(child),
             Err(NotBegun { why, may_pass }) => {
                 self.conclude(number, Outcome { may_pass, ..Outcome::failed(why) });
@@ -306,7 +307,7 @@ impl Run<'_, '_> {
         let job = &mut self.jobs[number];
         let again = Instant::now() + job.check.timing.interval;
         let may_pass = !outcome.passed && outcome.may_pass && job.runs <= job.check.timing.retries;
-        if may_pass && again < self.deadline && self.signal.is_none() {
+        if may_pass && again < self.deadline && !self.is_stopped {
             job.state = State::Waiting(again);
         } else {
             self.finish(number, outcome);
@@ -333,14 +334,16 @@ impl Run<'_, '_> {
     }
 
     /// Somebody wants us to end.
-    fn stop(&mut self, signal: Signal) {
+    fn stop(&mut self, signal: i32) {
+        self.is_stopped = true;
+        let why = format!("the checks were stopped by {}", signal_name(signal));
         for number in 0..self.jobs.len() {
             match &self.jobs[number].state {
                 State::Running(_) => {
-                    self.kill(number, &format!("the checks were stopped ({signal})"));
+                    self.kill(number, &why);
                 }
                 State::Waiting(_) => {
-                    self.finish(number, Outcome::failed(format!("the checks were stopped ({signal})")));
+                    self.finish(number, Outcome::failed(why.clone()));
                 }
                 State::Done(_) => {}
             }
@@ -358,10 +361,11 @@ impl Outcome {
 fn how(status: Option<ExitStatus>) -> String {
     match status.map(|status| (status.code(), status.signal())) {
         Some((Some(code), _)) => format!("exited with status {code}"),
-        Some((None, Some(number))) => match Signal::try_from(number) {
-            Ok(signal) => format!("was killed by {signal}"),
-            Err(_) => format!("was killed by signal {number}"),
-        },
+        Some((None, Some(number))) => format!("was killed by {}", signal_name(number)),
         _ => "nobody knows how it ended".to_owned(),
     }
+}
+
+fn signal_name(number: i32) -> String {
+    low_level::signal_name(number).map_or_else(|| format!("signal {number}"), str::to_owned)
 }

@@ -6,6 +6,7 @@ mod common;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
+use std::os::fd::IntoRawFd as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use common::{LONG, Machine, REQUIRED, WANTED, is_running, once, shell};
 use golden_checks::{Check, Timing, Work};
 use golden_core::{Finding, Weight};
 use golden_host::Host as _;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 #[test]
 fn answers_as_a_probe() {
@@ -39,6 +41,7 @@ fn what_comes_out_is_said_as_it_is() {
         ("echo fine", true, "exited with status 0", "fine"),
         ("echo out; echo err >&2; exit 3", false, "exited with status 3", "out\nerr"),
         ("kill -SEGV $$", false, "was killed by SIGSEGV", ""),
+        ("exec >&- 2>&-; exit 5", false, "exited with status 5", ""),
         ("kill -KILL $$", false, "was killed by SIGKILL", ""),
     ] {
         let finding = one(shell("x", commands));
@@ -173,6 +176,10 @@ fn a_check_has_nothing_of_ours_but_what_is_documented() {
     let machine = Machine::new();
     let lock = machine.at("/lock");
     File::create(&lock).unwrap();
+    // Whoever started us may have left something open, which nobody here knows.
+    let left_open = File::open("/").unwrap();
+    fcntl(&left_open, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+    let _ = left_open.into_raw_fd();
     let _held = machine.host.lock(common::path("/lock")).unwrap();
     let commands = format!(
         "ls -l /proc/self/fd | tail -n +2 | wc -l; readlink /proc/self/fd/0; pwd; flock -n {} true || echo locked; \
