@@ -66,6 +66,7 @@ impl Adoption {
             process.parent == self.us && process.id != first && !running.contains(&process.id)
         };
         let is_of_it = |process: &Process| {
+            // These are dying already; another run is not to meet them.
             let is_near = process.group == first || process.parent == first;
             is_near || is_adopted(process) && mark(process.id).as_deref() == Some(name)
         };

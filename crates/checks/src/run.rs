@@ -73,7 +73,6 @@ impl<'a> Runner<'a> {
             deadline,
             buffer: vec![0; BUFFER_BYTES],
             interrupt,
-            is_stopped: false,
         };
         all.go();
         let Run { jobs, adoption, interrupt, .. } = all;
@@ -130,7 +129,6 @@ struct Run<'a, 'b> {
     deadline: Instant,
     buffer: Vec<u8>,
     interrupt: Interrupt,
-    is_stopped: bool,
 }
 
 impl Run<'_, '_> {
@@ -307,7 +305,7 @@ impl Run<'_, '_> {
         let job = &mut self.jobs[number];
         let again = Instant::now() + job.check.timing.interval;
         let may_pass = !outcome.passed && outcome.may_pass && job.runs <= job.check.timing.retries;
-        if may_pass && again < self.deadline && !self.is_stopped {
+        if may_pass && again < self.deadline {
             job.state = State::Waiting(again);
         } else {
             self.finish(number, outcome);
@@ -333,19 +331,11 @@ impl Run<'_, '_> {
         job.state = State::Done(finding);
     }
 
-    /// Somebody wants us to end.
+    /// Somebody wants us to end: what runs is killed with all the rest.
     fn stop(&mut self, signal: i32) {
-        self.is_stopped = true;
-        let why = format!("the checks were stopped by {}", signal_name(signal));
         for number in 0..self.jobs.len() {
-            match &self.jobs[number].state {
-                State::Running(_) => {
-                    self.kill(number, &why);
-                }
-                State::Waiting(_) => {
-                    self.finish(number, Outcome::failed(why.clone()));
-                }
-                State::Done(_) => {}
+            if !matches!(self.jobs[number].state, State::Done(_)) {
+                self.finish(number, Outcome::failed(format!("stopped by {}", signal_name(signal))));
             }
         }
     }
