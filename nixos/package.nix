@@ -15,6 +15,8 @@ rustPlatform.buildRustPackage {
       "Cargo.lock"
       "Cargo.toml"
       "crates"
+      "docs"
+      "monitoring"
       "units"
       "vm-tests/qemu"
     ]);
@@ -32,7 +34,7 @@ rustPlatform.buildRustPackage {
   # All but the walk over every state, which takes minutes.
   checkType = "debug";
   cargoTestFlags = [ "--workspace" "--lib" ]
-    ++ lib.concatMap (name: [ "--test" name ]) [ "decide" "durable" "early_end" "ledger" "linux" "loader" "meanwhile" "pin" "programs" "scenarios" ];
+    ++ lib.concatMap (name: [ "--test" name ]) [ "decide" "durable" "early_end" "ledger" "linux" "loader" "meanwhile" "pin" "programs" "publish" "monitoring" "pages" "scenarios" "serve" "server" ];
   # A test has a lock held by flock(1).
   nativeCheckInputs = [ util-linux ];
 

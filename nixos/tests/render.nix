@@ -39,13 +39,11 @@ let
     + lib.concatStrings (map (target: "# wanted by ${target}\n") (service.wantedBy or [ ]))
     + lib.concatStrings (map (target: "# required by ${target}\n") (service.requiredBy or [ ]))
   );
-  path = name: path: section "etc/systemd/system/${name}.path.d/overrides.conf" (
-    part "Unit" (path.unitConfig or { })
-    + part "Path" (path.pathConfig or { })
-    + lib.concatStrings (map (target: "# wanted by ${target}\n") (path.wantedBy or [ ]))
+  other = kind: part': settings: name: unit: section "etc/systemd/system/${name}.${kind}.d/overrides.conf" (
+    part "Unit" (unit.unitConfig or { })
+    + part part' (unit.${settings} or { })
+    + lib.concatStrings (map (target: "# wanted by ${target}\n") (unit.wantedBy or [ ]))
   );
-  timer = name: timer: section "etc/systemd/system/${name}.timer.d/overrides.conf"
-    (lib.concatStrings (map (target: "# wanted by ${target}\n") timer.wantedBy));
   target = name: target: section "etc/systemd/system/${name}.target.d/overrides.conf"
     (part "Unit" { Wants = target.wants; });
   failed = lib.filter (assertion: !assertion.assertion) config.assertions;
@@ -58,8 +56,9 @@ lib.concatLists (
     (name: file: section "etc/${name}" (file.text or "-> ${file.source}\n${file.source.text or ""}"))
     config.environment.etc
   ++ lib.mapAttrsToList service config.systemd.services
-  ++ lib.mapAttrsToList path config.systemd.paths
-  ++ lib.mapAttrsToList timer config.systemd.timers
+  ++ lib.mapAttrsToList (other "timer" "Timer" "timerConfig") config.systemd.timers
+  ++ lib.mapAttrsToList (other "path" "Path" "pathConfig") config.systemd.paths
+  ++ lib.mapAttrsToList (other "socket" "Socket" "socketConfig") config.systemd.sockets
   ++ lib.mapAttrsToList target config.systemd.targets
   ++ [
     (section "warnings" (lib.concatStrings (lines (map oneLine config.warnings))))
@@ -68,6 +67,7 @@ lib.concatLists (
     (section "etc/systemd/system.conf" (part "Manager" config.systemd.settings.Manager))
     (section "kernel parameters" (lib.concatStrings (lines config.boot.kernelParams)))
     (section "login shells" config.environment.loginShellInit)
+    (section "groups" (lib.concatStrings (lines (lib.attrNames config.users.groups))))
     (section "tmpfiles" (lib.concatStrings (lines config.systemd.tmpfiles.rules)))
     (section "system.build.installBootLoader" (config.system.build.installBootLoader.text or ""))
     (section "boot.loader.systemd-boot.extraInstallCommands" config.boot.loader.systemd-boot.extraInstallCommands)

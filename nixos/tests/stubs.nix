@@ -51,10 +51,12 @@ in
       paths = option (types.attrsOf types.anything) { };
       services = option (types.attrsOf types.anything) { };
       settings.Manager = option (types.attrsOf types.anything) { };
+      sockets = option (types.attrsOf types.anything) { };
       targets = option (types.attrsOf types.anything) { };
       timers = option (types.attrsOf types.anything) { };
       tmpfiles.rules = option (types.listOf types.str) [ ];
     };
+    users.groups = option (types.attrsOf types.anything) { };
     system.build.installBootLoader = option types.anything "/nix/store/ffffffffffffffffffffffffffffffff-installer --flag";
     system.preSwitchChecks = option (types.attrsOf types.lines) { };
   };

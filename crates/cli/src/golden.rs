@@ -103,6 +103,10 @@ enum Question {
         #[arg(long)]
         over: bool,
     },
+    /// Publish how this machine stands, for a status page and Prometheus: run by golden-publish.service
+    Publish(crate::publish::Arguments),
+    /// Serve a read-only status page: of this machine, or of a fleet
+    Serve(crate::serve::Arguments),
     /// Run a scenario on a simulated machine and print what happens
     Simulate {
         /// The scenario; - for standard input
@@ -141,6 +145,8 @@ pub fn main() -> ExitCode {
         Question::Pin { force } => during("reading the whole of it", || pin(&common, force)),
         Question::Rollback { yes } => crate::rollback::roll_back(&common, yes),
         Question::Quarantine { question } => quarantine::run(&common, &question),
+        Question::Publish(arguments) => crate::publish::run(&common, &arguments),
+        Question::Serve(arguments) => return crate::serve::run(&common, &arguments),
     };
     match answered {
         Ok(text) => answer(&text),

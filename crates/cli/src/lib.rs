@@ -11,11 +11,15 @@ mod history;
 mod named;
 pub mod pin_golden;
 mod print;
+mod publish;
 mod quarantine;
 mod rollback;
+mod serve;
 mod simulate;
 mod status;
 mod style;
+mod summary;
+mod totals;
 mod why;
 
 use clap::{Command, CommandFactory};

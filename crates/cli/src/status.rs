@@ -18,7 +18,7 @@ const SCHEMA: u32 = 1;
 /// How the machine stands. The words are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum State {
+pub(crate) enum State {
     Ok,
     Trial,
     RolledBack,
@@ -27,21 +27,21 @@ enum State {
 }
 
 #[derive(Serialize)]
-struct Status {
+pub(crate) struct Status {
     schema: u32,
-    state: State,
+    pub state: State,
     /// Why the ledger cannot be read; nothing is known of trials then.
-    unreadable: Option<String>,
-    golden: Option<Toplevel>,
+    pub unreadable: Option<String>,
+    pub golden: Option<Toplevel>,
     /// Why golden could not be landed on.
-    damage: Option<String>,
-    running: Option<Toplevel>,
+    pub damage: Option<String>,
+    pub running: Option<Toplevel>,
     default: Option<Toplevel>,
-    trial: Option<Trial>,
+    pub trial: Option<Trial>,
     /// What a rollback comes back to whose second phase is not done.
     unfinished_rollback: Option<Toplevel>,
     /// A rehearsal under way.
-    drill: Option<Drill>,
+    pub drill: Option<Drill>,
     /// Why the suite causes no further reboot.
     safe_mode: Option<String>,
     /// What a rollback came back to and did not work, and was not confirmed since.
@@ -49,7 +49,7 @@ struct Status {
     quarantine: Vec<Toplevel>,
     /// Source revisions of which nothing is deployed.
     quarantined_revisions: Vec<Revision>,
-    coverage: Vec<Coverage>,
+    pub coverage: Vec<Coverage>,
 }
 
 pub(crate) fn run(common: &Common, json: bool) -> Result<String, Error> {
@@ -64,7 +64,7 @@ pub(crate) fn run(common: &Common, json: bool) -> Result<String, Error> {
     Ok(if json { crate::print::json(&status) } else { in_words(&status, colours) })
 }
 
-fn status(
+pub(crate) fn status(
     host: &LinuxHost,
     options: &Options,
     ledger: Ledger,

@@ -5,11 +5,13 @@ mod words;
 
 use std::path::PathBuf;
 
-use golden_core::{Revision, Toplevel};
+use golden_core::{Ledger, Revision, Toplevel};
 use golden_host::command::Common;
+use golden_host::operation::Options;
 use golden_host::postmortem::{Closures, FailedLanding, Story};
-use golden_host::{Error, Reading, Store};
+use golden_host::{Error, LinuxHost, Reading, Store};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// Version of the JSON answer.
 const SCHEMA: u32 = 2;
@@ -73,7 +75,7 @@ pub(crate) fn run(common: &Common, of: Option<&str>, json: bool) -> Result<Strin
         Reading::Corrupt(why) => (None, Some(why)),
     };
     let found = crate::style::during("asking the journal", || {
-        find::find(&host, &options, &ledger.clone().unwrap_or_default(), of)
+        find::find(&host, &options, &ledger.clone().unwrap_or_default(), of, true)
     })?;
     let mut why = Why { unreadable, ..found };
     why.summary = words::summary(&why);
@@ -81,3 +83,36 @@ pub(crate) fn run(common: &Common, of: Option<&str>, json: bool) -> Result<Strin
     let colours = crate::style::has_colours();
     Ok(if json { crate::print::json(&why) } else { words::all(&why, colours) })
 }
+
+/// The last failure as others may read it: what checks printed and the journal said is in it only if the owner wants that.
+/// Nothing if nothing failed, or if nobody can tell.
+pub(crate) fn published(
+    host: &LinuxHost,
+    options: &Options,
+    ledger: &Ledger,
+    with_output: bool,
+) -> Option<Value> {
+    let mut why = find::find(host, options, ledger, None, with_output).ok()?;
+    why.failed
+        .as_ref()
+        .filter(|_| why.state != State::Trial || why.attempts.iter().any(Story::has_failed))?;
+    if !with_output {
+        let landings = why.failed_landings.iter_mut().flat_map(|landing| &mut landing.attempts);
+        for story in why.attempts.iter_mut().chain(landings) {
+            story.journal.clear();
+            story.failed_checks.iter_mut().for_each(|check| check.output.clear());
+        }
+    }
+    why.summary = words::summary(&why);
+    Some(json!({
+        "failed": why.failed,
+        "failed_revision": why.failed_revision,
+        "landed_on": why.landed_on,
+        "landed_on_revision": why.landed_on_revision,
+        "says": words::published(&why),
+        "changes": why.closures.as_ref().map(|closures| &closures.changes[..closures.changes.len().min(CHANGES)]),
+    }))
+}
+
+/// Changes of a closure that are published.
+const CHANGES: usize = 50;

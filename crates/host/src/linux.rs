@@ -19,6 +19,7 @@ use crate::journal::{describe, message_id, priority};
 use crate::{Comparison, Delivery, Ended, Host, Limits, LockGuard, Output, Trouble};
 
 mod log;
+mod publish;
 mod within;
 
 pub use within::run as run_within;

@@ -25,11 +25,14 @@ pub(crate) fn all(with_vm: bool) -> Result<bool> {
     if with_vm {
         crate::nix::all(&mut tally, &crate::nix::Nix::default())?;
         crate::units::all(&mut tally, false)?;
+        crate::metrics::all(&mut tally)?;
+        crate::page::all(&mut tally)?;
         let counts = claims::run(&Chosen::Ci)?;
         tally.passed += counts.passed;
         tally.failed += counts.failed;
     } else {
         tally.skipped += claims::ci_count() + crate::nix::count()? + crate::units::COUNT;
+        tally.skipped += crate::metrics::COUNT + crate::page::count()?;
     }
     println!("{tally}");
     Ok(tally.failed == 0)

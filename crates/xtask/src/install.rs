@@ -36,7 +36,7 @@ pub(crate) fn run(install: &Install) -> Result<bool> {
     };
     programs(&install.programs, &below("bin")?)?;
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../units");
-    for kind in ["service", "target", "timer", "path"] {
+    for kind in ["service", "target", "timer", "path", "socket"] {
         for unit in listed(&units, kind)? {
             let program = format!("{}/bin/", install.prefix.display());
             let text = fs::read_to_string(&unit)?.replace("/usr/bin/", &program);
@@ -46,9 +46,14 @@ pub(crate) fn run(install: &Install) -> Result<bool> {
     for (from, directory, to) in [
         ("golden-generation.catalog", "lib/systemd/catalog", "golden-generation.catalog"),
         ("golden-generation.tmpfiles.conf", "lib/tmpfiles.d", "golden-generation.conf"),
+        ("golden-generation.sysusers.conf", "lib/sysusers.d", "golden-generation.conf"),
         ("golden-generation-system.conf", "lib/systemd/system.conf.d", "50-golden-generation.conf"),
     ] {
         fs::copy(units.join(from), below(directory)?.join(to))?;
+    }
+    let monitoring = units.join("../monitoring");
+    for name in ["golden-generation.rules.yml", "grafana-dashboard.json"] {
+        fs::copy(monitoring.join(name), below("share/golden-generation")?.join(name))?;
     }
     for command in golden_units::commands().into_iter().chain(golden_cli::commands()) {
         manual(command, &below("share/man/man8")?)?;
@@ -174,6 +179,11 @@ mod tests {
             "share/fish/vendor_completions.d/golden.fish",
             "lib/systemd/catalog/golden-generation.catalog",
             "lib/tmpfiles.d/golden-generation.conf",
+            "lib/sysusers.d/golden-generation.conf",
+            "lib/systemd/system/golden-serve.socket",
+            "lib/systemd/system/golden-publish.path",
+            "share/golden-generation/grafana-dashboard.json",
+            "share/golden-generation/golden-generation.rules.yml",
             "lib/systemd/system.conf.d/50-golden-generation.conf",
         ] {
             assert!(prefix.join(file).is_file(), "{file}");

@@ -4,7 +4,9 @@ mod bench;
 mod check;
 mod fuzz;
 mod install;
+mod metrics;
 mod nix;
+mod page;
 mod tally;
 mod units;
 
@@ -37,6 +39,10 @@ enum Task {
     Nix(nix::Nix),
     /// Look for bytes that a parser does not expect; needs a nightly compiler
     Fuzz(fuzz::Fuzz),
+    /// Show the status page in a real browser, and look for what is wrong with it
+    Page,
+    /// Have Prometheus check metrics and alerts
+    Metrics,
     /// Measure what a boot without a trial pays
     Bench,
     /// What can go wrong, and what proves that the machine comes back: the table of the README
@@ -73,6 +79,8 @@ fn main() -> ExitCode {
         Task::Install(install) => install::run(&install),
         Task::Nix(nix) => nix::run(&nix),
         Task::Fuzz(fuzz) => fuzz::run(&fuzz),
+        Task::Page => page::run(),
+        Task::Metrics => metrics::run(),
         Task::Bench => bench::run(),
         Task::Demo => golden_vm_tests::demo::run(),
         Task::Matrix { bless } => check::matrix(bless),

@@ -25,6 +25,7 @@ pub(super) fn find(
     options: &Options,
     ledger: &Ledger,
     of: Option<&str>,
+    with_journal: bool,
 ) -> Result<Why, Error> {
     // What is damaged or not there has nothing to tell; the ledger has.
     let kept = postmortem::all(host, &options.state_dir).unwrap_or_default();
@@ -38,7 +39,13 @@ pub(super) fn find(
     };
     let found = candidates.iter().find(meant).or(candidates.first().filter(|_| of.is_none()));
     match found {
-        Some(candidate) => Ok(of_candidate(host, ledger, candidate, kept, &history)),
+        Some(candidate) => {
+            let mut why = of_candidate(ledger, candidate, kept, &history);
+            if with_journal {
+                ask_journal_for_all(host, &mut why);
+            }
+            Ok(why)
+        }
         None => Ok(kept
             .into_iter()
             .find(|(_, kept)| of.as_deref().is_some_and(|of| is_about(of, kept)))
@@ -142,7 +149,6 @@ fn take(why: &mut Why, path: PathBuf, kept: PostMortem) {
 }
 
 fn of_candidate(
-    host: &LinuxHost,
     ledger: &Ledger,
     candidate: &Candidate,
     kept: Vec<(PathBuf, PostMortem)>,
@@ -180,12 +186,15 @@ fn of_candidate(
     why.landed_on = landed_on.cloned().or(why.landed_on);
     why.asked = candidate.asked;
     why.state = candidate.state;
+    why.failed_on_landing_too = failed_on_landing_too(&why, history);
+    why
+}
+
+fn ask_journal_for_all(host: &LinuxHost, why: &mut Why) {
     let landings = why.failed_landings.iter_mut().flat_map(|landing| &mut landing.attempts);
     for story in why.attempts.iter_mut().chain(landings) {
         ask_journal(host, story);
     }
-    why.failed_on_landing_too = failed_on_landing_too(&why, history);
-    why
 }
 
 /// Where nobody has kept anything, the journal may still have it.

@@ -138,6 +138,20 @@ pub(super) fn all(why: &Why, colours: bool) -> String {
     text
 }
 
+/// The same for a page: a sentence each.
+pub(super) fn published(why: &Why) -> Vec<String> {
+    // A terminal breaks the line between two store paths.
+    let mut lines: Vec<String> = why.summary.iter().map(|sentence| sentence.replace('\n', " ")).collect();
+    let mut attempts = String::new();
+    write_attempts(&mut attempts, &why.attempts, &str::to_owned);
+    for landing in &why.failed_landings {
+        let _ = writeln!(attempts, "Came back to {}:", landing.toplevel);
+        write_attempts(&mut attempts, &landing.attempts, &str::to_owned);
+    }
+    lines.extend(attempts.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+    lines
+}
+
 fn write_attempts(text: &mut String, attempts: &[Story], heading: &dyn Fn(&str) -> String) {
     for (index, story) in attempts.iter().enumerate() {
         let end = match &story.end {
