@@ -301,6 +301,29 @@ fn many_at_once_leave_one_whole_copy() {
 }
 
 #[test]
+fn a_full_disk_leaves_the_old_copy_whole_and_takes_no_space() {
+    let machine = rolled_back();
+    publish(&machine, &[]);
+    let before = machine.text(PUBLISHED);
+    machine.put(LEDGER, machine.text(LEDGER).replace(&toplevel("b"), &toplevel("c")).as_bytes());
+    // No file may be longer than a part of the copy.
+    let mut full = Command::new("sh");
+    full.args(["-euc", r#"trap "" XFSZ; ulimit -f 2; exec "$@""#, "full", GOLDEN, "--root"])
+        .arg(machine.root());
+    let output = full.arg("publish").stdin(Stdio::null()).output().unwrap();
+    let (code, said) = status(&output);
+    assert!(
+        code == 74 && said.contains("cannot write /run/golden-generation-public/status.json"),
+        "{code}: {said}"
+    );
+    assert_eq!(machine.text(PUBLISHED), before);
+    let names: Vec<_> = fs::read_dir(machine.at("/run/golden-generation-public")).unwrap().collect();
+    assert_eq!(names.len(), 1);
+    // What is short enough is told all the same.
+    assert!(machine.text(MOTD).contains("c (ccccccc)"));
+}
+
+#[test]
 fn who_publishes_already_is_waited_for_and_then_named() {
     let machine = rolled_back();
     publish(&machine, &[]);

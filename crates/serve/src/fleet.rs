@@ -141,7 +141,7 @@ impl Fleet {
     /// What is known of each, and of the host itself if it publishes something.
     #[must_use]
     pub fn members(&self, own: Option<Document>) -> Vec<Member> {
-        let own = own.map(|own| (own.host.to_string(), Known::Document(Box::new(own))));
+        let own = own.map(|own| (own.host.to_string(), Known::Document(Arc::new(own))));
         let mut found: Vec<(String, Known)> = self.files();
         let polled = held(&self.polled).clone();
         found.extend(

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustix::fs::{Mode, OFlags};
@@ -26,7 +27,7 @@ pub struct Member {
 #[derive(Debug, Clone)]
 pub enum Known {
     /// What it says.
-    Document(Box<Document>),
+    Document(Arc<Document>),
     /// It does not answer.
     Unreachable {
         /// The first time that it did not.
@@ -34,14 +35,14 @@ pub enum Known {
         /// What happened instead.
         why: String,
         /// What it said before.
-        last: Option<Box<Document>>,
+        last: Option<Arc<Document>>,
     },
     /// It answers with something else.
     Unreadable {
         /// What is wrong with that.
         why: String,
         /// What it said before.
-        last: Option<Box<Document>>,
+        last: Option<Arc<Document>>,
     },
 }
 
@@ -77,7 +78,7 @@ impl Known {
             None => None,
         };
         match answer {
-            Ok(document) => Self::Document(Box::new(document)),
+            Ok(document) => Self::Document(Arc::new(document)),
             Err(NoDocument::Unreachable(why)) => Self::Unreachable { since: began, why, last: last() },
             Err(NoDocument::Unreadable(why)) => Self::Unreadable { why: why.to_string(), last: last() },
         }

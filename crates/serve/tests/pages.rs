@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use golden_serve::Document;
@@ -46,7 +47,7 @@ fn members(known: Vec<(&str, Known)>) -> Vec<Member> {
 }
 
 fn known(name: &str) -> Known {
-    Known::Document(Box::new(parse(&json_of(name))))
+    Known::Document(Arc::new(parse(&json_of(name))))
 }
 
 #[test]
@@ -141,7 +142,7 @@ fn hostile() -> Value {
 fn what_a_host_says_is_never_markup_and_never_too_much() {
     let document = parse(&hostile());
     let pages = Pages::new().unwrap();
-    let members = members(vec![(SCRIPT, Known::Document(Box::new(document.clone()))), ("b", known("ok"))]);
+    let members = members(vec![(SCRIPT, Known::Document(Arc::new(document.clone()))), ("b", known("ok"))]);
     let fleet = pages.fleet(&members, now()).unwrap();
     let member = pages.member(&members[0], now()).unwrap();
     for page in [page(&document), fleet, member] {
@@ -231,10 +232,10 @@ fn in_a_fleet_the_worst_goes_first() {
     let members = members(vec![
         ("h-ok", known("ok")),
         ("g-trial", known("trial")),
-        ("f-old", Known::Document(Box::new(parse(&old)))),
+        ("f-old", Known::Document(Arc::new(parse(&old)))),
         ("e-other", Known::Unreadable { why: "it does not parse".to_owned(), last: None }),
         ("d-open", known("unprotected")),
-        ("c-gone", gone(Some(Box::new(parse(&json_of("ok")))))),
+        ("c-gone", gone(Some(Arc::new(parse(&json_of("ok")))))),
         ("c-gone-2", gone(None)),
         ("b-back", known("rolled-back")),
         ("a-safe", known("safe-mode")),
