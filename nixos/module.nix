@@ -62,7 +62,9 @@ in
   config = lib.mkIf cfg.enable (lib.mkMerge [
     {
       environment.systemPackages = [ cfg.package ];
-      environment.etc."golden-generation/config.toml".text = toToml settings + "\n[live]\n" + toToml live;
+      environment.etc."golden-generation/config.toml".text = toToml settings + "\n[live]\n" + toToml live
+        + lib.optionalString (cfg.quarantine.secondChanceAfterSecs != 0)
+        "[quarantine]\nsecond_chance_after_secs = ${toString cfg.quarantine.secondChanceAfterSecs}\n";
       environment.etc."systemd/catalog/golden-generation.catalog".source =
         "${cfg.package}/lib/systemd/catalog/golden-generation.catalog";
 

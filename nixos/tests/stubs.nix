@@ -58,6 +58,7 @@ in
     };
     users.groups = option (types.attrsOf types.anything) { };
     system.build.installBootLoader = option types.anything "/nix/store/ffffffffffffffffffffffffffffffff-installer --flag";
+    system.configurationRevision = option (types.nullOr types.str) null;
     system.preSwitchChecks = option (types.attrsOf types.lines) { };
   };
 }

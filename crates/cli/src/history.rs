@@ -68,9 +68,9 @@ pub(crate) fn run(common: &Common, filter: &Filter) -> Result<String, Error> {
     let surplus = lines.len().saturating_sub(filter.last.unwrap_or(usize::MAX));
     lines.drain(..surplus);
     if filter.json {
-        let line = |line: &&Line| serde_json::to_string(&Versioned { schema: SCHEMA, line: *line });
+        let line = |line: &Line| serde_json::to_string(&Versioned { schema: SCHEMA, line });
         return Ok(lines
-            .iter()
+            .into_iter()
             .filter_map(|it| line(it).ok())
             .fold(String::new(), |text, line| text + &line + "\n"));
     }

@@ -111,7 +111,7 @@ fn in_words(quarantine: &Quarantine) -> String {
     }
     let mut text = String::new();
     for system in &quarantine.systems {
-        let revision = system.revision.iter().map(|it| format!(" (revision {it})")).collect::<String>();
+        let revision = system.revision.as_ref().map_or(String::new(), |it| format!(" (revision {it})"));
         let why = match (system.by_person, system.failures) {
             (true, _) => "a person said so".to_owned(),
             (false, 1) => "1 attempt failed".to_owned(),

@@ -206,7 +206,7 @@ fn a_system_of_a_refused_revision_is_refused_as_it_or_its_deployer_says() {
     let said = refused(&machine, 77, &["check", &b]);
     assert!(said.contains("revision 77aa77aa"), "{said}");
     assert_eq!(told("another"), 77, "either is believed");
-    for broken in [&b"{ torn"[..], br#"{"revision":7}"#, br#"{"revision":null}"#, &[b'x'; 1 << 20]] {
+    for broken in [&b"{ torn"[..], br#"{"revision":7}"#, br#"{"revision":null}"#, &vec![b'x'; 1 << 20]] {
         machine.put(&format!("{b}/etc/golden-generation/source.json"), broken);
         assert_eq!(status(&machine.run(GOLDEN, &["check", &b])).0, 0);
     }

@@ -26,7 +26,6 @@ fn mistakes(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String
     let mut found = Vec::new();
     for (keyword, rule) in schema.as_object().unwrap() {
         match keyword.as_str() {
-            "$schema" | "title" | "description" | "$defs" | "additionalProperties" => {}
             "$ref" => {
                 let name = rule.as_str().unwrap().strip_prefix("#/$defs/").unwrap();
                 found.extend(mistakes(root, &root["$defs"][name], value, at));
@@ -40,7 +39,7 @@ fn mistakes(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String
             }
             "const" if rule != value => found.push(format!("{at} is {value} and not {rule}")),
             "enum" if !rule.as_array().unwrap().contains(value) => found.push(format!("{at} is {value}")),
-            "const" | "enum" => {}
+            "const" | "enum" | "$schema" | "title" | "description" | "$defs" | "additionalProperties" => {}
             "type" => {
                 let named = |one: &Value| is_of_type(one.as_str().unwrap(), value);
                 let fits = rule.as_array().map_or_else(|| named(rule), |all| all.iter().any(named));

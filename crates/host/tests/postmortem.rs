@@ -90,6 +90,7 @@ fn is_rolled_back(host: &SimulatedHost) -> bool {
     ledger(host).rolled_back.is_some() && profile == Some(toplevel("a"))
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "as a program answers")]
 fn said(stdout: &str) -> io::Result<Output> {
     Ok(Output { success: true, stdout: stdout.to_owned(), stderr: String::new() })
 }
@@ -224,7 +225,7 @@ fn what_the_power_took_is_made_good_later() {
         let whole = files(&later.world());
         let names: Vec<_> = whole.iter().map(|(path, _)| path.display().to_string()).collect();
         assert_eq!(names.iter().filter(|name| name.contains("/rollback-")).count(), 1, "{names:?}");
-        assert!(names.iter().all(|name| !name.ends_with(".new")), "{names:?}");
+        assert!(names.iter().all(|name| !name.contains(".new")), "{names:?}");
         kept(&later);
     }
     assert!(partly > 0, "a crash between the two is among them");
@@ -282,7 +283,7 @@ fn what_does_not_fit_is_shortened_and_the_oldest_are_removed() {
     for number in 1..=MAX_FILES + 3 {
         put(&host, &format!("rollback-{number:06}-0011.json"), b"{}");
     }
-    put(&host, ".rollback-000003-22.json.new", &[b'x'; 1 << 16]);
+    put(&host, ".rollback-000003-22.json.new", &vec![b'x'; 1 << 16]);
     put(&host, "owners-notes.txt", b"stay");
     Program::RollBack.run(&host).unwrap();
     let kept = kept(&host);
@@ -296,7 +297,7 @@ fn what_does_not_fit_is_shortened_and_the_oldest_are_removed() {
     let names: Vec<_> = files.iter().map(|(path, _)| path.file_name().unwrap().to_owned()).collect();
     assert!(
         names.contains(&"owners-notes.txt".into())
-            && !names.iter().any(|name| name.to_string_lossy().ends_with(".new"))
+            && !names.iter().any(|name| name.to_string_lossy().contains(".new"))
     );
 }
 

@@ -1,5 +1,6 @@
 {
   boot.loader.systemd-boot.enable = true;
+  system.configurationRevision = "3f2a9c1d";
   services.golden-generation = {
     enable = true;
     maxFailures = 3;
@@ -13,6 +14,7 @@
       windowSecs = 600;
       proof = "person";
     };
+    quarantine.secondChanceAfterSecs = 86400;
     unattended = false;
     safeModeUnits = [ "tailscaled.service" ];
   };

@@ -167,20 +167,12 @@ fn of_candidate(
             && last(kept.attempts.last().map(|story| &story.boot))
                 == last(candidate.attempts.last().map(|attempt| &attempt.boot))
     };
-    match kept.into_iter().find(|(_, kept)| is_of_these(kept)) {
-        Some((path, kept)) => take(&mut why, path, kept),
-        None => {
-            why.failed = Some(from.clone());
-            why.attempts = candidate.attempts.iter().map(Story::of).collect();
-            let landings = ledger.failed_landings.iter().chain(&ledger.landing);
-            let landings =
-                landings.filter(|landing| landing.from == *from && landing.attempts.failures() > 0);
-            let landing = |landing: &golden_core::Landing| FailedLanding {
-                toplevel: landing.toplevel.clone(),
-                attempts: landing.attempts.iter().map(Story::of).collect(),
-            };
-            why.failed_landings = landings.map(landing).collect();
-        }
+    if let Some((path, kept)) = kept.into_iter().find(|(_, kept)| is_of_these(kept)) {
+        take(&mut why, path, kept);
+    } else {
+        why.failed = Some(from.clone());
+        why.attempts = candidate.attempts.iter().map(Story::of).collect();
+        why.failed_landings = failed_landings(ledger, from);
     }
     why.failed_revision = candidate.revision.cloned().or(why.failed_revision);
     why.landed_on = landed_on.cloned().or(why.landed_on);
@@ -195,6 +187,16 @@ fn ask_journal_for_all(host: &LinuxHost, why: &mut Why) {
     for story in why.attempts.iter_mut().chain(landings) {
         ask_journal(host, story);
     }
+}
+
+fn failed_landings(ledger: &Ledger, from: &Toplevel) -> Vec<FailedLanding> {
+    let landings = ledger.failed_landings.iter().chain(&ledger.landing);
+    let landings = landings.filter(|landing| landing.from == *from && landing.attempts.failures() > 0);
+    let landing = |landing: &golden_core::Landing| FailedLanding {
+        toplevel: landing.toplevel.clone(),
+        attempts: landing.attempts.iter().map(Story::of).collect(),
+    };
+    landings.map(landing).collect()
 }
 
 /// Where nobody has kept anything, the journal may still have it.

@@ -11,6 +11,10 @@ use crate::{Error, Host, Reading, Store, postmortem, system};
 /// # Errors
 /// Not everything could be done; it is tried again at the next boot.
 pub fn roll_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    // On a machine on which nothing has happened yet nothing is left behind.
+    if matches!(Store::new(host, &options.state_dir).read()?, Reading::Missing) {
+        return Ok(());
+    }
     let rolled_back = take_effects(host, options).and_then(|()| finish(host, options));
     // Last, and whatever became of the rest: somebody will ask why, and why it did not work.
     keep_post_mortem(host, options);
