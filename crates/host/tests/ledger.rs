@@ -88,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_ledger_is_refused_or_comes_back_the_same(at in 0usize..80, value in any_value()) {
+    fn a_changed_ledger_is_refused_or_comes_back_the_same(at in 0usize..120, value in any_value()) {
         let changed = with_one_change(at, &value);
         if let Ok(ledger) = serde_json::from_value::<Ledger>(changed) {
             let text = serde_json::to_string(&ledger).unwrap();

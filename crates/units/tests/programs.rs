@@ -454,3 +454,67 @@ fn no_number_of_dumps_makes_a_ledger_that_grows_without_end() {
     assert_eq!(ledger["trial"]["attempts"][0]["evidence"]["panic"], "Oops: the new one");
     assert_eq!(known(), golden_core::MAX_DUMPS);
 }
+
+#[test]
+fn what_a_system_was_built_from_is_what_its_deployer_says_or_it_itself() {
+    let source = format!("{}/etc/golden-generation/source.json", toplevel("b"));
+    for (own, told, expected) in [
+        (None, None, None),
+        (Some("aaaaaaa"), None, Some("aaaaaaa")),
+        (Some("aaaaaaa"), Some("bbbbbbb"), Some("bbbbbbb")),
+        (None, Some("not one word"), None),
+    ] {
+        let machine = Machine::installed();
+        assert_eq!(code(&machine.run(CONFIRM, &[])), 0);
+        if let Some(own) = own {
+            machine.put(&source, format!("{{\"revision\":\"{own}\"}}").as_bytes());
+        }
+        let mut command = Command::new(MARK);
+        command.arg("--root").arg(machine.root()).arg(toplevel("b"));
+        let output = command.envs(told.map(|told| ("GOLDEN_REVISION", told))).output().unwrap();
+        assert_eq!(code(&output), 0, "{output:?}");
+        let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
+        assert_eq!(ledger["trial"]["revision"].as_str(), expected, "{own:?} {told:?}");
+    }
+}
+
+#[test]
+fn a_rollback_that_cannot_be_finished_leaves_its_post_mortem_for_root_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let machine = marked();
+    for number in [2, 3] {
+        machine.boot(number, "b");
+        assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+    }
+    machine.boot(4, "a");
+    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+    // There is no Nix below a directory.
+    for _ in 0..2 {
+        assert_eq!(code(&machine.run(ROLLBACK, &[])), 74);
+    }
+    let place = machine.at("/var/lib/golden-generation/postmortem");
+    assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o700);
+    let files: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    assert_eq!(fs::metadata(&files[0]).unwrap().permissions().mode() & 0o777, 0o600);
+    let kept: serde_json::Value = serde_json::from_slice(&fs::read(&files[0]).unwrap()).unwrap();
+    assert_eq!(kept["from"]["toplevel"], toplevel("b"));
+    assert_eq!(kept["attempts"].as_array().unwrap().len(), 2, "{kept:#}");
+    assert!(kept["closures"]["unknown"].is_string(), "{kept:#}");
+}
+
+#[test]
+fn second_chances_are_a_setting_of_a_table_of_their_own() {
+    for (settings, complaint) in [
+        ("[quarantine]\nsecond_chance_after_secs = 86400\n", None),
+        ("[quarantine]\nsecond_chance_after_secs = -1\n", Some("second_chance_after_secs")),
+        ("[quarantine]\nsecond_chance_after = 5\n", Some("second_chance_after")),
+    ] {
+        let machine = marked();
+        machine.put("/etc/golden-generation/config.toml", settings.as_bytes());
+        let (code, said) = status(&machine.run(MARK, &[&toplevel("b")]));
+        assert_eq!(code, 0, "{said}");
+        assert_eq!(complaint.is_some(), said.contains("the defaults apply"), "{settings}: {said}");
+        assert!(complaint.is_none_or(|complaint| said.contains(complaint)), "{settings}: {said}");
+    }
+}

@@ -82,15 +82,18 @@ fn programs(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// One page for the program, and one for each of its subcommands.
+/// One page for the program, and one for each of its subcommands, and of theirs.
 fn manual(mut command: Command, to: &Path) -> Result<()> {
     command.build();
     let name = command.get_name().to_owned();
+    pages(&command, to, &name)
+}
+
+fn pages(command: &Command, to: &Path, name: &str) -> Result<()> {
     for subcommand in command.get_subcommands().filter(|it| it.get_name() != "help" && !it.is_hide_set()) {
-        let page = format!("{name}-{}", subcommand.get_name());
-        write_page(subcommand.clone().display_name(page.clone()), to, &page)?;
+        pages(subcommand, to, &format!("{name}-{}", subcommand.get_name()))?;
     }
-    write_page(command, to, &name)
+    write_page(command.clone().display_name(name.to_owned()), to, name)
 }
 
 fn write_page(command: Command, to: &Path, name: &str) -> Result<()> {
@@ -163,9 +166,15 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let install = installed(root.path());
         let prefix = install.root.join(install.prefix.strip_prefix("/").unwrap());
-        for name in
-            ["golden", "golden-status", "golden-why", "golden-simulate", "pin-golden", "golden-confirm"]
-        {
+        for name in [
+            "golden",
+            "golden-status",
+            "golden-why",
+            "golden-simulate",
+            "pin-golden",
+            "golden-confirm",
+            "golden-quarantine-add",
+        ] {
             let page = fs::read_to_string(prefix.join(format!("share/man/man8/{name}.8"))).unwrap();
             assert!(
                 page.contains(".SH NAME") && page.contains("Exit status") || name.contains('-'),
