@@ -56,7 +56,7 @@ let
   ];
 in
 {
-  imports = [ ./options.nix ./checks.nix ./notify.nix ./quarantine.nix ]
+  imports = [ ./options.nix ./checks.nix ./notify.nix ./quarantine.nix ./serve.nix ]
     ++ map (name: ./loaders + "/${name}") (lib.attrNames (builtins.readDir ./loaders));
 
   config = lib.mkIf cfg.enable (lib.mkMerge [
