@@ -39,7 +39,7 @@ pub(crate) fn say(kind: Kind, facts: &Facts<'_>) -> Words {
     let Facts { host, event, .. } = facts;
     let (severity, title, first) = first(kind, facts);
     let next = next(kind, facts);
-    let mut text = format!("{first}\n");
+    let mut text = String::new();
     if let Some(failed) = facts.failed {
         let _ = write!(text, "\nFailed: {}", failed.short());
     }
@@ -61,8 +61,9 @@ pub(crate) fn say(kind: Kind, facts: &Facts<'_>) -> Words {
     if !event.is_empty() && !first.contains(event.as_str()) {
         let _ = write!(text, "\n{}.", capital(event));
     }
-    let _ = write!(text, "\n\n{next}");
-    Words { severity, title: format!("{host} {title}"), text: text.trim().to_owned(), next }
+    let details = if text.is_empty() { text } else { format!("\n\n{}", text.trim()) };
+    let text = format!("{first}{details}\n\n{next}");
+    Words { severity, title: format!("{host} {title}"), text, next }
 }
 
 /// How bad it is, the title behind the name of the machine, and the first sentences.
