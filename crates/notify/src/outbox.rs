@@ -20,7 +20,7 @@ use crate::news::Place;
 /// Version of the file.
 const FORMAT: u32 = 1;
 /// Messages that wait, at most. The oldest is given up first.
-const MAX_MESSAGES: usize = 32;
+pub(crate) const MAX_MESSAGES: usize = 32;
 /// What they may take on disk, in bytes.
 const MAX_QUEUE_BYTES: usize = 1 << 17;
 /// Longest file that is read, in bytes.

@@ -14,7 +14,7 @@ use golden_host::{
 use crate::courier::{Courier, Letter, Outcome, Parcel};
 use crate::message::{Kind, Message, SCHEMA};
 use crate::news::{Here, History, identity, read_on};
-use crate::outbox::{Found, Outbox, Outboxes, Tested};
+use crate::outbox::{Found, MAX_MESSAGES, Outbox, Outboxes, Tested};
 use crate::settings::{Settings, Target};
 use crate::target;
 use crate::template;
@@ -213,15 +213,24 @@ impl<'a> Round<'a> {
             return Ok(outbox);
         }
         outbox.place = Some(news.place);
+        let number = news.messages.len();
+        done.new += number;
         let mut given_up = Vec::new();
-        for mut message in news.messages {
-            done.new += 1;
-            message.revision = message.failed.as_ref().and_then(|failed| self.revision_of(failed));
-            given_up.extend(outbox.push(message));
+        for (index, mut message) in news.messages.into_iter().enumerate() {
+            if index + MAX_MESSAGES < number {
+                outbox.dropped += 1;
+                given_up.push(message);
+            } else {
+                message.revision = message.failed.as_ref().and_then(|failed| self.revision_of(failed));
+                given_up.extend(outbox.push(message));
+            }
         }
         self.keep(target, &mut outbox)?;
-        for message in given_up {
-            self.report(Delivery::Dropped, target, &message, "too many wait for it");
+        // One line for all of them: there may be as many as history has lines.
+        if let Some(last) = given_up.last() {
+            let why =
+                format!("too many wait for it, and {} older ones are given up with it", given_up.len() - 1);
+            self.report(Delivery::Dropped, target, last, &why);
         }
         Ok(outbox)
     }

@@ -522,3 +522,21 @@ fn a_message_names_the_source_revision_of_what_failed_where_the_system_says_it()
     notify(&host, &settings, &post);
     assert_eq!(*revision.borrow(), [Some("3f2a9c1".to_owned()), None]);
 }
+
+#[test]
+fn a_history_full_of_news_is_the_last_of_it_and_one_line_about_the_rest() {
+    let (host, post) = (machine(), Post::that_arrives());
+    let settings = settings(&["phone"], &Kind::DEFAULT);
+    for number in 0..500 {
+        happen(&host, &checks_failed(&format!("number {number}")));
+    }
+    notify(&host, &settings, &post);
+    assert_eq!(reported(&host, Delivery::Dropped).len(), 1);
+    let sent = post.sent.borrow();
+    assert_eq!(sent.len(), 32);
+    assert!(
+        sent[0].text.contains("number 468")
+            && sent[0].text.contains("(468 earlier messages to you were given up")
+    );
+    assert!(sent[31].text.contains("number 499"));
+}
