@@ -300,3 +300,22 @@ fn colours_are_for_terminals() {
         assert!(!ask(&machine, question).contains('\u{1b}'), "{question:?}");
     }
 }
+
+#[test]
+fn no_is_no_even_where_the_profile_cannot_be_put_back() {
+    let machine = rolled_back();
+    let b = toplevel("b");
+    machine.link("/nix/var/nix/profiles/system", "system-1-link");
+    machine.link("/nix/var/nix/profiles/system-1-link", &b);
+    // There is no Nix below a directory.
+    let said = ask(&machine, &["quarantine", "list"]);
+    assert!(!said.contains(&b));
+    let (code, said) = status(&machine.run(GOLDEN, &["quarantine", "add", &b]));
+    assert!(code == 74 && said.contains("nix-env"), "{code}: {said}");
+    let said = refused(&machine, 77, &["check", &b]);
+    assert!(said.contains("nix-env") && said.contains("is quarantined on this host"), "{said}");
+    // Somebody holds the ledger, or there is no place for a lock: nothing is deployed for that.
+    std::fs::remove_file(machine.at(&format!("{STATE}/lock"))).unwrap();
+    std::fs::create_dir(machine.at(&format!("{STATE}/lock"))).unwrap();
+    refused(&machine, 77, &["check", &b]);
+}
