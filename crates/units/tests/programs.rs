@@ -518,3 +518,19 @@ fn second_chances_are_a_setting_of_a_table_of_their_own() {
         assert!(complaint.is_none_or(|complaint| said.contains(complaint)), "{settings}: {said}");
     }
 }
+
+#[test]
+fn a_refused_mark_is_refused_even_where_the_profile_cannot_be_put_back() {
+    let machine = marked();
+    for number in [2, 3] {
+        machine.boot(number, "b");
+        assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+    }
+    machine.boot(4, "a");
+    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+    machine.link("/nix/var/nix/profiles/system", "system-1-link");
+    machine.link("/nix/var/nix/profiles/system-1-link", &toplevel("b"));
+    // There is no Nix below a directory.
+    let (code, said) = status(&machine.run(MARK, &[&toplevel("b")]));
+    assert!(code == 77 && said.contains("nix-env") && said.contains("hint: "), "{code}: {said}");
+}
