@@ -92,8 +92,10 @@ let
       ExecStart=/bin/bash -c '${script}'
     '';
   };
-  up = "modprobe virtio_net; udevadm settle; card=$(ls /sys/class/net | grep -v lo); ip address replace 10.0.2.15/24 dev $card; ip link set $card up; ip route replace default via 10.0.2.2";
-  cut = "card=$(ls /sys/class/net | grep -v lo); ip link set $card down";
+  # systemd takes one of two dollars.
+  card = "card=$$(ls /sys/class/net | grep -v lo)";
+  up = "modprobe virtio_net; udevadm settle; ${card}; busybox ip address add 10.0.2.15/24 dev $$card; busybox ip link set $$card up; busybox ip route add default via 10.0.2.2; true";
+  cut = "${card}; busybox ip link set $$card down";
   gateway = ''
     settle_secs = 1
     [check.gateway]
