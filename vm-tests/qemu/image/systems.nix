@@ -105,6 +105,15 @@ let
     retries = 1
     interval_secs = 1
   '';
+  broken."required.service" = ''
+    [Unit]
+    Description=What this system is for, and it does not work
+    FailureAction=reboot
+    Before=multi-user.target
+    [Service]
+    Type=oneshot
+    ExecStart=/bin/false
+  '';
   check = name: required: command: ''
     settle_secs = 1
     [check.${name}]
@@ -118,17 +127,7 @@ let
     good-a = system "good-a" { };
     good-b = system "good-b" { };
     panic = system "panic" { params = "golden.vm-panic"; };
-    broken-unit = system "broken-unit" {
-      units."required.service" = ''
-        [Unit]
-        Description=What this system is for, and it does not work
-        FailureAction=reboot
-        Before=multi-user.target
-        [Service]
-        Type=oneshot
-        ExecStart=/bin/false
-      '';
-    };
+    broken-unit = system "broken-unit" { units = broken; };
     # Reaches multi-user.target when a test says so.
     slow = system "slow" {
       units."slow.service" = ''
@@ -183,6 +182,10 @@ let
     };
     net-up = system "net-up" { units = network up; checks = gateway; };
     net-cut = system "net-cut" { units = network cut; checks = gateway; };
+    # Its owner could be told from here too.
+    net-broken = system "net-broken" { units = network up // broken; };
+    # Works until a test says otherwise.
+    fails-late = system "fails-late" { checks = "probation_secs = 600\nlate_failure = \"roll-back\"\n" + check "web" "true" "test ! -e /run/broken"; };
     half-way = system "half-way" { half = "yes"; };
   };
 in

@@ -9,6 +9,8 @@ mod golden;
 mod ladder;
 mod list;
 mod live;
+mod quarantine;
+mod told;
 mod wiring;
 
 use std::fs;

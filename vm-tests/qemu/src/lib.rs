@@ -11,6 +11,7 @@ mod machine;
 pub mod matrix;
 mod qmp;
 mod roots;
+mod server;
 mod shell;
 mod story;
 mod suite;

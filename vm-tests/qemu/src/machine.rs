@@ -40,8 +40,8 @@ pub(crate) struct Options {
     pub suite: bool,
     /// A network card; what this port of the host is sent goes to the machine's port 22.
     pub ssh_port: Option<u16>,
-    /// A network card; what the machine sends to 10.0.2.100, port 80, goes to this port of the host.
-    pub server_port: Option<u16>,
+    /// A network card, by which the machine reaches every port of the host, at 10.0.2.2.
+    pub reaches_host: bool,
 }
 
 impl Machine {
@@ -141,12 +141,11 @@ impl Machine {
             let suite = self.image.suite.display();
             qemu.args(["-drive", &format!("if=virtio,format=raw,readonly=on,file={suite}")]);
         }
-        let ssh = self.options.ssh_port.map(|port| format!(",hostfwd=tcp:127.0.0.1:{port}-:22"));
-        let server = self.options.server_port;
-        let server = server.map(|port| format!(",guestfwd=tcp:10.0.2.100:80-tcp:127.0.0.1:{port}"));
-        if ssh.is_some() || server.is_some() {
-            let forwards: String = ssh.into_iter().chain(server).collect();
-            qemu.args(["-netdev", &format!("user,id=net,restrict=on{forwards}")]);
+        let Options { ssh_port, reaches_host, .. } = self.options;
+        if ssh_port.is_some() || reaches_host {
+            let ssh = ssh_port.map(|port| format!(",hostfwd=tcp:127.0.0.1:{port}-:22")).unwrap_or_default();
+            let restrict = if reaches_host { "off" } else { "on" };
+            qemu.args(["-netdev", &format!("user,id=net,restrict={restrict}{ssh}")]);
             qemu.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
         }
         // What is said while nobody listens is in the log all the same.

@@ -15,7 +15,7 @@ use crate::shell::{cache, progress};
 /// Longest from one line of the console to the next: at least four times what a boot takes, on a slow day.
 const ONE_BOOT: Duration = Duration::from_secs(180);
 /// A machine with us, and nothing else.
-pub(crate) const WITH_SUITE: Options = Options { suite: true, ssh_port: None, server_port: None };
+pub(crate) const WITH_SUITE: Options = Options { suite: true, ssh_port: None, reaches_host: false };
 const STATE: &str = "/var/lib/golden-generation";
 
 /// A machine whose console is listened to.
@@ -94,6 +94,14 @@ impl Story {
         Ok(self.guest()?.try_run(&format!("set -e; {switch}"))?.0)
     }
 
+    /// What the deployer is told that deploys a system and is refused.
+    pub fn refused(&mut self, name: &str, action: &str) -> Result<String> {
+        let switch = deploy(name).replace("-configuration boot", &format!("-configuration {action}"));
+        let (status, said) = self.guest()?.try_run(&switch)?;
+        ensure!(status != 0, "{name} was not refused: {said}");
+        Ok(said)
+    }
+
     /// Wait until the ledger knows of no live switch any more.
     pub fn wait_for_verdict(&mut self) -> Result<Value> {
         let wait = format!(
@@ -156,6 +164,11 @@ impl Story {
     /// The store path of a system.
     pub fn toplevel(&mut self, name: &str) -> Result<String> {
         self.run(&format!("readlink -f /nix/var/nix/gcroots/vm-{name}"))
+    }
+
+    /// The system that the system profile names.
+    pub fn profile(&mut self) -> Result<String> {
+        self.run("readlink -f /nix/var/nix/profiles/system")
     }
 
     /// The system that the loader boots when nobody asks for another one.

@@ -38,3 +38,26 @@ pub(super) fn failed_before(setting: &Setting, name: &str) -> Result<Story> {
     story.epilogue()?;
     Ok(story)
 }
+
+/// It is confirmed, and what it is for breaks while it is on probation.
+pub(super) fn late(setting: &Setting, name: &str) -> Result<Story> {
+    let mut story = setting.story(name)?;
+    let (golden, late) = (story.toplevel("good-a")?, story.toplevel("fails-late")?);
+    story.deploy("fails-late")?;
+    story.reboot()?;
+    story.expect(&["boot fails-late", "up fails-late"])?;
+    ensure!(story.default()? == late, "it was not confirmed");
+    story.rebooted_by("touch /run/broken")?;
+    story.expect(&["boot good-a", "up good-a"])?;
+    ensure!(story.default()? == golden, "the default is {}", story.default()?);
+    ensure!(story.profile()? == golden, "the profile is {}", story.profile()?);
+    let ledger = story.ledger()?;
+    ensure!(ledger["quarantine"][0]["toplevel"] == late, "it is not quarantined: {ledger}");
+    let history = story.history()?;
+    let told = history.iter().filter(|event| *event == "failed-late").count();
+    ensure!(told == 1, "history tells it {told} times: {history:?}");
+    let why = story.run("golden why")?;
+    ensure!(why.contains("web"), "golden why does not name the check:\n{why}");
+    story.epilogue()?;
+    Ok(story)
+}

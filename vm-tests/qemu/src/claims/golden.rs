@@ -15,8 +15,7 @@ pub(super) fn after_rollback(setting: &Setting, name: &str) -> Result<Story> {
     story.run("rm /nix/var/nix/gcroots/vm-broken-unit")?;
     story.reboot()?;
     story.expect(&["boot broken-unit", "boot broken-unit", "boot good-a", "up good-a"])?;
-    let profile = story.run("readlink -f /nix/var/nix/profiles/system")?;
-    ensure!(profile == golden, "the system profile points at {profile}");
+    ensure!(story.profile()? == golden, "the system profile points at {}", story.profile()?);
     ensure!(story.default()? == golden, "the default is not golden");
     let ledger = story.ledger()?;
     ensure!(ledger["quarantine"][0]["toplevel"] == failed, "it is not quarantined: {ledger}");
@@ -27,7 +26,8 @@ pub(super) fn after_rollback(setting: &Setting, name: &str) -> Result<Story> {
     ensure!(failures == 2, "history names {failures} failed attempts: {history:?}");
     let status = story.run("golden status")?;
     ensure!(status.starts_with("rolled-back\n"), "the status is:\n{status}");
-    let (refused, said) = story.guest()?.try_run(&format!("{failed}/bin/switch-to-configuration boot"))?;
+    let again = format!("{failed}/bin/switch-to-configuration boot");
+    let (refused, said) = story.guest()?.try_run(&again)?;
     ensure!(
         refused != 0 && said.contains("quarantined"),
         "the quarantined system was deployed again: {said}"

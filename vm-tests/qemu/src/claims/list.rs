@@ -1,7 +1,7 @@
 //! All claims, the ones that need least first.
 
 use super::Loader::{Grub, OlderSystemdBoot, SystemdBoot};
-use super::{Claim, Run, boot, checks, damage, faults, golden, ladder, live, wiring};
+use super::{Claim, Run, boot, checks, damage, faults, golden, ladder, live, quarantine, told, wiring};
 use crate::matrix::{LADDER_ENDED, LOST, PASSED_OVER, REFUSED, REPAIRED, SECOND_RUNG, SEEN, UNSEEN};
 
 pub(super) const CLAIMS: &[Claim] = &[
@@ -284,6 +284,30 @@ pub(super) const CLAIMS: &[Claim] = &[
         boots: None,
         in_ci: false,
         run: Run::Vm(checks::failed_before),
+    },
+    Claim {
+        name: "fails-late",
+        says: "what was confirmed fails a required check in its probation, and its owner wants it back: golden",
+        loader: SystemdBoot,
+        boots: Some(REFUSED),
+        in_ci: false,
+        run: Run::Vm(checks::late),
+    },
+    Claim {
+        name: "refused",
+        says: "a quarantined system is refused, to every deployer: profile, default and what is armed stay; released, it boots",
+        loader: SystemdBoot,
+        boots: None,
+        in_ci: true,
+        run: Run::Vm(quarantine::refused),
+    },
+    Claim {
+        name: "told-once",
+        says: "a rollback is told to a server exactly once, from golden, and at the login and in what is published",
+        loader: SystemdBoot,
+        boots: None,
+        in_ci: true,
+        run: Run::Vm(told::once),
     },
     Claim {
         name: "live",
