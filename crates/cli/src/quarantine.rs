@@ -88,14 +88,15 @@ fn read(host: &LinuxHost, options: &Options) -> Result<(Ledger, Option<String>),
 
 fn list(host: &LinuxHost, options: &Options) -> Result<Quarantine, Error> {
     let (ledger, unreadable) = read(host, options)?;
-    let seen = golden_host::see(host, None)?;
+    // From a rescue shell nothing runs there, and nothing waits.
+    let seen = golden_host::see(host, None).ok();
     let system = |entry: &golden_core::Quarantined| System {
         toplevel: entry.toplevel.clone(),
         revision: entry.revision.clone(),
         failures: entry.attempts.failures(),
         by_person: entry.by_person,
         second_chance: entry.second_chance,
-        second_chance_in_secs: second_chance_in_secs(entry, &seen, &options.policy),
+        second_chance_in_secs: seen.as_ref().and_then(|seen| second_chance_in_secs(entry, seen, &options.policy)),
     };
     Ok(Quarantine {
         schema: SCHEMA,

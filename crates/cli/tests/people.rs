@@ -174,6 +174,17 @@ fn quarantine_is_listed_added_to_and_released() {
 }
 
 #[test]
+fn from_a_rescue_shell_every_question_is_answered_though_nothing_runs_there() {
+    let machine = rolled_back();
+    std::fs::remove_dir_all(machine.at("/proc")).unwrap();
+    for question in [&["status"][..], &["why"], &["history"], &["quarantine", "list"]] {
+        ask(&machine, question);
+        ask(&machine, &[question, &["--json"]].concat());
+    }
+    assert!(ask(&machine, &["quarantine", "list"]).starts_with(&toplevel("c")));
+}
+
+#[test]
 fn what_is_ambiguous_needed_or_not_there_is_said_with_what_to_do() {
     let machine = rolled_back();
     let before = machine.text(LEDGER);
