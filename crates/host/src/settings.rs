@@ -9,8 +9,12 @@ use crate::{Error, Host};
 
 /// Longest file of settings, in bytes.
 const MAX_BYTES: usize = 1 << 16;
-/// Deepest nesting, and longest dotted key: the parser goes as deep as the text does.
+/// Deepest nesting: the parser goes as deep as the text does.
 const MAX_DEPTH: usize = 32;
+/// Most dots without anything between them that no key has: each is a level, too.
+const MAX_DOTS: usize = 64;
+/// Longest sentence about what is not understood, in letters: it quotes what was written.
+const MAX_SENTENCE: usize = 1000;
 /// Most letters that are wrong in a word for which another one was meant: a third of them, rounded up, and no more than this.
 const MAX_MISTAKES: usize = 4;
 
@@ -22,9 +26,20 @@ pub struct Problem(String);
 impl Problem {
     /// A sentence in lower case, without a full stop.
     #[must_use]
-    pub fn new(sentence: impl Into<String>) -> Self {
-        Self(sentence.into())
+    pub fn new(sentence: impl AsRef<str>) -> Self {
+        Self(one_line(sentence.as_ref()))
     }
+}
+
+/// A sentence that quotes what was written, in one line that no terminal obeys, and no longer than anybody reads.
+#[must_use]
+pub fn one_line(sentence: &str) -> String {
+    let plain = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
+    let mut line: String = sentence.chars().take(MAX_SENTENCE).map(plain).collect();
+    if sentence.chars().nth(MAX_SENTENCE).is_some() {
+        line.push('…');
+    }
+    line
 }
 
 /// The settings in a file; `None` where there is none.
@@ -37,9 +52,6 @@ pub fn read<Settings: DeserializeOwned>(host: &dyn Host, path: &Path) -> Result<
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", path)(error)),
     };
-    if is_too_much(&bytes) {
-        return Err(Error::io("read", path)(io::ErrorKind::FileTooLarge.into()));
-    }
     parse(&String::from_utf8_lossy(&bytes)).map(Some).map_err(|problem| problem.of(path))
 }
 
@@ -56,6 +68,12 @@ impl Problem {
 /// # Errors
 /// What is not understood, where it is, and the key that may have been meant.
 pub fn parse<Settings: DeserializeOwned>(text: &str) -> Result<Settings, Problem> {
+    if text.len() > MAX_BYTES {
+        return Err(Problem::new(format!("it is longer than {MAX_BYTES} bytes")));
+    }
+    if is_too_deep(text.as_bytes()) {
+        return Err(Problem::new(format!("it has tables, lists or keys of more than {MAX_DEPTH} levels")));
+    }
     basic_toml::from_str(text).map_err(|error| explain(text, &error))
 }
 
@@ -64,8 +82,8 @@ pub(crate) fn is_too_much(bytes: &[u8]) -> bool {
     bytes.len() > MAX_BYTES || is_too_deep(bytes)
 }
 
-/// Whether more is opened than closed at any place, or a key has too many parts. Brackets in strings count too: settings
-/// need neither.
+/// Whether more is opened than closed at any place, or a key has too many parts. Brackets and dots in strings count too:
+/// settings need neither as many, and whoever tells a string from the rest is a parser.
 fn is_too_deep(bytes: &[u8]) -> bool {
     let mut depth = 0_usize;
     let nested = bytes.iter().any(|byte| {
@@ -76,9 +94,9 @@ fn is_too_deep(bytes: &[u8]) -> bool {
         }
         depth > MAX_DEPTH
     });
-    let parts =
-        |line: &[u8]| line.iter().take_while(|byte| **byte != b'=').filter(|byte| **byte == b'.').count();
-    nested || bytes.split(|byte| *byte == b'\n').any(|line| parts(line) > MAX_DEPTH)
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii_start().starts_with(b"#"));
+    let keys = lines.flat_map(|line| line.split(|byte| b"=,[]{}".contains(byte)));
+    nested || keys.map(|key| key.iter().filter(|byte| **byte == b'.').count()).any(|dots| dots > MAX_DOTS)
 }
 
 /// The parser's words as an owner reads them: `line 3: check.web.timeout_secs: …`.
@@ -97,7 +115,7 @@ fn explain(text: &str, error: &basic_toml::Error) -> Problem {
     let line = error.line_col().map(|(line, _)| line_of(written, text, line));
     let place = line.map(|line| format!("line {}: ", line + 1)).unwrap_or_default();
     let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
-    Problem(format!("{place}{key}{what}"))
+    Problem::new(format!("{place}{key}{what}"))
 }
 
 fn last_part(key: &str) -> &str {
@@ -278,6 +296,40 @@ mod tests {
             assert_eq!(parse::<Example>(text).unwrap_err().to_string(), expected, "{text}");
         }
         assert_eq!(parse::<Example>("[check.a]\nkind = \"no-failed-units\"").unwrap().check.len(), 1);
+    }
+
+    #[test]
+    fn what_is_quoted_is_one_line_that_no_terminal_obeys_and_no_longer_than_anybody_reads() {
+        let long = format!("{} = 1", "x".repeat(60_000));
+        for text in
+            ["\"\\u001b[31m\\n\" = 1", "[check.\"\\u0007\"]\nkind = 3", "settle_secs = \"\\u009b\"", &long]
+        {
+            let said = parse::<Example>(text).unwrap_err().to_string();
+            assert!(!said.contains(char::is_control) && said.chars().count() <= 1001, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_so_deep_that_it_cannot_be_refused() {
+        let deep = 20_000;
+        for text in [
+            format!("x = {}", "[".repeat(deep)),
+            format!("x = {}", "{a=".repeat(deep)),
+            format!("{}a = 1", "a.".repeat(deep)),
+            format!("[{}a]", "a.".repeat(deep)),
+            format!("[[{}a]]", "a.".repeat(deep)),
+            format!("x = {{ {}a = 1 }}", "a.".repeat(deep)),
+            format!("x = [\n{{ {}a = 1 }}]", "a.".repeat(deep)),
+            format!("x = {{ b = \"=\", {}a = 1 }}", "a.".repeat(deep)),
+            format!("x = {{ {}a = 1 }}", "\"a\" . ".repeat(deep / 3)),
+            "x".repeat(MAX_BYTES + 1),
+        ] {
+            let said = parse::<BTreeMap<String, serde_json::Value>>(&text).unwrap_err().to_string();
+            assert!(said.contains("levels") || said.contains("longer"), "{said}");
+        }
+        let deepest = format!("{{ {}a = ", "a.".repeat(MAX_DOTS)).repeat(MAX_DEPTH);
+        let _ =
+            parse::<BTreeMap<String, serde_json::Value>>(&format!("x = {deepest}1{}", "}".repeat(MAX_DEPTH)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use golden_host::settings::nearest;
+use golden_host::settings::{Problem, nearest, one_line};
 use golden_host::{Error, Host};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -152,6 +152,14 @@ impl Settings {
         Ok(table.map(Self::from_table))
     }
 
+    /// The settings that a text says.
+    ///
+    /// # Errors
+    /// It is no TOML.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        golden_host::settings::parse(text).map(Self::from_table)
+    }
+
     fn from_table(mut table: Table) -> Self {
         let mut settings = Self::default();
         settings.faults.extend(strangers(&table, &TOP, &TOP));
@@ -181,6 +189,8 @@ impl Settings {
                 Err(faults) => settings.faults.extend(faults),
             }
         }
+        // They quote what was written.
+        settings.faults.iter_mut().for_each(|fault| *fault = one_line(fault));
         settings
     }
 }
