@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use golden_core::{Assessment, Finding, Weight};
 use golden_host::{Error, LinuxHost, operation};
 
+use crate::family::MARK;
 use crate::{Check, Probe, Runner, Settings, Subject, Timing, Whom, Work, list, load_or_fail};
 
 /// Time for the gateway to answer.
@@ -23,24 +24,33 @@ pub struct Assessor<'a> {
 
 impl<'a> Assessor<'a> {
     /// # Errors
-    /// The boot cannot be told.
+    /// The boot cannot be told, or it is one of the checks that asks.
     pub fn new(host: &'a LinuxHost) -> Result<Self, Error> {
+        if let Some(check) = std::env::var_os(MARK) {
+            return Err(Error::CheckInCheck(check.to_string_lossy().into_owned()));
+        }
         let settings = load_or_fail(host);
         let checks = list(host, &settings);
         let (toplevel, boot) = operation::subject(host)?;
         Ok(Self { host, settings, checks, about: Subject { toplevel, boot } })
     }
 
-    /// Run them all. If the required ones passed and it `settles`, they are run once more after a while.
+    /// Run them all. If the required ones passed and it `settles`, they are run once more after a while: half of the time is
+    /// kept for that, or a wanted one that hangs, or a long settle time, would fail those that passed.
     #[must_use]
     pub fn assess(&self, time: Duration, settles: bool) -> Assessment {
-        let end = Instant::now() + time;
+        let began = Instant::now();
+        let end = began + time;
         let mut runner = Runner::new(self.host, self.about.clone());
+        if settles {
+            runner = runner.with_wanted_until(began + time / 2);
+        }
         let mut findings = runner.run(&self.checks, end);
         let required = self.required();
         let failed = |finding: &&Finding| finding.weight == Weight::Required && !finding.passed;
         if settles && !required.is_empty() && !findings.iter().any(|finding| failed(&finding)) {
-            thread::sleep(self.settings.settle.min(end.saturating_duration_since(Instant::now())));
+            let left = end.saturating_duration_since(Instant::now());
+            thread::sleep(self.settings.settle.min(left / 2));
             let again = runner.run(&required, end);
             findings.retain(|finding| finding.weight != Weight::Required);
             findings.splice(0..0, again);

@@ -28,6 +28,7 @@ pub struct Runner<'a> {
     host: &'a LinuxHost,
     about: Subject,
     probe_arguments: Vec<String>,
+    wanted_until: Option<Instant>,
     tell: Box<dyn FnMut(&Finding) + 'a>,
 }
 
@@ -35,7 +36,7 @@ impl<'a> Runner<'a> {
     /// Run checks of a machine about what runs on it.
     #[must_use]
     pub fn new(host: &'a LinuxHost, about: Subject) -> Self {
-        Self { host, about, probe_arguments: Vec::new(), tell: Box::new(|_| ()) }
+        Self { host, about, probe_arguments: Vec::new(), wanted_until: None, tell: Box::new(|_| ()) }
     }
 
     /// Hear of each result as soon as it is there.
@@ -50,6 +51,12 @@ impl<'a> Runner<'a> {
         Self { probe_arguments: arguments.iter().map(ToString::to_string).collect(), ..self }
     }
 
+    /// Wait for wanted checks no longer than until this, where somebody needs the rest of the time.
+    #[must_use]
+    pub fn with_wanted_until(self, wanted_until: Instant) -> Self {
+        Self { wanted_until: Some(wanted_until), ..self }
+    }
+
     /// Run them all, and wait for the last one, until the deadline at most: what has not passed by then has failed. Nothing that
     /// they started is left. The results come in the order of the checks.
     pub fn run(&mut self, checks: &[Check], deadline: Instant) -> Vec<Finding> {
@@ -59,21 +66,17 @@ impl<'a> Runner<'a> {
         close_inherited();
         let adoption = Adoption::begin();
         let now = Instant::now();
+        let wanted_until = self.wanted_until.map_or(deadline, |until| until.min(deadline));
         let jobs = checks.iter().map(|check| Job {
             check,
+            deadline: if check.is_required() { deadline } else { wanted_until },
             state: State::Waiting(now),
             runs: 0,
             began: now,
             output: String::new(),
         });
-        let mut all = Run {
-            runner: self,
-            jobs: jobs.collect(),
-            adoption,
-            deadline,
-            buffer: vec![0; BUFFER_BYTES],
-            interrupt,
-        };
+        let mut all =
+            Run { runner: self, jobs: jobs.collect(), adoption, buffer: vec![0; BUFFER_BYTES], interrupt };
         all.go();
         let Run { jobs, adoption, interrupt, .. } = all;
         drop(adoption);
@@ -100,6 +103,8 @@ impl<'a> Runner<'a> {
 /// A check on its way.
 struct Job<'a> {
     check: &'a Check,
+    /// When nobody waits for it any longer.
+    deadline: Instant,
     state: State,
     runs: u32,
     began: Instant,
@@ -126,7 +131,6 @@ struct Run<'a, 'b> {
     runner: &'b mut Runner<'a>,
     jobs: Vec<Job<'b>>,
     adoption: Adoption,
-    deadline: Instant,
     buffer: Vec<u8>,
     interrupt: Interrupt,
 }
@@ -149,7 +153,7 @@ impl Run<'_, '_> {
     /// Do what is due for a check.
     fn step(&mut self, job: usize) {
         let now = Instant::now();
-        let is_late = now >= self.deadline;
+        let is_late = now >= self.jobs[job].deadline;
         match &self.jobs[job].state {
             State::Waiting(_) if is_late => {
                 self.finish(job, Outcome::failed("there was no time left to run it"));
@@ -171,11 +175,11 @@ impl Run<'_, '_> {
     /// When something is due next; `None` once all are done.
     fn next_time(&self) -> Option<Instant> {
         let times = self.jobs.iter().filter_map(|job| match &job.state {
-            State::Waiting(from) => Some(*from),
-            State::Running(child) => Some(child.kill_at),
+            State::Waiting(from) => Some(job.deadline.min(*from)),
+            State::Running(child) => Some(job.deadline.min(child.kill_at)),
             State::Done(_) => None,
         });
-        times.min().map(|time| time.min(self.deadline))
+        times.min()
     }
 
     /// Wait until something is due or some check says something or ends.
@@ -305,7 +309,7 @@ impl Run<'_, '_> {
         let job = &mut self.jobs[number];
         let again = Instant::now() + job.check.timing.interval;
         let may_pass = !outcome.passed && outcome.may_pass && job.runs <= job.check.timing.retries;
-        if may_pass && again < self.deadline {
+        if may_pass && again < job.deadline {
             job.state = State::Waiting(again);
         } else {
             self.finish(number, outcome);

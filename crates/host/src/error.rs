@@ -53,6 +53,10 @@ pub enum Error {
     Closure { toplevel: Toplevel, missing: String },
     #[error("{0} is golden and could not be landed on")]
     GoldenDamaged(Toplevel, #[source] Box<Error>),
+    #[error("{toplevel} would fail its required check {check}, and go back: {why}")]
+    WouldFail { toplevel: Toplevel, check: String, why: String },
+    #[error("a check ({0}) asks for the checks to be run: it is one of them, and they would never end")]
+    CheckInCheck(String),
     #[error("required checks failed: {}", .0.join(", "))]
     Unhealthy(Vec<String>),
     #[error("refused: {0}")]
@@ -97,10 +101,10 @@ impl Error {
         match self {
             Self::LockHeld(_) => Exit::LockHeld,
             Self::LedgerTooNew { .. } => Exit::LedgerUnusable,
-            Self::Config { .. } => Exit::Configuration,
+            Self::Config { .. } | Self::WouldFail { .. } => Exit::Configuration,
             Self::Refused(_) => Exit::Refused,
             Self::Unhealthy(_) => Exit::Unhealthy,
-            Self::NotNamed { .. } => Exit::Usage,
+            Self::NotNamed { .. } | Self::CheckInCheck(_) => Exit::Usage,
             _ => Exit::Io,
         }
     }
@@ -111,8 +115,8 @@ impl Error {
         match self {
             Self::LockHeld(_) => Trouble::LockHeld,
             Self::LedgerTooNew { .. } => Trouble::LedgerTooNew,
-            Self::Config { .. } => Trouble::Configuration,
-            Self::Refused(_) | Self::NotNamed { .. } => Trouble::Refused,
+            Self::Config { .. } | Self::WouldFail { .. } => Trouble::Configuration,
+            Self::Refused(_) | Self::NotNamed { .. } | Self::CheckInCheck(_) => Trouble::Refused,
             Self::Unhealthy(_) => Trouble::Unhealthy,
             Self::NotRepaired { source, .. } => source.trouble(),
             Self::GoldenDamaged(..) => Trouble::GoldenDamaged,
