@@ -31,7 +31,10 @@ use crate::{Error, Host, Store, loader, manager, network_is_down, source, system
 use serde::Deserialize;
 
 pub use asked::{foresee_rollback, quarantine, release, roll_back_now};
-pub use assess::{Verdict, baseline_of_trial, excused, fail_late, judge, judge_live, last_assessment};
+pub use assess::{
+    Verdict, baseline_of_trial, excused, excused_since_confirmed, fail_late, judge, judge_live,
+    last_assessment,
+};
 pub use boot::{boot_check, is_boot_settled};
 pub use confirm::{confirm, pin};
 pub use coverage::{safety_net, state_mount};

@@ -43,7 +43,7 @@ fn watch(host: &LinuxHost, options: &Options) -> Result<(), Error> {
             return Ok(());
         }
         // Each look has its whole time, the last one too.
-        let assessment = assessor.assess_required();
+        let assessment = operation::excused_since_confirmed(host, assessor.assess_required());
         if !assessment.failed_required().is_empty() {
             let goes_back = settings.late_failure == LateFailure::RollBack && !settings.report_only;
             operation::fail_late(host, options, &assessment, goes_back)?;

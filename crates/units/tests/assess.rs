@@ -12,6 +12,7 @@ use machine::{LEDGER, Machine, status, toplevel};
 const ASSESS: &str = env!("CARGO_BIN_EXE_golden-assess");
 const BOOT_CHECK: &str = env!("CARGO_BIN_EXE_golden-boot-check");
 const CONFIRM: &str = env!("CARGO_BIN_EXE_golden-confirm");
+const PROBATION: &str = env!("CARGO_BIN_EXE_golden-probation");
 const MARK: &str = env!("CARGO_BIN_EXE_golden-mark-pending");
 const SETTINGS: &str = "/etc/golden-generation/checks.toml";
 const LAST: &str = "/run/golden-generation/assessment.json";
@@ -125,4 +126,55 @@ fn the_last_assessment_is_the_baseline_of_the_next_switch() {
     let baseline = &json(&machine, LEDGER)["trial"]["baseline"];
     assert_eq!(baseline["failed_checks"], serde_json::json!(["room"]));
     assert_eq!(baseline["network_down"], true);
+}
+
+/// What is read after a confirmation goes on for a second.
+fn on_probation(settings: &str) -> String {
+    format!("probation_secs = 1\n{settings}")
+}
+
+#[test]
+fn what_had_failed_when_a_boot_was_confirmed_is_no_late_failure() {
+    let machine = in_attempt();
+    machine.put(SETTINGS, on_probation(FAILS).as_bytes());
+    let mut ledger = json(&machine, LEDGER);
+    ledger["trial"]["baseline"] = serde_json::json!({"failed_checks": ["room"]});
+    machine.put(LEDGER, ledger.to_string().as_bytes());
+    assert_eq!(status(&machine.run(ASSESS, &[])).0, 0);
+    assert_eq!(status(&machine.run(CONFIRM, &[])).0, 0);
+    let (code, said) = status(&machine.run(PROBATION, &[]));
+    assert_eq!((code, told(&machine, "failed-late")), (0, 0), "{said}");
+}
+
+#[test]
+fn what_passed_when_a_boot_was_confirmed_and_fails_after_it_is_a_late_failure() {
+    let machine = in_attempt();
+    machine.put(SETTINGS, on_probation(&FAILS.replace("9000000000000000000", "1")).as_bytes());
+    assert_eq!(status(&machine.run(ASSESS, &[])).0, 0);
+    assert_eq!(status(&machine.run(CONFIRM, &[])).0, 0);
+    machine.put(SETTINGS, on_probation(FAILS).as_bytes());
+    let (code, said) = status(&machine.run(PROBATION, &[]));
+    assert_eq!((code, told(&machine, "failed-late")), (69, 1), "{said}");
+}
+
+#[test]
+fn a_wanted_check_whose_failure_cannot_be_told_fails_nobody() {
+    let machine = in_attempt();
+    machine.put(SETTINGS, (FAILS.to_owned() + "required = false\n").as_bytes());
+    let lock = machine.at("/var/lib/golden-generation/lock");
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    let (code, said) = status(&machine.run(ASSESS, &[]));
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("lock"), "{said}");
+}
+
+#[test]
+fn a_check_does_not_run_the_checks() {
+    let machine = in_attempt();
+    let mut command = std::process::Command::new(ASSESS);
+    command.arg("--root").arg(machine.root()).env("GOLDEN_CHECK", "me");
+    let (code, said) = status(&command.output().unwrap());
+    assert!(code == 64 && said.contains("a check (me) asks"), "{code} {said}");
+    assert_eq!(cause(&machine), Value::Null);
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use golden_core::{Assessment, Baseline, Cause, End, Event, Ledger, Moment, Weight};
+use golden_core::{Assessment, Baseline, Cause, End, Event, Finding, Ledger, Moment, Weight};
 
 use super::fail::fail;
 use super::{Options, act, is_watched};
@@ -40,7 +40,10 @@ pub fn judge(host: &dyn Host, options: &Options, found: Assessment) -> Result<Ve
     publish(host, &assessment);
     let failed = assessment.failed_required();
     if assessment.is_healthy() || !is_watched(host, &ledger)? {
-        tell(host, options, &assessment)?;
+        // Whoever holds the ledger, or a disk that is full, is not why a healthy boot is not confirmed.
+        if let Err(error) = tell(host, options, &assessment) {
+            host.complain(error.trouble(), &error.chain());
+        }
         let healthy = assessment.is_healthy();
         return Ok(if healthy { Verdict::Healthy } else { Verdict::Unhealthy(failed) });
     }
@@ -67,6 +70,20 @@ pub fn judge_live(host: &dyn Host, options: &Options, found: Assessment) -> Resu
         host.complain(error.trouble(), &error.chain());
     }
     Ok(assessment)
+}
+
+/// What of it is late: what failed already when this boot was confirmed was excused then, or not held against it, and says
+/// nothing new.
+#[must_use]
+pub fn excused_since_confirmed(host: &dyn Host, found: Assessment) -> Assessment {
+    let last = last_assessment(host).ok().flatten().filter(|last| last.boot == found.boot);
+    let failed = last.into_iter().flat_map(|last| last.findings).filter(|finding| !finding.passed);
+    let mut before = Baseline::default();
+    for Finding { check, units, .. } in failed {
+        // Another unit that fails now is another failure.
+        if units.is_empty() { before.failed_checks.push(check) } else { before.failed_units.extend(units) }
+    }
+    found.excused(Some(&before), &[])
 }
 
 /// What was confirmed in this boot does not pass its required checks any more. `goes_back` is the owner's wish.
