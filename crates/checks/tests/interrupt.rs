@@ -34,7 +34,7 @@ fn runs_until_it_is_told_to_end() {
 }
 
 fn a_check_does_not_outlive_a_signal_that_ends_us() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
         // Whoever runs the tests in the background may ignore some of them.
         let mut process = Command::new("env");
         process.arg("--default-signal").arg(env::current_exe().unwrap());
