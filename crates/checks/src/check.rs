@@ -1,13 +1,13 @@
 //! What there is to check.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use golden_core::Weight;
 use golden_host::LinuxHost;
 
 use crate::probe::Probe;
-use crate::{Settings, drop_in};
+use crate::{Settings, drop_in, greenboot};
 
 /// Most checks of a machine. Each that runs takes two open files of the 1024 that a service has.
 pub const MAX_CHECKS: usize = 256;
@@ -61,7 +61,8 @@ pub enum Work {
 #[must_use]
 pub fn list(host: &LinuxHost, settings: &Settings) -> Vec<Check> {
     let mut checks = settings.checks.clone();
-    drop_in::add(host, settings, &mut checks);
+    let disabled = greenboot::disabled(host, Path::new(greenboot::PATH));
+    drop_in::add(host, settings, &disabled, &mut checks);
     if checks.len() > MAX_CHECKS {
         let why = format!("there are {} checks, and {MAX_CHECKS} are run at most", checks.len());
         checks.truncate(MAX_CHECKS - 1);

@@ -1,14 +1,16 @@
 //! Checks that are files: `required.d` and `wanted.d` of every directory that the owner named, and greenboot's.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use golden_core::Weight;
 use golden_host::{Host, LinuxHost};
 
 use crate::check::{Check, Work};
-use crate::greenboot;
 use crate::settings::Settings;
 
 const KINDS: [(&str, Weight); 2] = [("required.d", Weight::Required), ("wanted.d", Weight::Wanted)];
@@ -16,10 +18,11 @@ const KINDS: [(&str, Weight); 2] = [("required.d", Weight::Required), ("wanted.d
 const MAX_DEPTH: usize = 4;
 /// A link to this takes a check away that a later directory has. Source: `systemd.unit(5)`, "masked".
 const MASK: &str = "/dev/null";
+/// Links that are followed to see that. Source: `path_resolution(7)`.
+const MAX_LINKS: u32 = 40;
 
-/// Add the drop-ins to the checks that are declared, which go first where a name is there twice.
-pub(crate) fn add(host: &LinuxHost, settings: &Settings, checks: &mut Vec<Check>) {
-    let disabled = greenboot::disabled(host);
+/// Add the drop-ins to the checks that are declared, which go first where a name is there twice, but for the disabled ones.
+pub(crate) fn add(host: &LinuxHost, settings: &Settings, disabled: &[String], checks: &mut Vec<Check>) {
     let declared = checks.iter().map(|check| check.name.clone());
     let mut search =
         Search { host, settings, taken: declared.chain(disabled.iter().cloned()).collect(), checks };
@@ -54,10 +57,14 @@ impl Search<'_> {
                 return;
             }
         };
+        if let Some(why) = self.open_to_everybody(directory) {
+            self.checks.push(Check::broken(&directory.display().to_string(), weight, why));
+            return;
+        }
         names.sort();
         for name in names {
             let path = directory.join(&name);
-            let name = format!("{prefix}{}", printable(&name.to_string_lossy()));
+            let name = format!("{prefix}{}", printable(&name));
             self.entry(&path, &name, weight, depth);
         }
     }
@@ -79,8 +86,11 @@ impl Search<'_> {
         }
         let work =
             match (found, link) {
-                (_, Some(target)) if target == Path::new(MASK) => return,
-                (Ok(_), _) => Work::Script(path.to_owned()),
+                (_, Some(_)) if self.is_masked(path) => return,
+                (Ok(_), _) => match self.open_to_everybody(path) {
+                    Some(why) => Work::Broken(why),
+                    None => Work::Script(path.to_owned()),
+                },
                 (Err(error), Some(target)) if error.kind() == io::ErrorKind::NotFound => Work::Broken(
                     format!("{} is a link to {}, which is not there", path.display(), target.display()),
                 ),
@@ -95,6 +105,27 @@ impl Search<'_> {
             work,
         });
     }
+
+    /// Whether it is a link to that, which may go through others: everything in `/etc` is one on NixOS.
+    fn is_masked(&self, path: &Path) -> bool {
+        let mut path = path.to_owned();
+        for _ in 0..MAX_LINKS {
+            let Ok(target) = self.host.read_link(&path) else { return false };
+            if target == Path::new(MASK) {
+                return true;
+            }
+            path = path.parent().unwrap_or(Path::new("/")).join(target);
+        }
+        false
+    }
+
+    /// Why nothing of it is run, if everybody may say what that would be: checks are run as root, and judge.
+    fn open_to_everybody(&self, path: &Path) -> Option<String> {
+        const OTHERS_WRITE: u32 = 0o002;
+        let mode = fs::metadata(outside(self.host, path)).ok()?.permissions().mode();
+        (mode & OTHERS_WRITE != 0)
+            .then(|| format!("everybody may write to {}, and it is run as root (chmod o-w)", path.display()))
+    }
 }
 
 /// What editors and package managers leave, and what is for people.
@@ -108,9 +139,16 @@ pub(crate) fn is_for_bash(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "sh")
 }
 
-/// A name in one line of a report.
-fn printable(name: &str) -> String {
-    name.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+/// A name in one line of a report; two that differ stay so, or only one of them would be run.
+fn printable(name: &OsStr) -> String {
+    let mut text = String::new();
+    for part in name.as_encoded_bytes().utf8_chunks() {
+        for letter in part.valid().chars() {
+            if letter.is_control() { text.extend(letter.escape_default()) } else { text.push(letter) }
+        }
+        text.extend(part.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    text
 }
 
 /// Where a script is for us.

@@ -5,13 +5,13 @@ use std::path::Path;
 use golden_host::Host;
 
 /// Read by bash there. Other variables in it are read by the check scripts themselves.
-const PATH: &str = "/etc/greenboot/greenboot.conf";
+pub(crate) const PATH: &str = "/etc/greenboot/greenboot.conf";
 const DISABLED: &str = "DISABLED_HEALTHCHECKS=";
 
-/// Names of the checks that the owner does not want.
-pub(crate) fn disabled(host: &dyn Host) -> Vec<String> {
+/// Names of the checks that the owner does not want, by the configuration that is there.
+pub(crate) fn disabled(host: &dyn Host, path: &Path) -> Vec<String> {
     // Without it, nothing is disabled; what it says cannot be worse than a check too many.
-    host.read(Path::new(PATH)).map_or_else(|_| Vec::new(), |bytes| parse(&String::from_utf8_lossy(&bytes)))
+    host.read(path).map_or_else(|_| Vec::new(), |bytes| parse(&String::from_utf8_lossy(&bytes)))
 }
 
 /// The words of the last array of that name, as bash reads them as long as nothing is expanded.

@@ -44,8 +44,9 @@ enum Question {
     /// Run the health checks now; or say whether a system may be deployed
     ///
     /// With TOPLEVEL it is run before a switch: what failed here is quarantined and refused, and a system profile that names it
-    /// already is put back. `GOLDEN_REVISION` in the environment says what the system was built from, where it does not say so
-    /// itself.
+    /// already is put back. A system that would fail because its checks are broken is said to (status 78), and not refused: a
+    /// program that is older than it may know less. `GOLDEN_REVISION` in the environment says what the system was built from,
+    /// where it does not say so itself.
     Check {
         /// Store path of a system that is about to be deployed
         toplevel: Option<Toplevel>,
@@ -132,6 +133,7 @@ pub fn main() -> ExitCode {
         Question::Check { toplevel: Some(toplevel), .. } => {
             let host = common.host();
             operation::check(&host, &common.options(&host), &toplevel, told_by_deployer().as_ref())
+                .and_then(|()| golden_checks::foresee(&host, &toplevel))
                 .map(|()| String::new())
         }
         Question::Drill { failure, json, yes } => crate::drill::run(&common, failure, json, yes),

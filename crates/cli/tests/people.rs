@@ -330,3 +330,33 @@ fn no_is_no_even_where_the_profile_cannot_be_put_back() {
     std::fs::create_dir(machine.at(&format!("{STATE}/lock"))).unwrap();
     refused(&machine, 77, &["check", &b]);
 }
+
+#[test]
+fn a_system_whose_checks_are_broken_is_said_to_be_before_it_is_booted() {
+    let machine = rolled_back();
+    let b = toplevel("b");
+    let check = || status(&machine.run(GOLDEN, &["check", &b]));
+    let put =
+        |path: &str, text: &str| machine.put(&format!("{b}/etc/golden-generation/{path}"), text.as_bytes());
+    put("checks.toml", "settle_secs = 20\n");
+    assert_eq!(check().0, 0);
+    put("checks.toml", "setle_secs = 20\n");
+    let (code, said) = check();
+    assert!(code == 78 && said.contains("did you mean `settle_secs`?") && said.contains(&b), "{code} {said}");
+    put("checks.toml", "");
+    put("checks/wanted.d/10-a", "#!/bin/sh\n");
+    assert_eq!(check().0, 0, "one that is only wanted is reported when it is run");
+    put("checks/required.d/10-b", "#!/bin/sh\n");
+    let (code, said) = check();
+    assert!(code == 78 && said.contains("10-b") && said.contains("is not executable"), "{code} {said}");
+    put("checks.toml", "report_only = true\n");
+    assert_eq!(check().0, 0);
+    // What fails now too is excused then.
+    put("checks.toml", "");
+    let boot = "0".repeat(32);
+    let failed = format!(
+        r#"{{"schema":1,"toplevel":null,"boot":"{boot}","findings":[{{"check":"10-b","weight":"required","passed":false,"said":"","runs":0,"millis":0}}]}}"#
+    );
+    machine.put("/run/golden-generation/assessment.json", failed.as_bytes());
+    assert_eq!(check().0, 0);
+}
