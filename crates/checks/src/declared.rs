@@ -198,7 +198,9 @@ fn url(text: String) -> Result<String, String> {
     if uri.as_ref().is_some_and(is_web) {
         Ok(text)
     } else {
-        Err(format!("`url` is {text:?}, and http://… or https://… is meant"))
+        // It may have a password in it.
+        let shown = text.rsplit_once('@').map_or(text.clone(), |(_, host)| format!("…@{host}"));
+        Err(format!("`url` is {shown:?}, and http://… or https://… is meant"))
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use common::{Machine, REQUIRED, WANTED};
@@ -251,6 +252,71 @@ fn drop_ins_are_found_in_their_order_and_the_first_of_a_name_has_it() {
         "Wanted gone: ",
     ];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn a_check_that_is_taken_away_may_be_so_through_links_as_everything_in_etc_is_on_nixos() {
+    let machine = Machine::new();
+    machine.link("/etc/greenboot/check/required.d/50-x", "/etc/static/50-x");
+    machine.link("/etc/static/50-x", "../../nix/store/etc-50-x");
+    machine.link("/nix/store/etc-50-x", "/dev/null");
+    machine.link("/etc/greenboot/check/required.d/60-loop", "60-loop");
+    let names: Vec<String> = machine.checks().into_iter().map(|check| check.name).collect();
+    assert_eq!(names, ["60-loop"]);
+}
+
+#[test]
+fn names_that_nobody_can_read_are_still_names_of_two_checks() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let machine = Machine::new();
+    machine.script("plain", "true");
+    let directory = machine.at(REQUIRED);
+    for name in [&b"a\nb"[..], b"a\tb", b"a\x1b[2Jb", b"a\xff", b"a\xfe"] {
+        std::fs::copy(directory.join("plain"), directory.join(OsStr::from_bytes(name))).unwrap();
+    }
+    let findings = machine.run();
+    let names: Vec<&str> = findings.iter().map(|finding| &*finding.check).collect();
+    assert_eq!(names, ["a\\nb", "a\\tb", "a\\u{1b}[2Jb", "a\\xfe", "a\\xff", "plain"]);
+    assert!(findings.iter().all(|finding| finding.passed), "{findings:?}");
+}
+
+#[test]
+fn what_everybody_may_write_to_is_not_run() {
+    let machine = Machine::new();
+    let ran = machine.at("/ran");
+    let script = format!("#!/bin/sh\ntouch {}\n", ran.display());
+    machine.put(&format!("{REQUIRED}/open"), &script, 0o777);
+    machine.put("/etc/greenboot/check/required.d/x.sh", &script, 0o644);
+    let open = std::fs::Permissions::from_mode(0o1777);
+    std::fs::set_permissions(machine.at("/etc/greenboot/check/required.d"), open).unwrap();
+    let findings = machine.run();
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    for finding in findings {
+        assert!(!finding.passed && finding.said.starts_with("everybody may write to /etc/"), "{finding:?}");
+    }
+    assert!(!ran.exists());
+}
+
+#[test]
+fn dots_in_comments_and_lists_are_no_key_of_many_parts() {
+    let machine = Machine::new();
+    let units: Vec<String> = (0..40).map(|number| format!("\"unit-{number}.service\"")).collect();
+    let text = format!(
+        "# {}\n[check.units] # ...\nkind = \"no-failed-units\"\nexcept = [\n  {},\n]\n",
+        ".".repeat(60),
+        units.join(", ")
+    );
+    machine.settings(&text);
+    assert_eq!(machine.checks()[0].name, "units", "{:?}", machine.checks());
+}
+
+#[test]
+fn a_password_in_an_address_is_not_said() {
+    for url in ["ftp://me:secret@host/", "me:sec@ret@host", "http://me:secret@ho st/"] {
+        let said = parse(&format!("[check.a]\nkind = \"http\"\nurl = \"{url}\"")).unwrap_err().to_string();
+        assert!(said.contains("is meant") && !said.contains("sec") && !said.contains("ret"), "{said}");
+    }
 }
 
 #[test]
