@@ -218,6 +218,17 @@ fn a_check_has_nothing_of_ours_but_what_is_documented() {
 }
 
 #[test]
+fn a_check_is_not_spared_when_memory_runs_out_though_we_are() {
+    const OURS: &str = "/proc/self/oom_score_adj";
+    // Only root may say so.
+    let Ok(()) = fs::write(OURS, "-100") else { return };
+    let check = Check { timing: once(10), ..shell("x", &format!("until grep -qx 0 {OURS}; do :; done")) };
+    let finding = one(check);
+    fs::write(OURS, "0").unwrap();
+    assert!(finding.passed, "{}", finding.said);
+}
+
+#[test]
 fn a_check_that_changes_the_state_changes_nothing_about_its_result() {
     let machine = Machine::new();
     machine.put("/var/lib/golden-generation/ledger.json", "{}", 0o600);
