@@ -171,6 +171,32 @@ fn who_never_answers_costs_a_bounded_time() {
 }
 
 #[test]
+fn it_takes_no_more_than_half_of_the_time_in_which_golden_has_to_be_confirmed() {
+    let host = host_after(&attempts());
+    host.change(|world| {
+        let ledger = Path::new(STATE_DIR).join("ledger.json");
+        let var = Arc::make_mut(&mut world.var);
+        let mut value: Value = serde_json::from_slice(&var.read(&ledger).unwrap()).unwrap();
+        value["landing"]["attempts"] = json!([{ "boot": boot_id(9) }]);
+        var.write(&ledger, value.to_string().as_bytes()).unwrap();
+        var.sync();
+    });
+    for (program, secs) in [("journalctl", 5), ("nix", 30)] {
+        let hangs: Answer = Box::new(move |host, _| {
+            host.set_clock(host.monotonic().as_secs() + secs);
+            Err(io::ErrorKind::TimedOut.into())
+        });
+        host.teach(program, hangs);
+    }
+    // Userspace began after one second: 30 of 59 are left, and half of them.
+    host.set_clock(30);
+    let boot_deadline = std::time::Duration::from_secs(59);
+    keep_post_mortem(&host, &Options { state_dir: STATE_DIR.into(), boot_deadline, ..Options::default() });
+    assert_eq!(host.monotonic().as_secs(), 50);
+    assert!(kept(&host).closures.unknown.unwrap().contains("no time"));
+}
+
+#[test]
 fn phase_two_that_is_repeated_keeps_one_and_a_later_rollback_another() {
     let host = host();
     let before = ledger(&host);

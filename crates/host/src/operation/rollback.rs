@@ -2,6 +2,7 @@
 
 use golden_core::{Moment, decide};
 
+use super::deadline::time_left;
 use super::{Options, act, session};
 use crate::evidence::Dumps;
 use crate::{Error, Host, Reading, Store, postmortem, system};
@@ -37,7 +38,9 @@ pub(super) fn finish(host: &dyn Host, options: &Options) -> Result<(), Error> {
 /// Keep what is known of the last rollback, if that was not done yet: it came to here, or the power went before.
 pub fn keep_post_mortem(host: &dyn Host, options: &Options) {
     let Ok(Reading::Whole(ledger)) = Store::new(host, &options.state_dir).read() else { return };
-    if let Err(error) = postmortem::collect(host, &options.state_dir, &ledger) {
+    // The confirmation waits meanwhile, and what it comes back to must not fail because a journal hangs.
+    let left = time_left(host, options).ok().flatten().map(|left| left / 2);
+    if let Err(error) = postmortem::collect(host, &options.state_dir, &ledger, left) {
         host.complain(error.trouble(), &format!("no post-mortem is kept: {}", error.chain()));
     }
 }

@@ -15,12 +15,14 @@ const MAX_LINES: usize = 400;
 /// A big closure is read from the store's database in seconds; its paths are not read.
 const LIMITS: Limits = Limits { time: Duration::from_secs(30), output_bytes: 1 << 20 };
 
-/// What the deployment changed; whatever goes wrong is said in it.
-pub(super) fn differ(host: &dyn Host, from: &Toplevel, to: &Toplevel) -> Closures {
+/// What the deployment changed, if nix says it before the deadline; whatever goes wrong is said in it.
+pub(super) fn differ(host: &dyn Host, from: &Toplevel, to: &Toplevel, deadline: Duration) -> Closures {
+    let time = deadline.saturating_sub(host.monotonic()).min(LIMITS.time);
+    let limits = Limits { time, ..LIMITS };
     let experimental = ["--extra-experimental-features", "nix-command"];
     let arguments = [&experimental[..], &["store", "diff-closures", to.as_str(), from.as_str()]].concat();
     let unknown = |why: String| Closures { changes: Vec::new(), unknown: Some(why) };
-    match host.run_within(LIMITS, Path::new("nix"), &arguments) {
+    match host.run_within(limits, Path::new("nix"), &arguments) {
         Ok(ended) if ended.status == Some(0) => read(&ended.stdout),
         Ok(ended) => {
             let said = ended.stderr.lines().map(without_colours).find(|line| line.contains("error"));
@@ -28,7 +30,7 @@ pub(super) fn differ(host: &dyn Host, from: &Toplevel, to: &Toplevel) -> Closure
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => unknown("there is no nix here".to_owned()),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            unknown(format!("nix took longer than {} s", LIMITS.time.as_secs()))
+            unknown(format!("nix took longer than {} s", time.as_secs()))
         }
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
             unknown(format!("they differ in more than {} bytes of text", LIMITS.output_bytes))

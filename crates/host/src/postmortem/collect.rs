@@ -12,7 +12,8 @@ use crate::{Error, Host, history, source, system};
 
 /// Attempts that are told of one system, the last ones.
 const MAX_ATTEMPTS: usize = 8;
-/// Time for everything but what is under way when it is over, on the monotonic clock. The confirmation waits meanwhile.
+/// Time for everything but a look at a journal that is under way when it is over, on the monotonic clock. The confirmation waits
+/// meanwhile.
 const TIME: Duration = Duration::from_secs(45);
 /// Checks and units that are told of a boot, and bytes of the output of each check, before anything is shortened.
 const MAX_CHECKS: usize = 64;
@@ -22,11 +23,16 @@ const MAX_OUTPUT: usize = 4096;
 const MAX_HALVINGS: u32 = 12;
 
 /// Keep what is known of the rollback that lands, or has landed, in this boot. Done once for each rollback, however often
-/// phase two is repeated.
+/// phase two is repeated. `left` is the time that it may take, if there is less than usual.
 ///
 /// # Errors
 /// It could not be written. Nothing depends on it.
-pub(crate) fn collect(host: &dyn Host, state_dir: &Path, ledger: &Ledger) -> Result<(), Error> {
+pub(crate) fn collect(
+    host: &dyn Host,
+    state_dir: &Path,
+    ledger: &Ledger,
+    left: Option<Duration>,
+) -> Result<(), Error> {
     let Some((from, to)) = latest(ledger) else { return Ok(()) };
     if system::booted(host)?.as_ref() != Some(to) && system::running(host).as_ref() != Some(to) {
         return Ok(());
@@ -40,7 +46,8 @@ pub(crate) fn collect(host: &dyn Host, state_dir: &Path, ledger: &Ledger) -> Res
     }
     let boot = system::boot(host)?;
     let mut postmortem = told_from_ledger(host, ledger, from, to, &boot);
-    look_around(host, state_dir, &mut postmortem);
+    let deadline = host.monotonic() + left.map_or(TIME, |left| left.min(TIME));
+    look_around(host, state_dir, &mut postmortem, deadline);
     let Some(bytes) = fitting(&postmortem) else { return Ok(()) };
     store::add(host, state_dir, &identity, &bytes)
 }
@@ -112,8 +119,7 @@ fn last(attempts: &[Attempt]) -> Vec<Story> {
 }
 
 /// Everything that has to be asked of others. The newest first, for the time may not last.
-fn look_around(host: &dyn Host, state_dir: &Path, postmortem: &mut PostMortem) {
-    let deadline = host.monotonic() + TIME;
+fn look_around(host: &dyn Host, state_dir: &Path, postmortem: &mut PostMortem, deadline: Duration) {
     let PostMortem { from, to, attempts, failed_landings, closures: differences, .. } = postmortem;
     let landings = failed_landings.iter_mut().flat_map(|landing| landing.attempts.iter_mut().rev());
     for story in attempts.iter_mut().rev().chain(landings) {
@@ -124,7 +130,7 @@ fn look_around(host: &dyn Host, state_dir: &Path, postmortem: &mut PostMortem) {
         }
     }
     *differences = if host.monotonic() < deadline {
-        closures::differ(host, &from.toplevel, &to.toplevel)
+        closures::differ(host, &from.toplevel, &to.toplevel, deadline)
     } else {
         Closures { changes: Vec::new(), unknown: Some("there was no time to ask nix".to_owned()) }
     };
