@@ -22,6 +22,8 @@ use crate::words::{self, Facts};
 
 /// Time of all deliveries together. Must stay below `TimeoutStartSec=` of the unit.
 const ROUND: Duration = Duration::from_secs(100);
+/// How often history is read on in one run, if it grows meanwhile.
+const READINGS: u32 = 8;
 /// How often a target may have something against the same message until that is given up.
 const MAX_REFUSALS: u32 = 3;
 /// Where one run is kept from another. Not in the state directory: a full disk is just what an owner wants to hear of.
@@ -99,18 +101,32 @@ impl<'a> Round<'a> {
     /// Another run has not ended, or history cannot be read. What goes wrong with one target is said in the journal.
     pub fn run(&self, courier: &mut dyn Courier) -> Result<Done, Error> {
         let _lock = self.lock()?;
-        let history = History::new(&read_history_as_written(self.host, self.state_dir)?);
+        let began = self.host.monotonic();
         let mut done = Done::default();
-        let mut open: Vec<Option<Open<'_>>> = Vec::new();
-        for target in &self.settings.targets {
-            let read = self.read_on(target, &history, &mut done);
-            open.push(self.said(read).map(|outbox| Open { target, outbox }));
+        let mut lines = read_history_as_written(self.host, self.state_dir)?;
+        for _ in 0..READINGS {
+            self.tell(&History::new(&lines), courier, began, &mut done);
+            let now = read_history_as_written(self.host, self.state_dir)?;
+            // Whoever wrote it meanwhile started nobody, for this was running.
+            if now == lines {
+                break;
+            }
+            lines = now;
         }
-        self.deliver(&mut open, courier, &mut done);
         let known = |name: &str| self.settings.names.contains(name);
         self.said(self.outboxes.forget_all_but(known));
-        done.waiting = open.iter().flatten().map(|open| open.outbox.queue.len()).sum();
         Ok(done)
+    }
+
+    /// Put what is new into the outboxes, and deliver what is due.
+    fn tell(&self, history: &History, courier: &mut dyn Courier, began: Duration, done: &mut Done) {
+        let mut open: Vec<Option<Open<'_>>> = Vec::new();
+        for target in &self.settings.targets {
+            let read = self.read_on(target, history, done);
+            open.push(self.said(read).map(|outbox| Open { target, outbox }));
+        }
+        self.deliver(&mut open, courier, began, done);
+        done.waiting = open.iter().flatten().map(|open| open.outbox.queue.len()).sum();
     }
 
     /// Put a message in front for every target, by which an owner sees whether messages arrive; its id.
@@ -248,8 +264,13 @@ impl<'a> Round<'a> {
         known.or_else(|| revision_of(self.host, failed))
     }
 
-    fn deliver(&self, open: &mut [Option<Open<'_>>], courier: &mut dyn Courier, done: &mut Done) {
-        let began = self.host.monotonic();
+    fn deliver(
+        &self,
+        open: &mut [Option<Open<'_>>],
+        courier: &mut dyn Courier,
+        began: Duration,
+        done: &mut Done,
+    ) {
         let left = || ROUND.saturating_sub(self.host.monotonic().saturating_sub(began));
         let mut under_way = 0_usize;
         for number in 0..open.len() {

@@ -45,9 +45,7 @@ impl Owner {
     }
 
     fn happens(&self, event: &Value) {
-        let host = LinuxHost::new(self.machine.root());
-        let event = serde_json::from_value(event.clone()).unwrap();
-        append_history(&host, Path::new(STATE_DIR), &boot_id(1), &event).unwrap();
+        happens(self.machine.root(), event);
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -68,6 +66,11 @@ impl Owner {
         }
         (status.code(), said)
     }
+}
+
+fn happens(root: &Path, event: &Value) {
+    let event = serde_json::from_value(event.clone()).unwrap();
+    append_history(&LinuxHost::new(root), Path::new(STATE_DIR), &boot_id(1), &event).unwrap();
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -160,6 +163,22 @@ fn what_is_killed_while_it_sends_is_sent_again_with_the_same_id() {
     assert_eq!(owner.run(&[]).0, Some(0));
     assert_eq!(server.requests().len(), 1);
     assert_eq!(server.requests()[0].header("idempotency-key").map(str::len), Some(32));
+}
+
+#[test]
+fn what_happens_while_a_message_is_on_its_way_is_told_by_the_same_run() {
+    let owner = Owner::of("");
+    let root = owner.machine.root().to_owned();
+    let mut is_first = true;
+    let server = Server::answering(move |_| {
+        if std::mem::take(&mut is_first) {
+            happens(&root, &serde_json::json!({ "event": "safe-mode-ended", "toplevel": toplevel("a") }));
+        }
+        answer(200, "")
+    });
+    owner.machine.put("/etc/golden-generation/notify.toml", webhook("hook", &server).as_bytes());
+    assert_eq!(owner.run(&[]).0, Some(0));
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[test]
