@@ -177,7 +177,11 @@ struct Telling<'a> {
 impl Telling<'_> {
     fn hear(&mut self, number: usize, line: &Line) {
         match &line.event {
-            Event::Marked { toplevel, .. } | Event::Inferred { toplevel } => {
+            Event::Marked { toplevel, .. }
+            | Event::Inferred { toplevel }
+            | Event::LiveBegan { to: toplevel, .. } => {
+                // Who deploys while a switch goes back has ended that: nothing more will be said of it.
+                self.stories.iter_mut().for_each(|story| story.live_failed = None);
                 self.stories.push(Story { trial: Some(toplevel.clone()), ..Story::default() });
             }
             Event::AttemptFailed { toplevel, boot, cause, .. } => {

@@ -482,6 +482,20 @@ fn a_switch_whose_machine_lost_its_power_on_the_way_back_is_told_in_the_next_boo
 }
 
 #[test]
+fn a_switch_that_goes_back_and_is_overtaken_by_another_one_is_told_and_keeps_nothing_back() {
+    let (host, post) = (machine(), Post::that_arrives());
+    let settings = settings(&["phone"], &Kind::DEFAULT);
+    notify(&host, &settings, &post);
+    let (a, b, c) = (toplevel("a"), toplevel("b"), toplevel("c"));
+    happen(&host, &Event::LiveFailed { from: b, to: a.clone(), cause: Cause::Vanished });
+    happen(&host, &Event::LiveBegan { from: a, to: c.clone() });
+    happen(&host, &Event::LivePassed { toplevel: c });
+    happen(&host, &checks_failed("disk"));
+    notify(&host, &settings, &post);
+    assert_eq!((post.of(Kind::WentBack).len(), post.of(Kind::ChecksFailed).len()), (1, 1));
+}
+
+#[test]
 fn what_fails_late_is_told_and_a_rollback_that_a_person_asked_for_says_so() {
     let (host, post) = (machine(), Post::that_arrives());
     let settings = settings(&["phone"], &Kind::DEFAULT);
