@@ -30,9 +30,10 @@ impl Secret {
         &self.0
     }
 
-    /// A text of somebody else, who may have sent it back, without it.
+    /// A text of somebody else, who may have sent it back, without it. Of an address nobody knows which part is the secret:
+    /// a server says the path, or a word of it, and nothing is left of such a text.
     pub(crate) fn hide_in(&self, text: &str) -> String {
-        text.replace(&self.0, "(secret)")
+        if self.0.contains("://") { String::new() } else { text.replace(&self.0, "(secret)") }
     }
 }
 
@@ -92,6 +93,9 @@ mod tests {
         assert_eq!(secret.reveal(), "tk_hidden");
         assert!(!format!("{secret:?} {:?}", Some(&secret)).contains("hidden"));
         assert_eq!(secret.hide_in("you sent tk_hidden"), "you sent (secret)");
+        std::fs::write(directory.path().join("url"), "https://example.org/T0/hidden").unwrap();
+        let address = Credentials::below(directory.path()).read("url").unwrap();
+        assert_eq!(address.hide_in("cannot POST /T0/hidden"), "");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+mod authority;
 mod post;
 mod server;
 
@@ -238,6 +239,52 @@ fn an_address_that_is_a_secret_is_said_nowhere() {
         });
         let outcome = deliver(way, letter(), None, &credentials, 2);
         assert!(matches!(outcome, Outcome::Failed { .. }), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_server_that_says_the_path_it_was_asked_for_gives_no_secret_address_away() {
+    let server = Server::answering(|request| answer(404, &format!("Cannot POST {}", request.path)));
+    let (directory, credentials) = credentials();
+    fs::write(directory.path().join("hook"), format!("{}/T0/very_hidden", server.url())).unwrap();
+    let way = Way::Webhook(Webhook {
+        url: Url::Credential("hook".to_owned()),
+        token_credential: None,
+        hmac_credential: None,
+    });
+    let outcome = deliver(way, letter(), None, &credentials, 5);
+    assert_eq!(outcome, Outcome::Failed { said: "it answered 404".to_owned(), retry_after: None });
+}
+
+/// In the environment of the process that delivers: where the server is.
+const SERVER: &str = "SERVER";
+
+#[test]
+fn inside() {
+    let Ok(url) = std::env::var(SERVER) else { return };
+    let (_directory, credentials) = credentials();
+    let token_credential = Some("token".to_owned());
+    let way = Way::Webhook(Webhook { url: Url::Open(url), token_credential, hmac_credential: None });
+    println!("answer: {:?}", deliver(way, letter(), None, &credentials, 10));
+}
+
+#[test]
+fn a_server_is_who_the_machine_says_or_is_told_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    authority::certificates(directory);
+    // What it is told it says backwards, which is no HTTP.
+    let good = authority::server(directory, "host.pem", "-rev");
+    let old = authority::server(directory, "old.pem", "-rev");
+    for (host, port, authority, said) in [
+        ("localhost", &good.port, "ca.pem", "it does not speak HTTP"),
+        ("127.0.0.1", &good.port, "ca.pem", "certificate"),
+        ("localhost", &good.port, "nobody.pem", "certificate"),
+        ("localhost", &old.port, "ca.pem", "certificate"),
+    ] {
+        let url = format!("https://{host}:{port}/hook");
+        let answer = authority::answer_of("inside", directory, authority, (SERVER, &url));
+        assert!(answer.starts_with("Failed") && answer.contains(said), "{host} {authority}: {answer}");
     }
 }
 
