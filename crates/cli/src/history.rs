@@ -9,7 +9,8 @@ use golden_host::{Error, Line, describe, read_history};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::named::{generation, is_boot};
+use crate::named::{generation, is_boot, is_part};
+use crate::print::printable;
 
 /// Version of a line of the JSON answer.
 const SCHEMA: u32 = 1;
@@ -82,7 +83,7 @@ pub(crate) fn run(common: &Common, filter: &Filter) -> Result<String, Error> {
             format!("nothing like that has happened; there is: {kinds}\n")
         }
         (lines, _) => lines.iter().fold(String::new(), |mut text, line| {
-            let _ = writeln!(text, "{}  {}", line.time, describe(&line.event));
+            let _ = writeln!(text, "{}  {}", printable(&line.time), printable(&describe(&line.event)));
             text
         }),
     })
@@ -91,9 +92,8 @@ pub(crate) fn run(common: &Common, filter: &Filter) -> Result<String, Error> {
 impl Filter {
     fn lets_through(&self, line: &Line, generation: Option<&str>) -> bool {
         let event = serde_json::to_value(&line.event).unwrap_or_default();
-        let is_about = |part: &str| {
-            texts(&event).iter().any(|text| text.starts_with("/nix/store/") && text.contains(part))
-        };
+        let is_about =
+            |part: &str| texts(&event).iter().any(|text| text.parse().is_ok_and(|it| is_part(part, &it)));
         let boot = event.get("boot").and_then(Value::as_str).and_then(|boot| boot.parse().ok());
         let in_boot = |text: &String| {
             is_boot(text, &line.written_in) || boot.as_ref().is_some_and(|it| is_boot(text, it))

@@ -26,18 +26,20 @@ pub(crate) fn generation(host: &LinuxHost, text: &str) -> String {
     target.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or_else(|| text.to_owned())
 }
 
+/// Whether a part of its name names a system. The number of a generation that is gone is in many a hash.
+pub(crate) fn is_part(text: &str, toplevel: &Toplevel) -> bool {
+    let is_number = text.len() < MIN_BOOT_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
+    !is_number && toplevel.as_str().contains(text)
+}
+
 /// Something that is in quarantine.
 pub(crate) fn quarantined(host: &LinuxHost, ledger: &Ledger, text: &str) -> Result<Named, Error> {
     let text = &generation(host, text);
     if let Ok(toplevel) = text.parse() {
         return Ok(Named::Toplevel(toplevel));
     }
-    let toplevels: Vec<&Toplevel> = ledger
-        .quarantine
-        .iter()
-        .map(|entry| &entry.toplevel)
-        .filter(|it| it.as_str().contains(text))
-        .collect();
+    let toplevels: Vec<&Toplevel> =
+        ledger.quarantine.iter().map(|entry| &entry.toplevel).filter(|it| is_part(text, it)).collect();
     let revision = text.parse::<Revision>().ok().filter(|named| {
         let of_systems = ledger.quarantine.iter().filter_map(|entry| entry.revision.as_ref());
         let mut all = of_systems.chain(ledger.quarantined_revisions.iter().map(|entry| &entry.revision));
@@ -70,7 +72,7 @@ pub(crate) fn deployable(
         });
     }
     let mut known: Vec<Toplevel> = known(host, options, ledger);
-    known.retain(|toplevel| toplevel.as_str().contains(text.as_str()));
+    known.retain(|toplevel| is_part(text, toplevel));
     known.sort();
     known.dedup();
     match &known[..] {

@@ -44,6 +44,9 @@ struct Why {
     closures: Option<Closures>,
     /// The file that this is from; without one it is from the ledger and the journal.
     post_mortem: Option<PathBuf>,
+    /// What a person asked about.
+    #[serde(skip)]
+    asked_of: Option<String>,
     #[serde(skip)]
     state: State,
 }
@@ -77,7 +80,11 @@ pub(crate) fn run(common: &Common, of: Option<&str>, json: bool) -> Result<Strin
     let found = crate::style::during("asking the journal", || {
         find::find(&host, &options, &ledger.clone().unwrap_or_default(), of, true)
     })?;
-    let mut why = Why { unreadable, ..found };
+    let mut why = Why { unreadable, asked_of: of.map(str::to_owned), ..found };
+    if why.unreadable.is_some() {
+        // Nobody knows whether it may be deployed.
+        why.state = State::Nothing;
+    }
     why.summary = words::summary(&why);
     why.to_do = words::to_do(&why, &ledger.unwrap_or_default());
     let colours = crate::style::has_colours();

@@ -142,13 +142,66 @@ fn why_finds_what_is_meant_by_boot_number_and_name() {
         assert!(ask(&machine, &["why", of]).contains("Rolled back from"), "{of}");
     }
     for of in ["41", "nothing", &boot(99)] {
-        assert_eq!(ask(&machine, &["why", of]), "No trial has failed on this machine.\n", "{of}");
+        let why = ask(&machine, &["why", of]);
+        assert!(why.starts_with(&format!("Nothing that failed on this machine is meant by {of:?}")), "{why}");
     }
     // Released, and the post-mortem is still there.
     keep_post_mortem(&machine, "");
     ask(&machine, &["quarantine", "release", "cccc-c"]);
-    let why = ask(&machine, &["why", "cccc-c"]);
-    assert!(why.contains("may be deployed again") && why.contains("nginx.service"), "{why}");
+    for question in [&["why", "cccc-c"][..], &["why"]] {
+        let why = ask(&machine, question);
+        assert!(why.contains("may be deployed again") && why.contains("nginx.service"), "{why}");
+    }
+    // Where the ledger is lost nobody knows whether it may.
+    machine.put(LEDGER, b"{ torn");
+    let why = ask(&machine, &["why"]);
+    assert!(why.contains("not readable") && why.contains("nginx.service"), "{why}");
+    assert!(!why.contains("deployed again"), "{why}");
+}
+
+#[test]
+fn the_number_of_a_generation_that_is_gone_names_no_system_whose_hash_it_is_in() {
+    let machine = rolled_back();
+    let failed = format!("/nix/store/{}-web1", "4242".repeat(8));
+    let ledger = machine.text(LEDGER).replace(&toplevel("c"), &failed);
+    machine.put(LEDGER, ledger.as_bytes());
+    assert!(ask(&machine, &["why", "42"]).starts_with("Nothing that failed"));
+    refused(&machine, 64, &["quarantine", "release", "42"]);
+    assert!(ask(&machine, &["quarantine", "list"]).contains(&failed));
+    assert!(ask(&machine, &["why", "424242"]).contains("Rolled back from"));
+}
+
+#[test]
+fn what_a_failed_system_named_does_nothing_to_a_terminal() {
+    let machine = rolled_back();
+    let bad = "x\u{1b}]0;y\u{7}\u{1b}[2J\r\nFAKE";
+    let causes = [
+        json!({ "kind": "checks-failed", "checks": [bad] }),
+        json!({ "kind": "unit-failed", "units": [bad] }),
+        json!({ "kind": "activation-failed", "why": bad }),
+        json!({ "kind": "not-bootable", "why": bad }),
+        json!({ "kind": "emergency", "units": [bad] }),
+        json!({ "kind": "deadline", "secs": 5, "units": [bad] }),
+    ];
+    let mut ledger = ledger(&machine);
+    ledger["quarantine"][0]["attempts"] = causes.iter().map(|cause| failed(2, cause)).collect();
+    machine.put(LEDGER, ledger.to_string().as_bytes());
+    let line = |event: Value| {
+        let mut line = event;
+        line["time"] = "2026-01-01T00:00:00Z\u{1b}[2J".into();
+        line["written_in"] = boot(1).into();
+        line.to_string() + "\n"
+    };
+    let history = line(json!({ "event": "rollback-began", "from": toplevel("c"), "to": toplevel("a") }))
+        + &line(json!({ "event": "checks-failed", "toplevel": toplevel("a"), "boot": boot(1),
+                        "required": [bad], "wanted": [bad] }))
+        + &line(json!({ "event": "golden-damaged", "toplevel": toplevel("a"), "why": bad }));
+    machine.put(&format!("{STATE}/history.jsonl"), history.as_bytes());
+    for question in [&["why"][..], &["history"], &["status"], &["quarantine", "list"]] {
+        let said = ask(&machine, question);
+        assert!(!said.contains(|letter: char| letter.is_control() && letter != '\n'), "{said:?}");
+        assert!(!said.contains("\nFAKE"), "{said:?}");
+    }
 }
 
 #[test]

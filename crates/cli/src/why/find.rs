@@ -48,7 +48,7 @@ pub(super) fn find(
         }
         None => Ok(kept
             .into_iter()
-            .find(|(_, kept)| of.as_deref().is_some_and(|of| is_about(of, kept)))
+            .find(|(_, kept)| of.as_deref().is_none_or(|of| is_about(of, kept)))
             .map_or_else(nothing, |(path, kept)| of_the_past(path, kept, &history))),
     }
 }
@@ -96,14 +96,14 @@ fn is_meant(of: &str, ledger: &Ledger, candidate: &Candidate) -> bool {
     let is_boot = |attempt: &Attempt| attempt.boot.as_ref().is_some_and(|boot| named::is_boot(of, boot));
     let mut landings =
         ledger.failed_landings.iter().chain(&ledger.landing).filter(|it| it.from == *candidate.toplevel);
-    candidate.toplevel.as_str().contains(of)
+    named::is_part(of, candidate.toplevel)
         || candidate.attempts.iter().any(is_boot)
         || landings.any(|landing| landing.attempts.iter().any(is_boot))
 }
 
 fn is_about(of: &str, kept: &PostMortem) -> bool {
     let is_boot = |story: &Story| story.boot.as_ref().is_some_and(|boot| named::is_boot(of, boot));
-    kept.from.toplevel.as_str().contains(of)
+    named::is_part(of, &kept.from.toplevel)
         || kept.attempts.iter().any(is_boot)
         || named::is_boot(of, &kept.collected_in)
 }
@@ -124,6 +124,7 @@ fn nothing() -> Why {
         failed_on_landing_too: Vec::new(),
         closures: None,
         post_mortem: None,
+        asked_of: None,
         state: State::Nothing,
     }
 }

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use golden_core::{End, Ledger, Revision, Toplevel};
+use golden_core::{Cause, End, Ledger, Revision, Toplevel};
 use golden_host::postmortem::Story;
-use golden_host::{describe_cause, describe_evidence, describe_reason};
+use golden_host::{describe_evidence, describe_reason};
 
 use super::{State, Why};
+use crate::print::printable;
 use crate::style::{Look, paint};
 
 /// Lines of the output of a check, and of the difference of two closures, that are shown to people; `--json` has all.
@@ -14,7 +15,14 @@ const SHOWN: usize = 20;
 
 pub(super) fn summary(why: &Why) -> Vec<String> {
     let Some(failed) = &why.failed else {
-        return vec!["No trial has failed on this machine.".to_owned()];
+        return vec![match &why.asked_of {
+            Some(of) => format!(
+                "Nothing that failed on this machine is meant by {:?}: `golden why` alone tells of the last failure, and `golden \
+                 history` of everything.",
+                printable(of)
+            ),
+            None => "No trial has failed on this machine.".to_owned(),
+        }];
     };
     let mut sentences = vec![what_happened(why, failed)];
     let failures = why.attempts.iter().filter(|story| story.has_failed()).count();
@@ -22,7 +30,7 @@ pub(super) fn summary(why: &Why) -> Vec<String> {
         let times = |number: usize| if number == 1 { "once".to_owned() } else { format!("{number} times") };
         let tried = why.attempts.len();
         let last = why.attempts.iter().rev().find_map(|story| match &story.end {
-            Some(End::Failed { cause }) => Some(describe_cause(cause)),
+            Some(End::Failed { cause }) => Some(cause_of(cause)),
             _ => None,
         });
         let last = match last {
@@ -48,7 +56,7 @@ pub(super) fn summary(why: &Why) -> Vec<String> {
         sentences.push(format!(
             "What failed there failed on what the machine came back to as well ({}): the likelier culprit is around the machine, \
              such as the network, a disk or another host, and not what was deployed.",
-            why.failed_on_landing_too.join(", ")
+            printable(&why.failed_on_landing_too.join(", "))
         ));
     }
     sentences.extend(what_the_machine_did(why));
@@ -114,7 +122,7 @@ pub(super) fn to_do(why: &Why, ledger: &Ledger) -> Vec<String> {
 pub(super) fn all(why: &Why, colours: bool) -> String {
     let mut text = String::new();
     if let Some(unreadable) = &why.unreadable {
-        let _ = writeln!(text, "the ledger is not readable: {unreadable}");
+        let _ = writeln!(text, "the ledger is not readable: {}", printable(unreadable));
         if why.failed.is_none() {
             return text;
         }
@@ -155,7 +163,7 @@ pub(super) fn published(why: &Why) -> Vec<String> {
 fn write_attempts(text: &mut String, attempts: &[Story], heading: &dyn Fn(&str) -> String) {
     for (index, story) in attempts.iter().enumerate() {
         let end = match &story.end {
-            Some(End::Failed { cause }) => format!("failed: {}", describe_cause(cause)),
+            Some(End::Failed { cause }) => format!("failed: {}", cause_of(cause)),
             Some(End::Innocent { .. }) => {
                 "was interrupted by an orderly shutdown, which does not count".to_owned()
             }
@@ -164,7 +172,8 @@ fn write_attempts(text: &mut String, attempts: &[Story], heading: &dyn Fn(&str) 
         };
         let boot = story.boot.as_ref().map_or("unseen boot".to_owned(), |boot| format!("boot {boot}"));
         let attempt = heading(&format!("Attempt {}", index + 1));
-        let _ = writeln!(text, "\n{attempt} ({boot}) {end}.{}", describe_evidence(&story.evidence));
+        let _ =
+            writeln!(text, "\n{attempt} ({boot}) {end}.{}", printable(&describe_evidence(&story.evidence)));
         write_story(text, story);
     }
 }
@@ -211,7 +220,6 @@ fn write_closures(text: &mut String, why: &Why, heading: &dyn Fn(&str) -> String
     }
 }
 
-/// What the failed system wrote is not to be trusted with a terminal.
-fn printable(line: &str) -> String {
-    line.chars().filter(|letter| !letter.is_control()).collect()
+fn cause_of(cause: &Cause) -> String {
+    printable(&golden_host::describe_cause(cause))
 }
