@@ -9,10 +9,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use golden_core::{Cause, Event};
 use golden_host::simulated::{Fate, Program, SimulatedHost, Start, World, boot_id, install, start};
+use golden_host::{append_history, read_history};
 use golden_notify::{Kind, Settings};
 
-use post::{Post, STATE_DIR, Sent, notify, options, settings, toplevel, try_notify};
+use post::{Post, STATE_DIR, Sent, machine, notify, options, settings, toplevel, try_notify};
 
 /// Golden `a` runs, and `b` is armed.
 fn marked() -> SimulatedHost {
@@ -128,6 +130,51 @@ fn wherever_the_power_goes_a_target_that_answers_is_told_of_the_rollback_once() 
         }
     }
     assert!(crashes > 100 && images > 200, "{crashes} crashes, {images} states of the disk");
+    println!("{crashes} crashes, {images} states of the disk");
+}
+
+#[test]
+fn wherever_the_power_goes_a_switch_that_goes_back_is_told_once() {
+    let settings = settings(&["phone"], &Kind::DEFAULT);
+    let (a, b) = (toplevel("a"), toplevel("b"));
+    let (mut crashes, mut images) = (0, 0);
+    for effects in 0.. {
+        let (host, post) = (machine(), Post::that_arrives());
+        try_notify(&host, &settings, &post).unwrap();
+        host.set_fate(Fate::CrashAfter(effects));
+        let append = |event: Event| append_history(&host, Path::new(STATE_DIR), &boot_id(1), &event);
+        let story = || {
+            append(Event::LiveBegan { from: a.clone(), to: b.clone() })?;
+            append(Event::LiveFailed { from: b.clone(), to: a.clone(), cause: Cause::Vanished })?;
+            try_notify(&host, &settings, &post)?;
+            append(Event::WentBack { from: b.clone(), to: a.clone() })?;
+            try_notify(&host, &settings, &post)
+        };
+        // What goes wrong with one target is no error.
+        let _ = story();
+        if !host.has_crashed() {
+            assert_eq!(post.count(), 1);
+            break;
+        }
+        crashes += 1;
+        let before = post.of(Kind::WentBack);
+        for image in host.world().after_crash() {
+            images += 1;
+            let (host, post) = (SimulatedHost::new(image, options()), Post::that_arrives());
+            post.sent.borrow_mut().extend(before.clone());
+            host.change(|world| world.start(&a, &boot_id(2)));
+            for _ in 0..2 {
+                try_notify(&host, &settings, &post).unwrap();
+            }
+            let history = read_history(&host, Path::new(STATE_DIR)).unwrap();
+            let failed = history.iter().any(|line| matches!(line.event, Event::LiveFailed { .. }));
+            let sent = post.of(Kind::WentBack);
+            let ids: BTreeSet<&String> = sent.iter().map(|sent| &sent.id).collect();
+            assert_eq!(ids.len(), usize::from(failed), "after {effects} effects: {sent:?}");
+            assert!(sent.len() <= 2 && sent.iter().skip(1).all(|sent| sent.is_in_doubt), "{sent:?}");
+        }
+    }
+    assert!(crashes > 10 && images > 20, "{crashes} crashes, {images} states of the disk");
     println!("{crashes} crashes, {images} states of the disk");
 }
 
