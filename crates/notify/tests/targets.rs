@@ -384,6 +384,20 @@ fn two_systems_of_one_source_revision_have_one_issue() {
 }
 
 #[test]
+fn no_revision_ends_the_comment_by_which_an_issue_is_found_again() {
+    let (_directory, credentials) = credentials();
+    for revision in ["a-->@everybody", "a--->@everybody", "a---->@everybody", "a-----!>@everybody"] {
+        let server = forge(false);
+        let mut letter = letter();
+        letter.message.revision = Some(revision.parse().unwrap());
+        assert_eq!(deliver(issue(&server, false), letter, None, &credentials, 5), arrived(Some(1)));
+        let body = posts(&server)[0].1["body"].as_str().unwrap().to_owned();
+        let comment = body.split_once("<!-- golden-generation: ").unwrap().1.split_once(" -->").unwrap().0;
+        assert!(comment.ends_with("@everybody") && !comment.contains("--"), "{comment:?}");
+    }
+}
+
+#[test]
 fn after_a_crash_an_issue_or_a_comment_that_is_there_is_not_made_again() {
     let (_directory, credentials) = credentials();
     for is_github in [false, true] {

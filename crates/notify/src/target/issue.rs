@@ -216,8 +216,9 @@ impl Known {
 }
 
 fn subject_mark(letter: &Letter) -> String {
-    // What is in the name of a system or a host ends no comment of Markdown.
-    format!("<!-- golden-generation: {} -->", subject(&letter.message).replace("--", "-\u{200b}-"))
+    // What is in the name of a system or a host ends no comment of Markdown. Once leaves two of three dashes together.
+    let apart = |text: String| text.replace("--", "-\u{200b}-");
+    format!("<!-- golden-generation: {} -->", apart(apart(subject(&letter.message))))
 }
 
 fn message_mark(letter: &Letter) -> String {

@@ -55,9 +55,9 @@ pub fn server(directory: &Path, certificate: &str, how: &str) -> Server {
 }
 
 /// What `answer: ` a test of this program prints that trusts `authority` alone, with one more variable in its environment.
-pub fn answer_of(test: &str, directory: &Path, authority: &str, variable: (&str, &str)) -> String {
+pub fn answer_of(name: &str, directory: &Path, authority: &str, variable: (&str, &str)) -> String {
     let mut process = Command::new(std::env::current_exe().unwrap());
-    process.args([test, "--exact", "--nocapture"]).env(variable.0, variable.1);
+    process.args([name, "--exact", "--nocapture"]).env(variable.0, variable.1);
     process.env_remove("SSL_CERT_DIR").env_remove("NIX_SSL_CERT_FILE");
     process.env("SSL_CERT_FILE", directory.join(authority));
     let text = String::from_utf8(process.output().unwrap().stdout).unwrap();
