@@ -265,7 +265,8 @@ fn write(host: &LinuxHost, state_dir: &Path, arguments: &Arguments, copy: &Copy)
     };
     let greeting = Path::new(MOTD).join("golden-generation");
     let greeted = match &copy.motd {
-        Some(text) => put(host, &greeting, text.as_bytes(), 0o755, 0o600),
+        // It is read with the rights of whoever logs in, who is seldom root.
+        Some(text) => put(host, &greeting, text.as_bytes(), 0o755, PUBLIC),
         None if copy.document.status.state != golden_serve::document::State::SafeMode => {
             // It may never have been there.
             let _ = host.remove(&greeting);

@@ -107,7 +107,6 @@ fn only_the_group_of_the_directory_may_read_it() {
         .unwrap();
     publish(&machine, &[]);
     assert_eq!((mode(&machine, "/run/golden-generation-public"), mode(&machine, PUBLISHED)), (0o2750, 0o640));
-    assert_eq!(mode(&machine, MOTD), 0o600);
     assert_eq!(
         mode(&machine, LEDGER) & 0o077,
         fs::metadata(machine.at(LEDGER)).unwrap().permissions().mode() & 0o077
@@ -119,6 +118,7 @@ fn whoever_logs_in_reads_three_lines_after_a_rollback_and_nothing_when_all_is_we
     let machine = rolled_back();
     publish(&machine, &[]);
     let motd = machine.text(MOTD);
+    assert_eq!((mode(&machine, MOTD), mode(&machine, "/run/motd.d")), (0o644, 0o755), "whoever that is");
     assert_eq!(motd.lines().count(), 3, "{motd}");
     assert!(motd.starts_with("golden-generation: ROLLED BACK. b (bbbbbbb) failed twice"), "{motd}");
     assert!(motd.lines().nth(1).unwrap().starts_with("Mend the configuration"), "{motd}");
