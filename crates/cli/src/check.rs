@@ -8,6 +8,8 @@ use golden_core::{Assessment, Excuse, Finding, Weight};
 use golden_host::command::Common;
 use golden_host::{Error, operation};
 
+use crate::print::printable;
+
 /// Time for all of them: a person waits.
 const LONGEST: Duration = Duration::from_secs(600);
 
@@ -34,12 +36,14 @@ fn in_words(assessment: &Assessment) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{:<7} {weight:<8} {check}: {said} ({millis} ms){}",
+            "{:<7} {weight:<8} {}: {} ({millis} ms){}",
             verdict(finding),
+            printable(check),
+            printable(said),
             excuse(finding)
         );
         if !finding.passed {
-            text.extend(finding.output.lines().map(|line| format!("    {line}\n")));
+            text.extend(finding.output.lines().map(|line| format!("    {}\n", printable(line))));
         }
     }
     if assessment.report_only {

@@ -13,6 +13,8 @@ use golden_host::{
 };
 use serde::Serialize;
 
+use crate::print::printable;
+
 /// Version of the JSON answer.
 const SCHEMA: u32 = 1;
 
@@ -86,7 +88,7 @@ fn last(host: &LinuxHost, state_dir: &Path, json: bool) -> Result<String, Error>
         return Ok(crate::print::json(&Last { schema: SCHEMA, last }));
     }
     Ok(last.map_or("there was no rehearsal on this machine yet\n".to_owned(), |line| {
-        format!("{}  {}\n", line.time, describe(&line.event))
+        format!("{}  {}\n", printable(&line.time), printable(&describe(&line.event)))
     }))
 }
 

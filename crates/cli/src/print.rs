@@ -9,5 +9,6 @@ pub(crate) fn json(value: &impl Serialize) -> String {
 
 /// What a system that failed is the source of, such as the name of a check, is not to be trusted with a terminal.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).collect()
+    let spaced = text.chars().map(|letter| if letter == '\t' { ' ' } else { letter });
+    spaced.filter(|letter| !letter.is_control()).collect()
 }

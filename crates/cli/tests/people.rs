@@ -197,7 +197,12 @@ fn what_a_failed_system_named_does_nothing_to_a_terminal() {
                         "required": [bad], "wanted": [bad] }))
         + &line(json!({ "event": "golden-damaged", "toplevel": toplevel("a"), "why": bad }));
     machine.put(&format!("{STATE}/history.jsonl"), history.as_bytes());
-    for question in [&["why"][..], &["history"], &["status"], &["quarantine", "list"]] {
+    let check = "/etc/golden-generation/checks/wanted.d/bad.sh";
+    machine.put(check, b"#!/bin/sh\nprintf 'x\\033]0;y\\007\\033[2J\\r\\nmore\\tof it'\nexit 1\n");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(machine.at(check), executable).unwrap();
+    assert!(ask(&machine, &["check"]).contains("more of it"));
+    for question in [&["why"][..], &["history"], &["status"], &["quarantine", "list"], &["check"]] {
         let said = ask(&machine, question);
         assert!(!said.contains(|letter: char| letter.is_control() && letter != '\n'), "{said:?}");
         assert!(!said.contains("\nFAKE"), "{said:?}");
