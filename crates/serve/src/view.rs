@@ -59,6 +59,8 @@ impl From<State> for Badge {
 pub struct Host {
     pub name: String,
     pub badge: Badge,
+    /// Since when it is so, where that is worth a look at the clock.
+    pub since: Option<String>,
     pub happened: String,
     pub advice: String,
     pub written: String,
@@ -178,6 +180,7 @@ impl Host {
         Self {
             name: clipped(&document.host, MAX_NAME),
             badge,
+            since: since(document, now),
             happened: clipped(&shortened(&document.summary.happened), MAX_SENTENCE),
             advice: clipped(&shortened(&document.summary.advice), MAX_SENTENCE),
             written: document.time.to_string(),
@@ -205,6 +208,21 @@ impl Host {
 #[must_use]
 pub fn age(document: &Document, now: SystemTime) -> Option<Duration> {
     Some(now.duration_since(document.written()?).unwrap_or_default())
+}
+
+/// When the machine came back, or gave up.
+fn since(document: &Document, now: SystemTime) -> Option<String> {
+    let events: &[&str] = match document.status.state {
+        State::RolledBack => &["rolled-back", "went-back", "rollback-began"],
+        State::SafeMode => &["safe-mode"],
+        _ => return None,
+    };
+    let secs = events.iter().filter_map(|event| document.last(event)).max()?;
+    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(secs))?;
+    let text = humantime::format_rfc3339_seconds(time).to_string();
+    let age = now.duration_since(time).unwrap_or_default();
+    let (day, clock) = day_and_clock(&text);
+    Some(format!("{day} {clock} UTC, {}", in_words(age)))
 }
 
 /// A duration as people say it.

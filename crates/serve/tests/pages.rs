@@ -77,6 +77,21 @@ fn the_first_words_are_the_state_what_happened_and_what_to_do() {
 }
 
 #[test]
+fn when_the_machine_came_back_is_said_above_everything_else() {
+    let mut value = json_of("rolled-back");
+    value["latest"] = json!({ "rolled-back": "2026-11-20T08:05:00Z", "went-back": "2026-10-01T00:00:00Z" });
+    let at = humantime::parse_rfc3339("2026-11-20T11:06:00Z").unwrap();
+    let page = Pages::new().unwrap().host(&parse(&value), at).unwrap();
+    let banner = page.split_once("</header>").unwrap().0;
+    assert!(banner.contains("20 Nov 2026 08:05 UTC, 3 hours ago"), "{banner}");
+    // What was long ago is no news of a host that is well.
+    let mut value = json_of("ok");
+    value["latest"] = json!({ "rolled-back": "2026-11-20T08:05:00Z" });
+    let page = Pages::new().unwrap().host(&parse(&value), at).unwrap();
+    assert!(!page.split_once("</header>").unwrap().0.contains("20 Nov"), "{page}");
+}
+
+#[test]
 fn a_rollback_is_explained_without_a_click_and_an_old_failure_on_demand() {
     let mut back = json_of("rolled-back");
     assert!(page(&parse(&back)).contains("<details open>\n    <summary><h2>Why it went back"));
