@@ -96,7 +96,9 @@ fn list(host: &LinuxHost, options: &Options) -> Result<Quarantine, Error> {
         failures: entry.attempts.failures(),
         by_person: entry.by_person,
         second_chance: entry.second_chance,
-        second_chance_in_secs: seen.as_ref().and_then(|seen| second_chance_in_secs(entry, seen, &options.policy)),
+        second_chance_in_secs: seen
+            .as_ref()
+            .and_then(|seen| second_chance_in_secs(entry, seen, &options.policy)),
     };
     Ok(Quarantine {
         schema: SCHEMA,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use golden_core::{Shutdown, ShutdownSeen};
 
-use crate::{Error, Host};
+use crate::{Error, Host, Limits};
 
 /// Source: the kernel's documentation, "sysfs-class-watchdog".
 const WATCHDOGS: &str = "/sys/class/watchdog";
@@ -76,6 +76,19 @@ pub(crate) fn watch_live(host: &dyn Host) -> Result<(), Error> {
     let start = ["--no-block", "start", "golden-live.service"];
     let said = host.run(Path::new("systemctl"), &start).map_err(Error::io("run", "systemctl"))?;
     if said.success { Ok(()) } else { Err(Error::NotWatched(said.stderr)) }
+}
+
+/// Have the checks looked at, before a switch: what fails already is not its doing. Where there are none, nothing is started.
+pub(crate) fn take_baseline(host: &dyn Host) -> Result<(), Error> {
+    const LIMITS: Limits = Limits { time: Duration::from_secs(40), output_bytes: 4096 };
+    let start = ["start", "golden-baseline.service"];
+    let said =
+        host.run_within(LIMITS, Path::new("systemctl"), &start).map_err(Error::io("run", "systemctl"))?;
+    if said.status == Some(0) {
+        Ok(())
+    } else {
+        Err(Error::Program { program: "systemctl".to_owned(), stderr: said.stderr })
+    }
 }
 
 /// Units that have failed, and are none of ours.

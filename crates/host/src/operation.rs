@@ -32,7 +32,7 @@ use serde::Deserialize;
 
 pub use asked::{foresee_rollback, quarantine, release, roll_back_now};
 pub use assess::{
-    Verdict, baseline_of_trial, excused, excused_since_confirmed, fail_late, judge, judge_live,
+    Verdict, baseline_of_trial, excused, fail_late, failed_when_confirmed, judge, judge_live, keep_baseline,
     last_assessment,
 };
 pub use boot::{boot_check, is_boot_settled};
@@ -160,8 +160,7 @@ fn act_for(
 /// What is wrong before a switch is no evidence against what it brings.
 fn baseline(host: &dyn Host) -> Baseline {
     let failed_units = manager::failed_units(host).unwrap_or_default();
-    let last = last_assessment(host).ok().flatten();
-    let failed_checks = last.map(|assessment| assessment.failed()).unwrap_or_default();
+    let failed_checks = assess::failed_before(host);
     let network_down = network_is_down(host);
     Baseline { failed_units, failed_checks, network_down, ..Baseline::default() }
 }

@@ -1,4 +1,4 @@
-//! `golden-assess`: Runs the health checks. Started once per boot, before `boot-complete.target`.
+//! `golden-assess`: Runs the health checks. Started once per boot, before `boot-complete.target`, and before a switch by its mark.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,6 +13,8 @@ use golden_host::{Error, Exit, LinuxHost};
 const UNWATCHED: Duration = Duration::from_secs(1800);
 /// Most time for all checks: the unit has an hour.
 const LONGEST: Duration = Duration::from_secs(3500);
+/// Time for all checks while a deployer waits.
+const BEFORE_SWITCH: Duration = Duration::from_secs(20);
 /// The verdict comes this much before the deadline of the boot, which knows less.
 const BEFORE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -22,6 +24,11 @@ const BEFORE_DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Parser)]
 #[command(name = "golden-assess", version, after_help = Exit::HELP)]
 pub struct Arguments {
+    /// Run each check once and judge nothing: what fails before a switch is not held against what it brings
+    ///
+    /// Run by golden-baseline.service, which a mark starts. It takes 20 s at most; a check that takes longer excuses nobody.
+    #[arg(long)]
+    baseline: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -32,10 +39,23 @@ pub fn main() -> ExitCode {
     if let Some(status) = golden_checks::answer() {
         return status;
     }
-    command::run(|arguments: &Arguments| &arguments.common, |host, options, _| assess(host, options))
+    command::run(
+        |arguments: &Arguments| &arguments.common,
+        |host, options, arguments| {
+            if arguments.baseline { look(host) } else { assess(host, options) }
+        },
+    )
+}
+
+fn look(host: &LinuxHost) -> Result<(), Error> {
+    operation::keep_baseline(host, &Assessor::new(host)?.look(BEFORE_SWITCH))
 }
 
 fn assess(host: &LinuxHost, options: &Options) -> Result<(), Error> {
+    // A switch starts what did not run yet: the checks that came with it. Whoever watches it runs them.
+    if operation::live(host, options)?.is_some() {
+        return Ok(());
+    }
     let left = operation::time_left(host, options)?;
     let settles = left.is_some();
     let time = left.map_or(UNWATCHED, |left| left.saturating_sub(BEFORE_DEADLINE).min(LONGEST));

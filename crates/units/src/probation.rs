@@ -37,13 +37,14 @@ fn watch(host: &LinuxHost, options: &Options) -> Result<(), Error> {
     let assessor = Assessor::new(host)?;
     let settings = assessor.settings();
     let end = host.monotonic() + settings.probation;
+    let before = operation::failed_when_confirmed(host);
     loop {
         let left = end.saturating_sub(host.monotonic());
         if left.is_zero() || !operation::runs_as_booted(host) {
             return Ok(());
         }
         // Each look has its whole time, the last one too.
-        let assessment = operation::excused_since_confirmed(host, assessor.assess_required());
+        let assessment = assessor.assess_required().excused(Some(&before), &[]);
         if !assessment.failed_required().is_empty() {
             let goes_back = settings.late_failure == LateFailure::RollBack && !settings.report_only;
             operation::fail_late(host, options, &assessment, goes_back)?;

@@ -128,6 +128,61 @@ fn the_last_assessment_is_the_baseline_of_the_next_switch() {
     assert_eq!(baseline["network_down"], true);
 }
 
+/// What fails just before a switch, asked for as the mark does.
+fn look(machine: &Machine) -> Value {
+    let (code, said) = status(&machine.run(ASSESS, &["--baseline"]));
+    assert_eq!(code, 0, "{said}");
+    machine.put("/boot/loader/loader.conf", b"timeout 3\ndefault nixos-b.conf\n");
+    assert_eq!(status(&machine.run(MARK, &[&toplevel("b")])).0, 0);
+    json(machine, LEDGER)["trial"]["baseline"]["failed_checks"].clone()
+}
+
+#[test]
+fn a_check_is_looked_at_just_before_a_switch_and_what_it_said_in_the_boot_is_old() {
+    let works = FAILS.replace("9000000000000000000", "1");
+    for (boot, now, failed) in
+        [(FAILS, &*works, serde_json::json!([])), (&works, FAILS, serde_json::json!(["room"]))]
+    {
+        let machine = Machine::installed();
+        machine.link("/run/current-system", &toplevel("a"));
+        assert_eq!(status(&machine.run(CONFIRM, &[])).0, 0);
+        machine.put(SETTINGS, boot.as_bytes());
+        machine.run(ASSESS, &[]);
+        let (last, history) = (machine.text(LAST), told(&machine, "checks-failed"));
+        machine.put(SETTINGS, now.as_bytes());
+        assert_eq!(look(&machine), failed);
+        // It is no verdict on anything.
+        assert_eq!((machine.text(LAST), told(&machine, "checks-failed")), (last, history));
+    }
+}
+
+#[test]
+fn what_another_system_failed_of_excuses_nobody() {
+    let machine = Machine::installed();
+    machine.link("/run/current-system", &toplevel("a"));
+    assert_eq!(status(&machine.run(CONFIRM, &[])).0, 0);
+    machine.put(SETTINGS, FAILS.as_bytes());
+    machine.run(ASSESS, &[]);
+    let other = machine.text(LAST).replace(&toplevel("a"), &toplevel("c"));
+    machine.put(LAST, other.as_bytes());
+    machine.put("/boot/loader/loader.conf", b"timeout 3\ndefault nixos-b.conf\n");
+    assert_eq!(status(&machine.run(MARK, &[&toplevel("b")])).0, 0);
+    assert_eq!(json(&machine, LEDGER)["trial"]["baseline"]["failed_checks"], serde_json::json!([]));
+}
+
+#[test]
+fn who_looks_before_a_switch_waits_for_no_slow_check_and_holds_it_against_nobody() {
+    let machine = Machine::installed();
+    machine.link("/run/current-system", &toplevel("a"));
+    assert_eq!(status(&machine.run(CONFIRM, &[])).0, 0);
+    let slow = "[check.slow]\nkind = \"command\"\ncommand = [\"/bin/sleep\", \"300\"]\ntimeout_secs = 400\n";
+    let hangs = slow.replace("slow", "hangs").replace("400", "2");
+    machine.put(SETTINGS, format!("{slow}{hangs}").as_bytes());
+    let began = std::time::Instant::now();
+    assert_eq!(look(&machine), serde_json::json!(["hangs"]));
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+}
+
 /// What is read after a confirmation goes on for a second.
 fn on_probation(settings: &str) -> String {
     format!("probation_secs = 1\n{settings}")

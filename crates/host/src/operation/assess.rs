@@ -11,7 +11,9 @@ use crate::{Error, Host, Reading, Store, durable, history};
 
 /// The last assessment of this boot, for whoever may read what a check printed.
 const LAST: &str = "/run/golden-generation/assessment.json";
-/// Mode of its directory, in which units test for files.
+/// What was found just before the last switch of this boot.
+const BEFORE_SWITCH: &str = "/run/golden-generation/before-switch.json";
+/// Mode of their directory, in which units test for files.
 const PUBLIC: u32 = 0o755;
 /// Longest file that is kept of an assessment, in bytes: what the checks printed is left out of a longer one.
 const MAX_BYTES: usize = 1 << 18;
@@ -72,18 +74,19 @@ pub fn judge_live(host: &dyn Host, options: &Options, found: Assessment) -> Resu
     Ok(assessment)
 }
 
-/// What of it is late: what failed already when this boot was confirmed was excused then, or not held against it, and says
-/// nothing new.
+/// What failed already when this boot was confirmed, asked for right after that: it was excused then, or not held against it,
+/// and is no late failure.
 #[must_use]
-pub fn excused_since_confirmed(host: &dyn Host, found: Assessment) -> Assessment {
-    let last = last_assessment(host).ok().flatten().filter(|last| last.boot == found.boot);
+pub fn failed_when_confirmed(host: &dyn Host) -> Baseline {
+    let Ok((_, boot)) = super::subject(host) else { return Baseline::default() };
+    let last = last_assessment(host).ok().flatten().filter(|last| last.boot == boot);
     let failed = last.into_iter().flat_map(|last| last.findings).filter(|finding| !finding.passed);
     let mut before = Baseline::default();
     for Finding { check, units, .. } in failed {
         // Another unit that fails now is another failure.
         if units.is_empty() { before.failed_checks.push(check) } else { before.failed_units.extend(units) }
     }
-    found.excused(Some(&before), &[])
+    before
 }
 
 /// What was confirmed in this boot does not pass its required checks any more. `goes_back` is the owner's wish.
@@ -133,11 +136,32 @@ pub fn excused(host: &dyn Host, options: &Options, found: Assessment) -> Result<
 /// # Errors
 /// It is there and cannot be read.
 pub fn last_assessment(host: &dyn Host) -> Result<Option<Assessment>, Error> {
-    match host.read(Path::new(LAST)) {
+    read_assessment(host, Path::new(LAST))
+}
+
+fn read_assessment(host: &dyn Host, path: &Path) -> Result<Option<Assessment>, Error> {
+    match host.read(path) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("read", LAST)(error)),
+        Err(error) => Err(Error::io("read", path)(error)),
     }
+}
+
+/// What failed already when a switch began.
+///
+/// # Errors
+/// It could not be written.
+pub fn keep_baseline(host: &dyn Host, found: &Assessment) -> Result<(), Error> {
+    write(host, Path::new(BEFORE_SWITCH), found)
+}
+
+/// What failed when a check was looked at last in this boot, of what runs: just before this switch, or else at the latest run.
+pub(super) fn failed_before(host: &dyn Host) -> Vec<String> {
+    let Ok((toplevel, boot)) = super::subject(host) else { return Vec::new() };
+    let is_of_this = |last: &Assessment| last.toplevel == toplevel && last.boot == boot;
+    let look = read_assessment(host, Path::new(BEFORE_SWITCH)).ok().flatten().filter(is_of_this);
+    let last = || last_assessment(host).ok().flatten().filter(is_of_this);
+    look.or_else(last).map(|found| found.failed()).unwrap_or_default()
 }
 
 /// What excuses a failure: what was wrong before the switch, and, on what the machine came back to, what was wrong in the trial.
@@ -162,15 +186,15 @@ fn failed_in_trial(ledger: &Ledger) -> Vec<String> {
 
 /// Nobody waits for it.
 fn publish(host: &dyn Host, assessment: &Assessment) {
-    let path = Path::new(LAST);
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let written = host
-        .create_directory(directory, PUBLIC)
-        .map_err(Error::io("create", directory))
-        .and_then(|()| durable::replace(host, path, &bytes(assessment)));
-    if let Err(error) = written {
+    if let Err(error) = write(host, Path::new(LAST), assessment) {
         host.complain(error.trouble(), &error.chain());
     }
+}
+
+fn write(host: &dyn Host, path: &Path, assessment: &Assessment) -> Result<(), Error> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    host.create_directory(directory, PUBLIC).map_err(Error::io("create", directory))?;
+    durable::replace(host, path, &bytes(assessment))
 }
 
 /// What failed and changes nothing is in history all the same.

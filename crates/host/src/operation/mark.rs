@@ -7,7 +7,7 @@ use golden_core::{Ledger, Moment, Revision, Seen, Toplevel, Verdict, landing, ve
 use super::{Options, act_for};
 use crate::config::load_options_of;
 use crate::loader::{self, BootLoader};
-use crate::{Error, Host, Reading, Store, Trouble, source, system};
+use crate::{Error, Host, Reading, Store, Trouble, manager, source, system};
 
 /// What a deployer does with a system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,9 @@ fn make_trial(
         (Switch::Live, Some(from)) => Moment::MarkLive { from, to: toplevel.clone() },
         _ => Moment::Mark(toplevel.clone()),
     };
+    if let Err(error) = manager::take_baseline(host) {
+        host.complain(error.trouble(), &error.chain());
+    }
     match act_for(host, options, &moment, told) {
         // The switch goes on all the same, and its trial is the next boot's.
         Err(error @ Error::NotWatched(_)) => {

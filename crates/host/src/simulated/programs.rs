@@ -46,7 +46,10 @@ impl SimulatedHost {
                 };
                 self.activate(&toplevel).map(|()| success(""))
             }
-            ("systemctl", ["--no-block", "start", "golden-live.service"]) => Ok(success("")),
+            (
+                "systemctl",
+                ["--no-block", "start", "golden-live.service"] | ["start", "golden-baseline.service"],
+            ) => Ok(success("")),
             ("nix-env", ["--profile", profile, "--set", toplevel]) => {
                 let toplevel: Toplevel = toplevel.parse().map_err(io::Error::other)?;
                 if !self.change(|world| world.has_built(&toplevel)) {

@@ -20,7 +20,7 @@ pub(super) fn wanted(setting: &Setting, name: &str) -> Result<Story> {
     Ok(story)
 }
 
-/// The same unit fails before the switch and after it.
+/// The same unit fails before the switch and after it; then the same check.
 pub(super) fn failed_before(setting: &Setting, name: &str) -> Result<Story> {
     let mut story = setting.story(name)?;
     let system = story.toplevel("odd-unit")?;
@@ -35,6 +35,16 @@ pub(super) fn failed_before(setting: &Setting, name: &str) -> Result<Story> {
     story.reboot()?;
     story.expect(&["boot odd-unit", "up odd-unit"])?;
     ensure!(story.default()? == system, "it was not confirmed");
+    // It fails since a moment ago: what it said in the boot is not what counts.
+    let checks = story.run("cat /nix/var/nix/gcroots/vm-check-fails/etc/golden-generation/checks.toml")?;
+    story.run(&format!("echo '{checks}' > /etc/golden-generation/checks.toml"))?;
+    story.deploy("check-fails")?;
+    let ledger = story.ledger()?;
+    let failed = &ledger["trial"]["baseline"]["failed_checks"];
+    ensure!(*failed == serde_json::json!(["web"]), "the baseline does not have it: {ledger}");
+    story.reboot()?;
+    story.expect(&["boot check-fails", "up check-fails"])?;
+    ensure!(story.default()? == story.toplevel("check-fails")?, "it was not confirmed");
     story.epilogue()?;
     Ok(story)
 }

@@ -279,7 +279,7 @@ pub(super) const CLAIMS: &[Claim] = &[
     },
     Claim {
         name: "failed-before",
-        says: "a unit that had failed before the switch does not roll it back",
+        says: "a unit that had failed before the switch does not roll it back, and neither does a check",
         loader: SystemdBoot,
         boots: None,
         in_ci: false,
