@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use golden_core::{Drill, Ledger, Revision, Toplevel, Trial};
+use golden_core::{Drill, Ledger, Live, LivePhase, Revision, Toplevel, Trial};
 use golden_host::command::Common;
 use golden_host::loader;
 use golden_host::operation::{self, Options};
@@ -35,7 +35,11 @@ pub(crate) struct Status {
     pub golden: Option<Toplevel>,
     /// Why golden could not be landed on.
     pub damage: Option<String>,
+    /// What runs now: what was booted, or what was switched to since.
     pub running: Option<Toplevel>,
+    booted: Option<Toplevel>,
+    /// A switch of the running system that has yet to prove itself, or is being taken back.
+    live: Option<Switch>,
     default: Option<Toplevel>,
     pub trial: Option<Trial>,
     /// What a rollback comes back to whose second phase is not done.
@@ -50,6 +54,15 @@ pub(crate) struct Status {
     /// Source revisions of which nothing is deployed.
     quarantined_revisions: Vec<Revision>,
     pub coverage: Vec<Coverage>,
+}
+
+#[derive(Serialize)]
+struct Switch {
+    from: Toplevel,
+    to: Toplevel,
+    phase: LivePhase,
+    /// Whether a person has said `golden confirm`.
+    confirmed: bool,
 }
 
 pub(crate) fn run(common: &Common, json: bool) -> Result<String, Error> {
@@ -75,7 +88,9 @@ pub(crate) fn status(
     let boot_loader = boot_loader.as_ref().map_err(String::clone);
     let loader = boot_loader.clone().and_then(|it| it.see().map_err(|error| error.chain()));
     let takes_default = boot_loader.clone().and_then(|it| it.takes_default());
-    let running = host.read_link(std::path::Path::new("/run/booted-system")).ok();
+    let link = |path: &str| host.read_link(std::path::Path::new(path)).ok()?.to_str()?.parse().ok();
+    let booted: Option<Toplevel> = link("/run/booted-system");
+    let live = operation::live(host, options).ok().flatten();
     let known = |toplevel: &Toplevel| golden.as_ref() == Some(toplevel) || ledger.is_confirmed(toplevel);
     let landing_exists = |loader: &golden_core::Loader| loader.listed.iter().any(known);
     // A mark that could not keep it back, or a system that nobody marked: a panic would boot it again.
@@ -101,7 +116,9 @@ pub(crate) fn status(
         schema: SCHEMA,
         state,
         unreadable,
-        running: running.and_then(|path| path.to_str()?.parse().ok()),
+        running: link("/run/current-system").or_else(|| booted.clone()),
+        booted,
+        live: live.map(|Live { from, to, phase, confirmed, .. }| Switch { from, to, phase, confirmed }),
         default: loader.as_ref().ok().and_then(|loader| loader.default.clone()),
         coverage: coverage(&Machine {
             landing: loader.as_ref().map(landing_exists).map_err(String::clone),
@@ -150,7 +167,18 @@ fn in_words(status: &Status, colours: bool) -> String {
         let _ = writeln!(text, "          DAMAGED: {damage}");
     }
     let _ = writeln!(text, "running:  {}", name(&status.running));
+    if status.booted != status.running {
+        let _ = writeln!(text, "booted:   {}", name(&status.booted));
+    }
     let _ = writeln!(text, "default:  {}", name(&status.default));
+    if let Some(Switch { from, to, phase, .. }) = &status.live {
+        let _ = match phase {
+            LivePhase::Proving => {
+                writeln!(text, "switch:   {to} has to show that it works; otherwise {from} runs again")
+            }
+            LivePhase::GoingBack => writeln!(text, "switch:   {to} failed, and {from} is about to run again"),
+        };
+    }
     if let Some(trial) = &status.trial {
         let (tried, failed) = (trial.attempts.len(), trial.attempts.failures());
         let _ = writeln!(text, "trial:    {} ({tried} attempts, {failed} failed)", trial.toplevel);

@@ -1,11 +1,12 @@
 //! `golden-mark-pending`: Makes a deployed system a trial. Started by the loader's installer, after it wrote its configuration.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser;
-use golden_core::Toplevel;
+use golden_core::{Live, Toplevel};
 use golden_host::command::{self, Common};
-use golden_host::operation::Switch;
+use golden_host::operation::{Options, Proof, Switch};
 use golden_host::{Exit, NO_MARK, operation};
 
 /// Make the system that was just installed a trial
@@ -35,6 +36,20 @@ fn switch() -> Switch {
     }
 }
 
+/// Who switches learns that it is watched.
+fn announcement(live: &Live, options: &Options) -> String {
+    let window = options.live.window.as_secs();
+    let proof = match options.live.proof {
+        Proof::None => "",
+        Proof::Gateway => ", with the gateway in reach",
+        Proof::Person => ", and somebody to say `golden confirm`",
+    };
+    format!(
+        "golden-generation: once it is activated, this system has {window} s to pass its checks{proof}; otherwise {} runs again",
+        live.from
+    )
+}
+
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -43,7 +58,13 @@ pub fn main() -> ExitCode {
         |host, options, arguments| match std::env::var_os(NO_MARK) {
             None => {
                 let told = golden_host::told_by_deployer();
-                operation::mark(host, options, &arguments.toplevel, switch(), told.as_ref())
+                operation::mark(host, options, &arguments.toplevel, switch(), told.as_ref())?;
+                if let Some(live) =
+                    operation::live(host, options)?.filter(|live| live.to == arguments.toplevel)
+                {
+                    let _ = writeln!(io::stderr(), "{}", announcement(&live, options));
+                }
+                Ok(())
             }
             // A rollback installs the loader of where it landed.
             Some(_) => Ok(()),
