@@ -3,8 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use golden_core::{Assessment, Finding, Weight};
-use golden_host::{Error, LinuxHost, operation};
+use golden_core::{Assessment, Weight};
+use golden_host::operation::{self, Options};
+use golden_host::{Error, LinuxHost};
 
 use crate::family::MARK;
 use crate::{Check, Probe, Runner, Settings, Subject, Timing, Whom, Work, list, load_or_fail};
@@ -20,6 +21,7 @@ pub struct Assessor<'a> {
     settings: Settings,
     checks: Vec<Check>,
     about: Subject,
+    excuses: Option<&'a Options>,
 }
 
 impl<'a> Assessor<'a> {
@@ -32,7 +34,13 @@ impl<'a> Assessor<'a> {
         let settings = load_or_fail(host);
         let checks = list(host, &settings);
         let (toplevel, boot) = operation::subject(host)?;
-        Ok(Self { host, settings, checks, about: Subject { toplevel, boot } })
+        Ok(Self { host, settings, checks, about: Subject { toplevel, boot }, excuses: None })
+    }
+
+    /// What was wrong before a switch keeps nobody from looking again after the settle time.
+    #[must_use]
+    pub fn excusing(self, options: &'a Options) -> Self {
+        Self { excuses: Some(options), ..self }
     }
 
     /// Run them all. If the required ones passed and it `settles`, they are run once more after a while: half of the time is
@@ -47,8 +55,7 @@ impl<'a> Assessor<'a> {
         }
         let mut findings = runner.run(&self.checks, end);
         let required = self.required();
-        let failed = |finding: &&Finding| finding.weight == Weight::Required && !finding.passed;
-        if settles && !required.is_empty() && !findings.iter().any(|finding| failed(&finding)) {
+        if settles && !required.is_empty() && self.is_well(runner.assessment(false, findings.clone())) {
             let left = end.saturating_duration_since(Instant::now());
             thread::sleep(self.settings.settle.min(left / 2));
             let again = runner.run(&required, end);
@@ -73,6 +80,12 @@ impl<'a> Assessor<'a> {
         };
         findings.retain(is_known);
         runner.assessment(self.settings.report_only, findings)
+    }
+
+    /// Whether no required one has failed that has no excuse.
+    fn is_well(&self, found: Assessment) -> bool {
+        let excused = |options| operation::excused(self.host, options, found.clone()).ok();
+        self.excuses.and_then(excused).unwrap_or(found).failed_required().is_empty()
     }
 
     /// What the owner chose.

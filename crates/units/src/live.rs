@@ -73,7 +73,7 @@ fn judge(host: &LinuxHost, options: &Options, live: &Live) -> Result<Option<Caus
     }
     let end = host.monotonic() + options.live.window;
     let left = || end.saturating_sub(host.monotonic());
-    let assessor = Assessor::new(host)?;
+    let assessor = Assessor::new(host)?.excusing(options);
     loop {
         let assessment = operation::judge_live(host, options, assessor.assess(left(), true))?;
         if assessment.is_healthy() {

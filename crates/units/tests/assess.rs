@@ -114,6 +114,22 @@ fn what_failed_before_the_switch_is_excused() {
 }
 
 #[test]
+fn what_is_excused_keeps_nobody_from_looking_again_after_the_settle_time() {
+    let machine = in_attempt();
+    let flag = machine.at("/flag");
+    let falls_over = format!(
+        "[check.falls-over]\nkind = \"command\"\nretries = 0\ncommand = [\"sh\", \"-c\", \"[ ! -e {0} ] && touch {0}\"]\n",
+        flag.display()
+    );
+    machine.put(SETTINGS, (FAILS.to_owned() + &falls_over).as_bytes());
+    let mut ledger = json(&machine, LEDGER);
+    ledger["trial"]["baseline"] = serde_json::json!({"failed_checks": ["room"]});
+    machine.put(LEDGER, ledger.to_string().as_bytes());
+    assert_ne!(status(&machine.run(ASSESS, &[])).0, 0);
+    assert_eq!(cause(&machine)["checks"], serde_json::json!(["falls-over"]));
+}
+
+#[test]
 fn the_last_assessment_is_the_baseline_of_the_next_switch() {
     let machine = Machine::installed();
     machine.link("/run/current-system", &toplevel("a"));

@@ -52,7 +52,11 @@ fn write(path: &Path) -> io::Result<()> {
             // Nobody else's file is written to, and no link is followed.
             let _ = unlinkat(CWD, &name, AtFlags::empty());
             let written = OpenOptions::new().write(true).create_new(true).open(&name).and_then(sync);
-            let removed = fs::remove_file(&name);
+            // Another run may be at the same, and have done it already.
+            let removed = match fs::remove_file(&name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            };
             written.and(removed)
         }
         Err(error) => Err(error.into()),

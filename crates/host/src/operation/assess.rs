@@ -66,6 +66,10 @@ pub fn judge_live(host: &dyn Host, options: &Options, found: Assessment) -> Resu
     let assessment = excuse(&ledger, found);
     publish(host, &assessment);
     if assessment.is_healthy() {
+        // A wanted one: its boot may be far away.
+        if let Err(error) = tell(host, options, &assessment) {
+            host.complain(error.trouble(), &error.chain());
+        }
         return Ok(assessment);
     }
     if let Err(error) = keep(host, options, &ledger, &assessment) {
