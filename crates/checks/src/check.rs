@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use golden_core::Weight;
 use golden_host::LinuxHost;
+use golden_host::settings::one_line;
 
 use crate::probe::Probe;
 use crate::{Settings, drop_in, greenboot};
@@ -75,9 +76,9 @@ pub fn list(host: &LinuxHost, settings: &Settings) -> Vec<Check> {
 impl Check {
     /// One that has failed before it was run.
     #[must_use]
-    pub fn broken(name: &str, weight: Weight, why: impl Into<String>) -> Self {
-        let name = name.to_owned();
-        Self { name, weight, timing: Timing::default(), needs_network: false, work: Work::Broken(why.into()) }
+    pub fn broken(name: &str, weight: Weight, why: impl AsRef<str>) -> Self {
+        let work = Work::Broken(one_line(why.as_ref()));
+        Self { name: one_line(name), weight, timing: Timing::default(), needs_network: false, work }
     }
 
     /// Whether a failure means that the system does not work.

@@ -57,9 +57,7 @@ fn of(toplevel: &Toplevel, path: &Path) -> PathBuf {
 fn why(host: &LinuxHost, check: &Check) -> Option<String> {
     match &check.work {
         Work::Broken(why) => Some(why.clone()),
-        Work::Script(path)
-            if !is_for_bash(path) && access(outside(host, path), Access::EXEC_OK).is_err() =>
-        {
+        Work::Script(path) if !is_for_bash(path) && access(outside(host, path), Access::EXEC_OK).is_err() => {
             Some(format!("{} is not executable (chmod +x)", path.display()))
         }
         _ => None,

@@ -146,7 +146,7 @@ impl File {
         if let Some(relative) = directories.iter().find(|directory| !directory.is_absolute()) {
             return Err(Problem::new(format!("directories: {} is not an absolute path", relative.display())));
         }
-        for name in self.check.keys() {
+        for name in self.check.keys().chain(self.drop_in.keys()) {
             if name.trim().is_empty() || name.len() > MAX_NAME_BYTES || name.contains(char::is_control) {
                 return Err(Problem::new(format!(
                     "{name:?} is no name for a check: it is one line of letters"

@@ -183,6 +183,7 @@ fn what_cannot_be_meant_is_said_in_one_sentence() {
             "[check.\" \"]\nkind = \"no-failed-units\"",
             "\" \" is no name for a check: it is one line of letters",
         ),
+        ("[drop_in.\"a\\u001b\"]", "\"a\\u{1b}\" is no name for a check: it is one line of letters"),
         ("[drop_in.a]\nretry = 1", "line 2: drop_in.a: unknown key `retry`: did you mean `retries`?"),
     ] {
         assert_eq!(parse(text).unwrap_err().to_string(), expected, "{text}");

@@ -96,7 +96,7 @@ fn is_too_deep(bytes: &[u8]) -> bool {
     });
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii_start().starts_with(b"#"));
     let keys = lines.flat_map(|line| line.split(|byte| b"=,[]{}".contains(byte)));
-    nested || keys.map(|key| key.iter().filter(|byte| **byte == b'.').count()).any(|dots| dots > MAX_DOTS)
+    nested || keys.map(|key| key.split(|byte| *byte == b'.').count()).any(|parts| parts > MAX_DOTS + 1)
 }
 
 /// The parser's words as an owner reads them: `line 3: check.web.timeout_secs: …`.
