@@ -49,10 +49,13 @@ let
       restartIfChanged = false;
     }
     # The packaged units name the default directory.
-    (lib.mkIf (!isDefaultDir) {
-      unitConfig.RequiresMountsFor = [ cfg.stateDir ];
-      serviceConfig.ReadWritePaths = [ "-${cfg.stateDir}" ];
-    })
+    (lib.mkIf (!isDefaultDir) { unitConfig.RequiresMountsFor = [ cfg.stateDir ]; })
+  ];
+  # With `ProtectSystem=`. Elsewhere the path alone would make a mount namespace, and what is activated in one mounts for nobody
+  # else.
+  sandboxed = wantedBy: lib.mkMerge [
+    (unit wantedBy)
+    (lib.mkIf (!isDefaultDir) { serviceConfig.ReadWritePaths = [ "-${cfg.stateDir}" ]; })
   ];
 in
 {
@@ -71,18 +74,18 @@ in
       systemd.packages = [ cfg.package ];
       systemd.tmpfiles.rules = [ "d ${cfg.stateDir} 0700 root root -" ];
       # `[Install]` of packaged units is not honoured.
-      systemd.services.golden-boot-check = unit [ "sysinit.target" ];
-      systemd.services.golden-shutdown = unit [ "sysinit.target" ];
+      systemd.services.golden-boot-check = sandboxed [ "sysinit.target" ];
+      systemd.services.golden-shutdown = sandboxed [ "sysinit.target" ];
       systemd.services.golden-rollback = unit [ "multi-user.target" ];
-      systemd.services.golden-confirm = unit [ "multi-user.target" ];
+      systemd.services.golden-confirm = sandboxed [ "multi-user.target" ];
       systemd.services.golden-assess = lib.mkMerge [ (unit [ ]) { requiredBy = [ "boot-complete.target" ]; } ];
       # The mark starts it.
       systemd.services.golden-live = unit [ ];
       systemd.services.golden-probation = unit [ "multi-user.target" ];
-      systemd.services.golden-deadline = unit [ "sysinit.target" ];
-      systemd.services.golden-emergency = unit [ "emergency.target" "rescue.target" ];
+      systemd.services.golden-deadline = sandboxed [ "sysinit.target" ];
+      systemd.services.golden-emergency = sandboxed [ "emergency.target" "rescue.target" ];
       systemd.services.golden-hibernate =
-        unit [ "hibernate.target" "hybrid-sleep.target" "suspend-then-hibernate.target" ];
+        sandboxed [ "hibernate.target" "hybrid-sleep.target" "suspend-then-hibernate.target" ];
       # Nothing but a rehearsal starts them.
       systemd.services.golden-drill = unit [ "multi-user.target" ];
       systemd.services.golden-drill-unit = unit [ "multi-user.target" ];
@@ -131,6 +134,11 @@ in
     (lib.mkIf (!isDefaultDir) {
       # tmpfiles makes the other one.
       systemd.services.golden-confirm.serviceConfig.StateDirectory = [ "" ];
+      # The timer starts it.
+      systemd.services.golden-verify = {
+        unitConfig.RequiresMountsFor = [ cfg.stateDir ];
+        serviceConfig.ReadWritePaths = [ "-${cfg.stateDir}" ];
+      };
       systemd.services.golden-hibernate.unitConfig.ConditionPathExists = [ "" "${cfg.stateDir}/ledger.json" ];
       # The boot check is told where the state is, so that it need not read the settings.
       systemd.services.golden-boot-check.serviceConfig.ExecStart = [

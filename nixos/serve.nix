@@ -170,6 +170,8 @@ in
         socketConfig.ListenStream = [ "" ] ++ serve.listen;
       };
       systemd.services.golden-serve.serviceConfig = lib.mkMerge [
+        # The packaged unit names the default directory.
+        (lib.mkIf (!isDefaultDir) { InaccessiblePaths = [ "-${cfg.stateDir}" ]; })
         (lib.mkIf (serveFlags != [ ]) {
           ExecStart = [ "" "${cfg.package}/bin/golden serve ${flags serveFlags}" ];
         })

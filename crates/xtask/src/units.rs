@@ -98,3 +98,52 @@ fn exposure() -> Result<String> {
     anyhow::ensure!(!lines.is_empty(), "systemd says nothing: {}", String::from_utf8_lossy(&output.stderr));
     Ok(lines)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+
+    use super::*;
+
+    /// What is set in the drop-in of a unit where the state is in `/persist`.
+    fn elsewhere(unit: &str) -> String {
+        let text = include_str!("../../../nixos/tests/cases/impermanence.expected");
+        let title = format!("etc/systemd/system/{unit}.d/");
+        let section = text.split("== ").find(|section| section.starts_with(&title));
+        section.unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn where_the_state_is_elsewhere_each_sandboxed_unit_may_write_there_and_no_other_gets_a_mount_namespace()
+    {
+        let (mut sandboxed, mut free) = (0, 0);
+        for entry in fs::read_dir("../../units").unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "service") {
+                continue;
+            }
+            let packaged = fs::read_to_string(&path).unwrap();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let set = elsewhere(&name);
+            let says = |key: &str| {
+                let value = |text: &str, path: &str| {
+                    text.lines().any(|line| line.starts_with(key) && line.contains(path))
+                };
+                (value(&packaged, "/var/lib/golden-generation"), value(&set, "/persist/golden-generation"))
+            };
+            let (before, after) = says("ReadWritePaths=");
+            if packaged.contains("ProtectSystem=") {
+                assert_eq!(before, after, "{name}: {set}");
+                sandboxed += u32::from(after);
+            } else {
+                assert!(!before && !after, "{name}: {set}");
+                free += 1;
+            }
+            let (before, after) = says("InaccessiblePaths=");
+            assert_eq!(before, after, "{name}: {set}");
+            let (before, after) = says("RequiresMountsFor=");
+            assert!(after || !before, "{name}: {set}");
+        }
+        assert!(sandboxed >= 8 && free >= 5, "{sandboxed} {free}");
+    }
+}

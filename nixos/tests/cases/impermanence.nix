@@ -6,5 +6,7 @@
   services.golden-generation = {
     enable = true;
     stateDir = "/persist/golden-generation";
+    notify.phone = { kind = "ntfy"; url = "https://ntfy.sh/my-hosts"; };
+    serve.enable = true;
   };
 }
