@@ -58,6 +58,9 @@ let
     ++ lib.optional (oneOf != [ ] && !lib.any (isSet check) oneOf)
       "${where}: the kind ${check.kind} needs `${lib.concatStringsSep "` or `" oneOf}`.";
 
+  # As the programs see it (crates/checks/src/declared.rs).
+  isOnline = check: if check.needsNetwork == null then lib.elem check.kind [ "tcp" "http" "dns" "ping" ] else check.needsNetwork;
+
   # JSON writes what we have as TOML does, but for a character that nobody has in a setting (U+007F).
   assign = keys: values: lib.concatStrings (lib.mapAttrsToList
     (option: key: lib.optionalString (values.${option} != null) "${key} = ${builtins.toJSON values.${option}}\n")
@@ -200,6 +203,11 @@ in
     environment.etc = lib.optionalAttrs (text != "") { "golden-generation/checks.toml".text = text; }
       // scripts "required.d" cfg.requiredChecks
       // scripts "wanted.d" cfg.wantedChecks;
+
+    # Nothing else may want it, and without that nobody waits for an address: the checks of a good generation would fail.
+    systemd.services.golden-assess = lib.mkIf (lib.any isOnline (lib.attrValues cfg.checks)) {
+      wants = [ "network-online.target" ];
+    };
 
     assertions =
       map (message: { assertion = false; inherit message; })

@@ -31,7 +31,7 @@ let
 
   # As NixOS's systemd-lib writes what is defined beside a packaged unit.
   service = name: service: section "etc/systemd/system/${name}.service.d/overrides.conf" (
-    part "Unit" (service.unitConfig or { })
+    part "Unit" (lib.optionalAttrs (service ? wants) { Wants = service.wants; } // service.unitConfig or { })
     + part "Service" (
       lib.optionalAttrs (!(service.restartIfChanged or true)) { X-RestartIfChanged = false; }
       // service.serviceConfig or { }
