@@ -185,7 +185,12 @@ fn linter(name: &str, version: &str) -> Result<PathBuf> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+    use std::process::Stdio;
+
     use super::*;
+
+    /// Where it is.
+    const MOTD: &str = "/run/motd.d/golden-generation";
 
     /// The hook as NixOS puts it behind the installer, with a mark that says what it was asked for.
     fn installer(builder: &str, mark: &str, owners: &str) -> (Option<i32>, String) {
@@ -285,6 +290,31 @@ mod tests {
         fs::create_dir_all(boot.join("extlinux")).unwrap();
         assert_eq!(wrapped("extlinux", root.path(), &fails).0, Some(1));
         assert!(!boot.join("extlinux/extlinux.conf").exists());
+    }
+
+    #[test]
+    fn the_message_of_the_day_is_for_a_terminal_and_for_no_program_that_starts_a_login_shell() {
+        let text = include_str!("../../../nixos/tests/cases/minimal.expected");
+        let section = text.split("== ").find(|section| section.starts_with("login shells")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let motd = directory.path().join("motd");
+        let shell = section.split_once('\n').unwrap().1.replace(MOTD, &motd.display().to_string());
+        let script = directory.path().join("profile");
+        fs::write(&script, format!("set -eu\n{shell}\necho goes on\n")).unwrap();
+        let piped = || Command::new("bash").arg(&script).output().unwrap();
+        // script(1) has a terminal for it.
+        let typed = || {
+            let asked = format!("bash {}", script.display());
+            Command::new("script").args(["-qec", &asked, "/dev/null"]).stdin(Stdio::null()).output().unwrap()
+        };
+        for (there, shown) in [(false, "goes on"), (true, "safe mode\ngoes on")] {
+            if there {
+                fs::write(&motd, "safe mode\n").unwrap();
+            }
+            let said = |output: Output| String::from_utf8(output.stdout).unwrap().replace('\r', "");
+            assert_eq!(said(piped()), "goes on\n");
+            assert_eq!(said(typed()).trim(), shown);
+        }
     }
 
     #[test]
