@@ -128,6 +128,9 @@ fn history(text: &mut Exposition, document: &Document) {
     ] {
         text.one(name, "counter", help, &document.total(event));
     }
+    let began = document.last("marked").max(document.last("inferred"));
+    let help = "When a new generation became a trial last.";
+    text.many("last_trial_timestamp_seconds", "gauge", help, began.map(|secs| (vec![], secs.to_string())));
     for (name, event, help) in [
         ("last_confirmed_timestamp_seconds", "confirmed", "When a trial passed last."),
         ("last_failed_attempt_timestamp_seconds", "attempt-failed", "When a boot of a trial failed last."),
