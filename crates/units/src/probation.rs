@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use clap::Parser;
 use golden_checks::{Assessor, LateFailure};
+use golden_core::{Assessment, Baseline};
 use golden_host::command::{self, Common};
 use golden_host::operation::{self, Options};
-use golden_host::{Error, Exit, Host, LinuxHost};
+use golden_host::{Error, Exit, Host, LinuxHost, activation};
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -43,13 +44,32 @@ fn watch(host: &LinuxHost, options: &Options) -> Result<(), Error> {
         if left.is_zero() || !operation::runs_as_booted(host) {
             return Ok(());
         }
-        // Each look has its whole time, the last one too.
-        let assessment = assessor.assess_required().excused(Some(&before), &[]);
-        if !assessment.failed_required().is_empty() {
+        if let Some(assessment) = late_failure(host, &assessor, &before)? {
             let goes_back = settings.late_failure == LateFailure::RollBack && !settings.report_only;
             operation::fail_late(host, options, &assessment, goes_back)?;
             return Err(Error::Unhealthy(assessment.failed_required()));
         }
         thread::sleep(left.min(PAUSE));
     }
+}
+
+/// What has failed, in two looks. A switch restarts what is looked at, and so does whoever goes back to what was booted: what fails
+/// meanwhile says nothing.
+fn late_failure(
+    host: &LinuxHost,
+    assessor: &Assessor,
+    before: &Baseline,
+) -> Result<Option<Assessment>, Error> {
+    let is_left_alone = || Ok::<bool, Error>(operation::runs_as_booted(host) && activation::has_ended(host)?);
+    for is_last in [false, true] {
+        // Each look has its whole time, the last one too.
+        let assessment = assessor.assess_required().excused(Some(before), &[]);
+        if assessment.failed_required().is_empty() || !is_left_alone()? {
+            return Ok(None);
+        }
+        if is_last {
+            return Ok(Some(assessment));
+        }
+    }
+    Ok(None)
 }
