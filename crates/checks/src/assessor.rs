@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use golden_core::{Assessment, Weight};
+use golden_core::{Assessment, Finding, Weight};
 use golden_host::operation::{self, Options};
 use golden_host::{Error, LinuxHost};
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-use golden_core::{End, Ledger, LivePhase};
+use golden_core::{End, Ledger, Live, LivePhase};
 use golden_host::command::{Common, answer};
 use golden_host::{Error, LinuxHost, Reading, Store, operation};
 
@@ -34,6 +34,14 @@ pub(crate) fn confirm(common: &Common) -> Result<String, Error> {
     let options = common.options(&host);
     if let Some(live) = operation::live(&host, &options)?.filter(|live| live.phase == LivePhase::Proving) {
         operation::confirm_live(&host, &options)?;
+        let failed = |now: &Live| now.to == live.to && now.phase == LivePhase::GoingBack;
+        if operation::live(&host, &options)?.as_ref().is_some_and(failed) {
+            return Err(Error::NotNamed {
+                named: live.to.to_string(),
+                why: "has failed already, and what ran before comes back".to_owned(),
+                hint: "`golden why` tells why",
+            });
+        }
         return Ok(format!(
             "noted: {} works. Once its checks have passed too, it stays, and the next boot tries it\n",
             live.to

@@ -204,6 +204,13 @@ impl Attempts {
         self.0.push(Attempt { boot, end, evidence, unknown: Kept::new() });
     }
 
+    /// Forget the attempt of this boot if it has no end: something else runs, so nobody will ever see how it ends.
+    pub(crate) fn forget_open(&mut self, boot: &BootId) {
+        if self.is_open_in(boot) {
+            self.0.pop();
+        }
+    }
+
     /// Give the open attempt its end; nothing happens if there is none.
     pub(crate) fn close(&mut self, end: End, evidence: &Evidence) {
         if let Some(attempt) = self.0.last_mut().filter(|attempt| attempt.end.is_none()) {

@@ -235,6 +235,9 @@ pub struct Live {
     /// Whether a person said that it works.
     #[serde(default)]
     pub confirmed: bool,
+    /// What was wrong already before anything was activated that had yet to prove itself; `None` where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
     /// The trial that it replaced, and that gets its place back if the switch fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<Box<Trial>>,
@@ -433,6 +436,15 @@ impl Ledger {
         self.confirmed.push(entry);
         let surplus = self.confirmed.len().saturating_sub(MAX_CONFIRMED);
         self.confirmed.drain(..surplus);
+    }
+
+    /// What had been wrong before anything ran that has yet to prove itself in this boot: its own faults excuse nobody.
+    #[must_use]
+    pub fn baseline_of(&self, boot: &BootId) -> Option<&Baseline> {
+        match &self.live {
+            Some(live) if live.boot == *boot => live.baseline.as_ref(),
+            _ => self.trial.as_ref()?.baseline.as_ref(),
+        }
     }
 
     /// A trial that begins: what it failed of before counts.

@@ -3,8 +3,8 @@
 mod machine;
 
 use golden_core::{
-    Arming, Cause, Evidence, Ledger, LivePhase, Moment, OneShot, Plan, Seen, Shutdown, ShutdownSeen, Step,
-    decide,
+    Arming, Baseline, Cause, Evidence, Ledger, LivePhase, Moment, OneShot, Plan, Seen, Shutdown,
+    ShutdownSeen, Step, decide,
 };
 use machine::{after, does, known, policy, seen, toplevel};
 
@@ -60,7 +60,8 @@ fn what_fails_its_checks_is_quarantined_and_what_ran_before_is_activated_without
     assert_eq!(ledger.trial, None);
     assert!(!does(&plan, &Step::Reboot));
     let (_, effects) = step(&ledger, &here, &Moment::RollBack);
-    assert_eq!(effects.steps, [Step::SetProfile(toplevel("golden")), Step::Activate(toplevel("golden"))]);
+    // A profile that cannot be set comes after what has to run.
+    assert_eq!(effects.steps, [Step::Activate(toplevel("golden")), Step::SetProfile(toplevel("golden"))]);
     let (ledger, plan) = step(&ledger, &here, &went_back("golden"));
     assert_eq!(ledger.live, None);
     assert!(!does(&plan, &Step::Reboot));
@@ -234,4 +235,107 @@ fn golden_is_not_left_because_it_fails_late() {
     let here = seen(1, "golden");
     let (ledger, plan) = step(&known(), &here, &Moment::FailLate { cause: checks_failed(), goes_back: true });
     assert_eq!((ledger, plan.steps.len()), (known(), 1));
+}
+
+/// A network that is down, and a unit that has failed.
+fn broken() -> Baseline {
+    Baseline { failed_units: vec!["web.service".into()], network_down: true, ..Baseline::default() }
+}
+
+fn with_newer(mut seen: Seen) -> Seen {
+    if let Some(loader) = &mut seen.loader {
+        loader.listed.push(toplevel("newer"));
+    }
+    seen
+}
+
+#[test]
+fn what_an_unproven_system_has_broken_is_no_excuse_for_what_is_switched_to_on_top_of_it() {
+    let before = Seen { baseline: Some(Baseline::default()), ..with_newer(seen(1, "golden")) };
+    let meanwhile = Seen { baseline: Some(broken()), ..before.clone() };
+    let newer = |ledger: &Ledger, moment: &Moment| {
+        let (ledger, _) = step(ledger, &meanwhile, moment);
+        let trial = ledger.trial.clone().expect("it is tried");
+        assert_eq!(trial.toplevel, toplevel("newer"));
+        assert_eq!(trial.baseline, Some(Baseline::default()), "{moment:?}");
+        assert_eq!(ledger.baseline_of(&meanwhile.boot), Some(&Baseline::default()), "{moment:?}");
+    };
+    let (switched, _) = step(&known(), &before, &mark("golden", "trial"));
+    let (failed, _) = step(&switched, &before, &Moment::LiveFailed(checks_failed()));
+    for ledger in [&switched, &failed] {
+        newer(ledger, &mark("trial", "newer"));
+        newer(ledger, &Moment::Mark(toplevel("newer")));
+    }
+    // The same in a boot that has yet to be confirmed.
+    let (marked, _) = step(&known(), &before, &Moment::Mark(toplevel("trial")));
+    let boots = with_newer(seen(2, "trial"));
+    let (tried, _) = step(&marked, &boots, &Moment::BootCheck);
+    let broken = Seen { baseline: Some(broken()), ..boots };
+    for moment in [mark("trial", "newer"), Moment::Mark(toplevel("newer"))] {
+        let (ledger, _) = step(&tried, &broken, &moment);
+        assert_eq!(ledger.trial.and_then(|trial| trial.baseline), Some(Baseline::default()), "{moment:?}");
+    }
+}
+
+#[test]
+fn what_broke_since_a_waiting_trial_was_marked_is_not_its_doing() {
+    let before = Seen { baseline: Some(Baseline::default()), ..seen(1, "golden") };
+    let (marked, _) = step(&known(), &before, &Moment::Mark(toplevel("trial")));
+    let later = Seen { baseline: Some(broken()), ..before };
+    let (ledger, _) = step(&marked, &later, &mark("golden", "trial"));
+    assert_eq!(ledger.baseline_of(&later.boot), Some(&broken()));
+}
+
+#[test]
+fn who_confirms_in_the_last_moment_was_not_told_a_lie() {
+    let here = seen(1, "golden");
+    let (confirmed, _) = step(&switched(), &here, &Moment::LiveConfirmed);
+    let unproven = Moment::LiveFailed(Cause::Unproven { proof: "golden confirm".into() });
+    assert_eq!(step(&confirmed, &here, &unproven).1, Plan::default());
+    let (failed, _) = step(&confirmed, &here, &Moment::LiveFailed(checks_failed()));
+    assert_eq!(failed.live.map(|live| live.phase), Some(LivePhase::GoingBack));
+}
+
+#[test]
+fn what_somebody_has_switched_to_meanwhile_is_neither_left_nor_rebooted() {
+    let here = seen(1, "golden");
+    let (failed, _) = step(&switched(), &here, &Moment::LiveFailed(checks_failed()));
+    let (ledger, plan) = step(&failed, &here, &went_back("other"));
+    assert_eq!((ledger.live, ledger.rolled_back), (None, None));
+    assert!(!does(&plan, &Step::Reboot));
+    // Switched away from before there was a verdict: that is no news, and nothing is armed.
+    let (away, _) = step(&switched(), &here, &mark("trial", "other"));
+    let (ledger, plan) = step(&away, &here, &Moment::LiveUnwatched);
+    assert_eq!((ledger.live, ledger.trial), (None, None));
+    assert_eq!(plan.steps.len(), 1, "{plan:?}");
+}
+
+#[test]
+fn what_is_switched_to_once_more_while_it_is_left_has_another_window() {
+    let here = with_newer(seen(1, "golden"));
+    let (marked, _) = step(&known(), &here, &Moment::Mark(toplevel("newer")));
+    let (ledger, _) = step(&marked, &here, &mark("golden", "trial"));
+    let unproven = Moment::LiveFailed(Cause::Unproven { proof: "golden confirm".into() });
+    let (failed, _) = step(&ledger, &here, &unproven);
+    let (again, _) = step(&failed, &here, &mark("trial", "trial"));
+    let live = again.live.clone().expect("it is live");
+    assert_eq!((live.phase, &live.from), (LivePhase::Proving, &toplevel("golden")));
+    assert!(is_trial(&again, "trial", Arming::Idle));
+    assert_eq!(again.trial.as_ref().map(|trial| trial.attempts.failures()), Some(1));
+    assert_eq!(live.replaced.map(|trial| trial.toplevel), Some(toplevel("newer")));
+    assert_eq!(step(&again, &here, &Moment::RollBack).1, Plan::default());
+}
+
+#[test]
+fn a_boot_in_which_something_else_was_switched_to_does_not_run_into_its_deadline() {
+    let (marked, _) = step(&known(), &seen(1, "golden"), &Moment::Mark(toplevel("trial")));
+    let here = with_newer(seen(2, "trial"));
+    let (tried, _) = step(&marked, &here, &Moment::BootCheck);
+    assert!(tried.is_watched(&here.boot));
+    let (ledger, _) = step(&tried, &here, &mark("trial", "newer"));
+    let (ledger, _) = step(&ledger, &here, &Moment::LiveFailed(checks_failed()));
+    let (ledger, _) = step(&ledger, &here, &went_back("trial"));
+    assert!(!ledger.is_watched(&here.boot), "nobody will confirm it any more");
+    assert!(is_trial(&ledger, "trial", Arming::Armed), "it gets another boot");
+    assert_eq!(ledger.trial.map(|trial| trial.attempts.failures()), Some(0));
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::path::Path;
+use std::time::Duration;
 
 use golden_core::{BootId, Event, Injection, Ledger, Plan, Step, Toplevel};
 
@@ -19,6 +20,8 @@ pub(crate) struct Session<'a> {
     pub host: &'a dyn Host,
     pub state_dir: &'a Path,
     pub loader: Option<Box<dyn BootLoader + 'a>>,
+    /// Time that an activation may take.
+    pub activation: Duration,
     pub boot: BootId,
     /// Of the ledger on disk: a plan's ledgers all start from the one that was read.
     pub revision: Cell<u64>,
@@ -49,7 +52,7 @@ impl Session<'_> {
             Step::InstallLoader(toplevel) => profile::install_loader(self.host, toplevel),
             Step::WatchLive => manager::watch_live(self.host),
             Step::Activate(toplevel) => {
-                self.activate(toplevel);
+                profile::activate(self.host, toplevel, self.activation);
                 Ok(())
             }
             Step::RequestRollback => self.flag("phase-two"),
@@ -94,13 +97,6 @@ impl Session<'_> {
     /// The trial is armed by then, and worth more than what a collection of garbage in its boot might take.
     fn keep(&self, toplevel: &Toplevel) {
         if let Err(error) = profile::keep(self.host, toplevel) {
-            self.host.complain(error.trouble(), &error.chain());
-        }
-    }
-
-    /// Whoever asked for it looks at what runs then.
-    fn activate(&self, toplevel: &Toplevel) {
-        if let Err(error) = profile::activate(self.host, toplevel) {
             self.host.complain(error.trouble(), &error.chain());
         }
     }

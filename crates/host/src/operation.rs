@@ -33,7 +33,7 @@ use serde::Deserialize;
 pub use asked::{foresee_rollback, quarantine, release, roll_back_now};
 pub use assess::{
     Verdict, baseline_of_trial, excused, fail_late, failed_when_confirmed, judge, judge_live, keep_baseline,
-    last_assessment,
+    last_assessment, note,
 };
 pub use boot::{boot_check, is_boot_settled};
 pub use confirm::{confirm, pin};
@@ -42,7 +42,10 @@ pub use deadline::{pass_deadline, time_left};
 pub use drill::{drill, injected};
 pub use emergency::{Emergency, emergency, leave_emergency, stay_in_emergency};
 pub use golden::{glance_at_golden, verify_golden};
-pub use live::{confirm_live, end_going_back, fail_live, go_back, live, pass_live};
+pub use live::{
+    confirm_live, end_going_back, end_watch, fail_live, go_back, goes_down, is_tried, leave_live, live,
+    pass_live, put_profile_back, put_running_back,
+};
 pub use mark::{Switch, check, mark};
 pub use rollback::{keep_post_mortem, roll_back};
 pub use shutdown::record_shutdown;
@@ -195,6 +198,7 @@ fn session<'a>(
         host,
         state_dir: &options.state_dir,
         loader: loader::detect(host, options).ok(),
+        activation: options.live.activation,
         boot: seen.boot.clone(),
         revision: Cell::new(ledger.revision),
         dumps,

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use golden_core::Toplevel;
 
-use crate::{Error, Host};
+use crate::{Error, Host, Limits};
 
 const PROFILES: &str = "/nix/var/nix/profiles";
 /// A profile of its own, so that NixOS's installers list it and garbage collection spares it.
@@ -113,10 +114,17 @@ pub(crate) fn install_loader(host: &dyn Host, toplevel: &Toplevel) -> Result<(),
     run(host, "env", &[&quiet, &format!("{toplevel}/bin/switch-to-configuration"), "boot"]).map(drop)
 }
 
-/// Have the running system become this toplevel. Nothing of the loader is touched.
-pub(crate) fn activate(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
-    let quiet = format!("{NO_MARK}=1");
-    run(host, "env", &[&quiet, &format!("{toplevel}/bin/switch-to-configuration"), "test"]).map(drop)
+/// Have the running system become this toplevel. Nothing of the loader is touched. Whoever asked for it looks at what runs then;
+/// what hangs is ended, for nobody comes to help.
+pub(crate) fn activate(host: &dyn Host, toplevel: &Toplevel, time: Duration) {
+    let limits = Limits { time, output_bytes: 1 << 26 };
+    let (quiet, program) = (format!("{NO_MARK}=1"), format!("{toplevel}/bin/switch-to-configuration"));
+    let error = match host.run_within(limits, Path::new("env"), &[&quiet, &program, "test"]) {
+        Ok(ended) if ended.status == Some(0) => return,
+        Ok(ended) => Error::Program { program, stderr: ended.stderr },
+        Err(error) => Error::io("run", program)(error),
+    };
+    host.complain(error.trouble(), &error.chain());
 }
 
 /// Every store path that this toplevel needs is there.

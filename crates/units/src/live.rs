@@ -9,7 +9,7 @@ use golden_checks::Assessor;
 use golden_core::{Cause, Live, LivePhase};
 use golden_host::command::{self, Common};
 use golden_host::operation::{self, Options, Proof};
-use golden_host::{Error, Exit, Host, LinuxHost, activation};
+use golden_host::{Error, Exit, Host, LinuxHost, Trouble, activation};
 
 /// Pause between two looks at what takes its time.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -21,6 +21,8 @@ const UNLOCKED: Duration = Duration::from_secs(60);
 const TRIES: u32 = 3;
 /// Pause between them.
 const BEFORE_NEXT_TRY: Duration = Duration::from_secs(10);
+/// Pause before the system profile is put back once more: the disk may be full.
+const BEFORE_PROFILE: Duration = Duration::from_secs(60);
 
 /// Watch a switch of the running system, and take it back if it fails
 ///
@@ -43,32 +45,95 @@ pub fn main() -> ExitCode {
 }
 
 fn watch(host: &LinuxHost, options: &Options) -> Result<(), Error> {
-    while let Some(live) = operation::live(host, options)? {
-        if live.phase == LivePhase::GoingBack {
-            return go_back(host, options, &live);
-        }
-        let verdict = judge(host, options, &live)?;
-        // Somebody has switched again meanwhile: that is another story.
-        let is_same = |now: &Live| now.to == live.to && now.phase == live.phase;
-        if operation::live(host, options)?.as_ref().is_some_and(is_same) {
-            match verdict {
-                None => return operation::pass_live(host, options),
-                Some(cause) => operation::fail_live(host, options, cause)?,
+    loop {
+        let Some(live) = operation::live(host, options)? else {
+            if operation::end_watch(host, options)? {
+                return Ok(());
+            }
+            continue;
+        };
+        match live.phase {
+            LivePhase::Proving => prove_itself(host, options, &live)?,
+            LivePhase::GoingBack => {
+                go_back(host, options, &live)?;
+                // The machine reboots, or stays for a person to look at.
+                if is_same(host, options, &live)? {
+                    return Ok(());
+                }
             }
         }
     }
-    Ok(())
 }
 
-/// Why the switch has failed; `None` if it works.
-fn judge(host: &LinuxHost, options: &Options, live: &Live) -> Result<Option<Cause>, Error> {
-    let failed = |why| Ok(Some(Cause::ActivationFailed { why }));
-    if !wait_for_activation(host, options, live)? {
+/// Whether the ledger still says so. If not, somebody has switched meanwhile, and that is another story.
+fn is_same(host: &LinuxHost, options: &Options, live: &Live) -> Result<bool, Error> {
+    let now = operation::live(host, options)?;
+    Ok(now.is_some_and(|now| now.to == live.to && now.phase == live.phase))
+}
+
+/// What became of a switch.
+enum Verdict {
+    Works,
+    Fails(Cause),
+    /// Something else runs, and well.
+    Left,
+}
+
+fn prove_itself(host: &LinuxHost, options: &Options, live: &Live) -> Result<(), Error> {
+    let in_time = wait_for_activation(host, options, live)?;
+    if !in_time {
+        end_activation(host);
+    }
+    let judged = activation::running(host);
+    let verdict = judge(host, options, live, in_time)?;
+    // Who shuts down says what becomes of it, and what is stopped has not failed.
+    while operation::goes_down(host)? {
+        thread::sleep(PAUSE);
+    }
+    // What was activated meanwhile is looked at once that is over.
+    if !is_same(host, options, live)? || !activation::has_ended(host)? || activation::running(host) != judged
+    {
+        return Ok(());
+    }
+    match verdict {
+        Verdict::Works => operation::pass_live(host, options),
+        Verdict::Left => operation::leave_live(host, options),
+        Verdict::Fails(cause) => fail(host, options, live, cause),
+    }
+}
+
+/// Whether neither of the two runs: somebody has activated a third one.
+fn is_somebody_elses(host: &LinuxHost, live: &Live) -> bool {
+    activation::running(host).is_some_and(|running| running != live.from && running != live.to)
+}
+
+/// What cannot be recorded is done all the same: the disk may be full because of the switch.
+fn fail(host: &LinuxHost, options: &Options, live: &Live, cause: Cause) -> Result<(), Error> {
+    let failed = operation::fail_live(host, options, cause);
+    if let Err(error) = &failed
+        && matches!(error.trouble(), Trouble::NoSpace | Trouble::ReadOnly | Trouble::Io)
+        && activation::is_running(host, &live.to)
+    {
+        operation::put_running_back(host, options, &live.from);
+    }
+    failed
+}
+
+/// After its activation, which ended `in_time` or was ended.
+fn judge(host: &LinuxHost, options: &Options, live: &Live, in_time: bool) -> Result<Verdict, Error> {
+    let failed = |why| Ok(Verdict::Fails(Cause::ActivationFailed { why }));
+    if !in_time {
         return failed(format!("it took more than {} s", options.live.activation.as_secs()));
     }
-    if let Some(why) =
-        activation::failure(host, &live.to, operation::baseline_of_trial(host, options)?.as_ref())?
-    {
+    if is_somebody_elses(host, live) {
+        return Ok(Verdict::Left);
+    }
+    // Who went back by himself, or was told that only a reboot helps, has broken nothing.
+    let runs = activation::is_running(host, &live.to);
+    let stays =
+        !runs && (!operation::is_tried(host, options, live)? || !activation::has_begun(host, &live.to));
+    let baseline = operation::baseline_of_trial(host, options)?;
+    if let (false, Some(why)) = (stays, activation::failure(host, &live.to, baseline.as_ref())?) {
         return failed(why);
     }
     let end = host.monotonic() + options.live.window;
@@ -77,13 +142,26 @@ fn judge(host: &LinuxHost, options: &Options, live: &Live) -> Result<Option<Caus
     loop {
         let assessment = operation::judge_live(host, options, assessor.assess(left(), true))?;
         if assessment.is_healthy() {
-            return prove(host, options, &assessor, left);
+            return if stays { Ok(Verdict::Left) } else { prove(host, options, &assessor, left) };
         }
         if left() <= BETWEEN_CHECKS {
-            return Ok(Some(Cause::ChecksFailed { checks: assessment.failed_required() }));
+            let checks = assessment.failed_required();
+            // What never ran is not condemned.
+            let proof =
+                || format!("nothing of it was activated, and required checks fail: {}", checks.join(", "));
+            let cause =
+                if stays { Cause::Unproven { proof: proof() } } else { Cause::ChecksFailed { checks } };
+            return Ok(Verdict::Fails(cause));
         }
         // What was restarted may take its time.
         thread::sleep(BETWEEN_CHECKS);
+    }
+}
+
+/// What hangs would keep what follows from its lock.
+fn end_activation(host: &LinuxHost) {
+    if let Err(error) = activation::end(host) {
+        host.complain(error.trouble(), &error.chain());
     }
 }
 
@@ -95,7 +173,9 @@ fn wait_for_activation(host: &LinuxHost, options: &Options, live: &Live) -> Resu
         let took = host.monotonic().saturating_sub(began);
         let has_ended = activation::has_ended(host)?;
         was_held |= !has_ended;
-        if has_ended && (was_held || activation::is_running(host, &live.to) || took > UNLOCKED) {
+        let has_changed = activation::running(host).as_ref() != Some(&live.from)
+            || !operation::is_tried(host, options, live)?;
+        if has_ended && (was_held || has_changed || took > UNLOCKED) {
             return Ok(true);
         }
         if took > options.live.activation {
@@ -105,49 +185,93 @@ fn wait_for_activation(host: &LinuxHost, options: &Options, live: &Live) -> Resu
     }
 }
 
-/// The proof that the owner asks for besides the checks.
+/// The proof that the owner asks for besides the checks. Who can say that it works needs no gateway for that, and one that was
+/// out of reach before says nothing.
 fn prove(
     host: &LinuxHost,
     options: &Options,
     assessor: &Assessor,
     left: impl Fn() -> Duration,
-) -> Result<Option<Cause>, Error> {
+) -> Result<Verdict, Error> {
+    let was_down = operation::baseline_of_trial(host, options)?.is_some_and(|before| before.network_down);
+    let is_confirmed =
+        || Ok::<bool, Error>(operation::live(host, options)?.is_none_or(|live| live.confirmed));
     let has_come = || match options.live.proof {
         Proof::None => Ok(true),
-        Proof::Person => Ok(operation::live(host, options)?.is_none_or(|live| live.confirmed)),
-        Proof::Gateway => Ok(assessor.reaches_gateway()),
+        Proof::Person => is_confirmed(),
+        Proof::Gateway => Ok(was_down || is_confirmed()? || assessor.reaches_gateway()),
     };
     let proof = match options.live.proof {
-        Proof::None => return Ok(None),
+        Proof::None => return Ok(Verdict::Works),
         Proof::Person => "nobody said `golden confirm`",
         Proof::Gateway => "the gateway does not answer",
     };
     while !has_come()? {
         if left().is_zero() {
-            return Ok(Some(Cause::Unproven { proof: proof.to_owned() }));
+            return Ok(Verdict::Fails(Cause::Unproven { proof: proof.to_owned() }));
         }
         thread::sleep(PAUSE);
     }
-    Ok(None)
+    Ok(Verdict::Works)
 }
 
 /// Activate what ran before; the ledger says so when it runs again.
 fn go_back(host: &LinuxHost, options: &Options, live: &Live) -> Result<(), Error> {
     for _ in 0..TRIES {
         wait_until_free(host, options)?;
-        operation::go_back(host, options)?;
-        if activation::is_running(host, &live.from) {
+        if !is_same(host, options, live)? {
+            return Ok(());
+        }
+        if is_somebody_elses(host, live) {
             break;
+        }
+        let done = operation::go_back(host, options);
+        if activation::is_running(host, &live.from) {
+            finish_profile(host, options, live, done)?;
+            break;
+        }
+        if let Err(error) = done {
+            host.complain(error.trouble(), &error.chain());
         }
         thread::sleep(BEFORE_NEXT_TRY);
     }
-    operation::end_going_back(host, options)
+    if !is_same(host, options, live)? {
+        return Ok(());
+    }
+    operation::end_going_back(host, options)?;
+    // The next switch is judged by what was wrong before it, and not by what this one has failed of.
+    if activation::is_running(host, &live.from) {
+        operation::note(host, &Assessor::new(host)?.assess(options.live.window, false));
+    }
+    Ok(())
 }
 
-/// Somebody may be switching to something else.
+/// It runs again, and that is not done twice because the system profile cannot be set.
+fn finish_profile(
+    host: &LinuxHost,
+    options: &Options,
+    live: &Live,
+    mut done: Result<(), Error>,
+) -> Result<(), Error> {
+    while let Err(error) = done {
+        host.complain(error.trouble(), &error.chain());
+        thread::sleep(BEFORE_PROFILE);
+        if !is_same(host, options, live)? {
+            return Ok(());
+        }
+        done = operation::put_profile_back(host, options);
+    }
+    Ok(())
+}
+
+/// Somebody may be switching to something else, and may hang.
 fn wait_until_free(host: &LinuxHost, options: &Options) -> Result<(), Error> {
     let end = host.monotonic() + options.live.activation;
-    while !activation::has_ended(host)? && host.monotonic() < end {
+    while !activation::has_ended(host)? {
+        if host.monotonic() >= end {
+            end_activation(host);
+            return Ok(());
+        }
         thread::sleep(PAUSE);
     }
     Ok(())

@@ -19,10 +19,13 @@ pub(super) fn pass(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
     become_trial(ledger, seen, policy, live, passed)
 }
 
-/// A person, or a program, reboots into it before it is through, or nobody can watch it: its boot proves more than its window
-/// would have.
+/// A person, or a program, reboots into it before it is through, nobody can watch it, or it does not run: its boot proves more
+/// than its window would have. What was switched away from is no news.
 pub(super) fn leave(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
     let Some(live) = proving(ledger, seen) else { return Plan::nothing() };
+    if ledger.trial.as_ref().is_none_or(|trial| trial.toplevel != live.to) {
+        return Plan::nothing().commit(&Ledger { live: None, ..ledger.clone() });
+    }
     let left = Event::LiveLeft { toplevel: live.to.clone() };
     become_trial(ledger, seen, policy, live, left)
 }
@@ -52,7 +55,10 @@ pub(super) fn confirm(ledger: &Ledger, seen: &Seen) -> Plan {
 
 /// It does not work: nothing of it is what boots next, and then what ran before is activated again.
 pub(super) fn fail(ledger: &Ledger, seen: &Seen, policy: &Policy, cause: &Cause) -> Plan {
-    let Some(live) = proving(ledger, seen) else { return Plan::nothing() };
+    // A person has said that it works, in the last moment: he was told that it stays.
+    let is_proved = |live: &&Live| live.confirmed && matches!(cause, Cause::Unproven { .. });
+    let live = proving(ledger, seen).filter(|live| !is_proved(live));
+    let Some(live) = live else { return Plan::nothing() };
     let mut after = ledger.clone();
     let event = take_back(&mut after, seen, policy, live, cause, &Evidence::default());
     let default = stand_in(&after, seen, policy, &live.to).filter(|_| seen.is_default(&live.to));
@@ -95,9 +101,10 @@ pub(super) fn effects(ledger: &Ledger, seen: &Seen, live: &Live) -> Plan {
     }
     // What waits for its boot was what the profile named.
     let before = ledger.trial.as_ref().map_or(&live.from, |trial| &trial.toplevel);
+    // A profile that cannot be set, on a full disk, must not keep the network cut.
     Plan::nothing()
-        .then_if(seen.profile.as_ref() == Some(&live.to), || Step::SetProfile(before.clone()))
         .then_if(live.boot == seen.boot, || Step::Activate(live.from.clone()))
+        .then_if(seen.profile.as_ref() == Some(&live.to), || Step::SetProfile(before.clone()))
 }
 
 /// What ran before runs again; if it cannot be made to, a reboot brings back what boots by itself.
@@ -112,6 +119,10 @@ pub(super) fn done(
         return Plan::nothing();
     }
     let was_rebooted = live.boot != seen.boot;
+    // Somebody has switched to something else meanwhile: that runs.
+    if !was_rebooted && running.is_some_and(|running| *running != live.from && *running != live.to) {
+        return Plan::nothing().commit(&Ledger { live: None, ..ledger.clone() });
+    }
     if !was_rebooted && running != Some(&live.from) {
         return give_up(ledger, seen, policy, live);
     }

@@ -3,7 +3,9 @@
 use super::quarantine::put_back;
 use super::{First, commit_and_arm, drill, is_known_good, landing, stand_in, stand_in_of, with_trial};
 use crate::quarantine::{Verdict, verdict};
-use crate::{Event, Kept, Ledger, Live, LivePhase, Plan, Policy, Refusal, Seen, Step, Toplevel, Trial};
+use crate::{
+    Baseline, Event, Kept, Ledger, Live, LivePhase, Plan, Policy, Refusal, Seen, Step, Toplevel, Trial,
+};
 
 pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
     let is_another_try = match verdict(ledger, seen, policy, toplevel) {
@@ -23,11 +25,12 @@ pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Top
             let mut events: Vec<Event> = other.iter().map(superseded).chain(ended(ledger)).collect();
             events.extend(is_another_try.then(|| Event::SecondChance { toplevel: toplevel.clone() }));
             events.push(Event::Marked { toplevel: toplevel.clone(), landing });
+            let baseline = baseline(ledger, seen);
             let mut ledger = without_earlier_switch(ledger, seen);
             if is_another_try {
                 ledger = ledger.with_second_chance(toplevel);
             }
-            ledger.trial = Some(begin_trial(&mut ledger, seen, toplevel));
+            ledger.trial = Some(begin_trial(&mut ledger, seen, toplevel, baseline));
             let arm = !proves(&ledger, seen, toplevel);
             let plan = commit_and_arm(First::Default, &ledger, seen, policy, arm, events);
             keep_default(&ledger, seen, policy, plan)
@@ -35,9 +38,18 @@ pub(super) fn mark(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Top
     }
 }
 
-fn begin_trial(ledger: &mut Ledger, seen: &Seen, toplevel: &Toplevel) -> Trial {
+fn begin_trial(ledger: &mut Ledger, seen: &Seen, toplevel: &Toplevel, baseline: Option<Baseline>) -> Trial {
     let revision = seen.source_of(toplevel).cloned();
-    Trial { baseline: seen.baseline.clone(), revision, ..ledger.begin_trial(toplevel) }
+    Trial { baseline, revision, ..ledger.begin_trial(toplevel) }
+}
+
+/// What is wrong before anything of the switch runs. On top of what has yet to prove itself that is what was wrong before that:
+/// a network that it has cut would excuse every successor that cuts it too.
+fn baseline(ledger: &Ledger, seen: &Seen) -> Option<Baseline> {
+    let is_live = ledger.live.as_ref().is_some_and(|live| live.boot == seen.boot);
+    let is_tried = ledger.trial.as_ref().is_some_and(|trial| trial.attempts.is_open_in(&seen.boot));
+    let of_unproven = (is_live || is_tried).then(|| ledger.baseline_of(&seen.boot).cloned());
+    of_unproven.unwrap_or_else(|| seen.baseline.clone())
 }
 
 /// The running system changes too. What is tried is armed only once that went well: until then, whatever takes the machine down
@@ -49,8 +61,9 @@ pub(super) fn mark_live(
     from: &Toplevel,
     to: &Toplevel,
 ) -> Plan {
-    // What has yet to prove itself is no place to go back to.
-    let unproven = ledger.live.as_ref().filter(|live| live.boot == seen.boot && live.to != *to);
+    // What has yet to prove itself is no place to go back to, and neither is what is being left and switched to once more.
+    let here = ledger.live.as_ref().filter(|live| live.boot == seen.boot);
+    let unproven = here.filter(|live| live.to != *to || live.phase == LivePhase::GoingBack);
     let from = unproven.map_or(from, |live| &live.from);
     let verdict = verdict(ledger, seen, policy, to);
     let is_tried = !matches!(verdict, Verdict::Refused(_))
@@ -60,12 +73,20 @@ pub(super) fn mark_live(
         return mark(ledger, seen, policy, to);
     }
     let other = |trial: &&Trial| trial.toplevel != *to;
-    let replaced = match ledger.live.as_ref().filter(|live| live.boot == seen.boot) {
-        Some(live) => live.replaced.clone(),
-        None => ledger.trial.as_ref().filter(other).cloned().map(Box::new),
+    let mut replaced = match here {
+        Some(live) if live.phase == LivePhase::Proving => live.replaced.clone(),
+        // It has its place back already.
+        _ => ledger.trial.as_ref().filter(other).cloned().map(Box::new),
     };
+    // Its boot is not confirmed any more, and must not run into its deadline: it gets another one.
+    if let Some(trial) = &mut replaced {
+        trial.attempts.forget_open(&seen.boot);
+    }
     let disarmed = disarm_trial(ledger, seen);
+    let baseline = baseline(ledger, seen);
     let same = ledger.trial.clone().filter(|trial| trial.toplevel == *to);
+    // It waited for its boot since it was marked, and what has gone wrong meanwhile is not its doing.
+    let same = same.map(|trial| Trial { baseline: baseline.clone().or(trial.baseline.clone()), ..trial });
     let mut events: Vec<Event> = ended(ledger).into_iter().collect();
     let mut ledger = without_earlier_switch(ledger, seen);
     if verdict == Verdict::SecondChance {
@@ -73,13 +94,14 @@ pub(super) fn mark_live(
         events.push(Event::SecondChance { toplevel: to.clone() });
     }
     events.push(Event::LiveBegan { from: from.clone(), to: to.clone() });
-    ledger.trial = Some(same.unwrap_or_else(|| begin_trial(&mut ledger, seen, to)));
+    ledger.trial = Some(same.unwrap_or_else(|| begin_trial(&mut ledger, seen, to, baseline.clone())));
     ledger.live = Some(Live {
         from: from.clone(),
         to: to.clone(),
         boot: seen.boot.clone(),
         phase: LivePhase::Proving,
         confirmed: false,
+        baseline,
         replaced,
         unknown: Kept::new(),
     });

@@ -7,7 +7,7 @@ use golden_core::{Assessment, Baseline, Cause, End, Event, Finding, Ledger, Mome
 
 use super::fail::fail;
 use super::{Options, act, is_watched};
-use crate::{Error, Host, Reading, Store, durable, history};
+use crate::{Error, Host, Reading, Store, durable, history, system};
 
 /// The last assessment of this boot, for whoever may read what a check printed.
 const LAST: &str = "/run/golden-generation/assessment.json";
@@ -112,12 +112,17 @@ pub fn fail_late(
     act(host, options, &Moment::FailLate { cause, goes_back })
 }
 
-/// What was wrong already when the trial was marked.
+/// What was wrong already before what is tried was switched to.
 ///
 /// # Errors
-/// The ledger cannot be read.
+/// The ledger or the boot cannot be read.
 pub fn baseline_of_trial(host: &dyn Host, options: &Options) -> Result<Option<Baseline>, Error> {
-    Ok(baseline(&read(host, options)?).cloned())
+    Ok(read(host, options)?.baseline_of(&system::boot(host)?).cloned())
+}
+
+/// What was found of what runs, for whoever asks and for the next switch. It is held against nobody.
+pub fn note(host: &dyn Host, found: &Assessment) {
+    publish(host, found);
 }
 
 fn read(host: &dyn Host, options: &Options) -> Result<Ledger, Error> {
@@ -170,11 +175,8 @@ pub(super) fn failed_before(host: &dyn Host) -> Vec<String> {
 
 /// What excuses a failure: what was wrong before the switch, and, on what the machine came back to, what was wrong in the trial.
 pub(super) fn excuse(ledger: &Ledger, found: Assessment) -> Assessment {
-    found.excused(baseline(ledger), &failed_in_trial(ledger))
-}
-
-fn baseline(ledger: &Ledger) -> Option<&Baseline> {
-    ledger.trial.as_ref()?.baseline.as_ref()
+    let baseline = ledger.baseline_of(&found.boot);
+    found.excused(baseline, &failed_in_trial(ledger))
 }
 
 fn failed_in_trial(ledger: &Ledger) -> Vec<String> {

@@ -66,7 +66,7 @@ fn make_trial(
     switch: Switch,
     told: Option<&Revision>,
 ) -> Result<(), Error> {
-    let from = system::running(host).filter(|running| running != toplevel && options.live.enable);
+    let from = system::running(host).filter(|_| options.live.enable);
     let moment = match (switch, from) {
         (Switch::Live, Some(from)) => Moment::MarkLive { from, to: toplevel.clone() },
         _ => Moment::Mark(toplevel.clone()),

@@ -1,6 +1,6 @@
 //! Phase two of a rollback.
 
-use golden_core::{Moment, decide};
+use golden_core::{Moment, Step, decide};
 
 use super::deadline::time_left;
 use super::{Options, act, session};
@@ -16,17 +16,22 @@ pub fn roll_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
     if matches!(Store::new(host, &options.state_dir).read()?, Reading::Missing) {
         return Ok(());
     }
-    let rolled_back = take_effects(host, options).and_then(|()| finish(host, options));
+    let rolled_back = take_effects(host, options, |_| true).and_then(|()| finish(host, options));
     // Last, and whatever became of the rest: somebody will ask why, and why it did not work.
     keep_post_mortem(host, options);
     rolled_back
 }
 
 /// The part that takes its time, without the lock: who deploys meanwhile wins.
-pub(super) fn take_effects(host: &dyn Host, options: &Options) -> Result<(), Error> {
+pub(super) fn take_effects(
+    host: &dyn Host,
+    options: &Options,
+    is_due: impl Fn(&Step) -> bool,
+) -> Result<(), Error> {
     let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
     let seen = system::see(host, None)?;
-    let plan = decide(&ledger, &seen, &options.policy, &Moment::RollBack);
+    let mut plan = decide(&ledger, &seen, &options.policy, &Moment::RollBack);
+    plan.steps.retain(is_due);
     session(host, options, &ledger, &seen, &Dumps::new(host)).execute(&plan)
 }
 
