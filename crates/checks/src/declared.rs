@@ -194,7 +194,13 @@ fn address(text: &str) -> Result<(String, u16), String> {
 
 fn url(text: String) -> Result<String, String> {
     let uri: Option<Uri> = text.parse().ok();
-    let is_web = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    let is_web = |uri: &Uri| {
+        // A port that is none would be the usual one of the scheme.
+        let named =
+            uri.authority().map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default());
+        let has_port = uri.port_u16().is_some() || named == uri.host();
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && has_port
+    };
     if uri.as_ref().is_some_and(is_web) {
         Ok(text)
     } else {

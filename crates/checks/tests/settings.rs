@@ -184,6 +184,14 @@ fn what_cannot_be_meant_is_said_in_one_sentence() {
             "\" \" is no name for a check: it is one line of letters",
         ),
         ("[drop_in.\"a\\u001b\"]", "\"a\\u{1b}\" is no name for a check: it is one line of letters"),
+        (
+            "[check]\nweb = \"http://x\"",
+            "line 2: check.web: invalid type: string \"http://x\", expected a table",
+        ),
+        (
+            "[check.a]\nkind = \"http\"\nurl = \"http://[::1]:99999/\"",
+            "check.a: `url` is \"http://[::1]:99999/\", and http://… or https://… is meant",
+        ),
         ("[drop_in.a]\nretry = 1", "line 2: drop_in.a: unknown key `retry`: did you mean `retries`?"),
     ] {
         assert_eq!(parse(text).unwrap_err().to_string(), expected, "{text}");

@@ -214,7 +214,11 @@ fn in_words_of_toml(said: &str) -> String {
         ("expected a map", "expected a table"),
         ("expected a sequence", "expected a list"),
     ];
-    WORDS.iter().fold(said.to_owned(), |said, (rust, toml)| said.replace(rust, toml))
+    // A table of one kind or another.
+    let said = said
+        .split_once("expected struct ")
+        .map_or(said.to_owned(), |(before, _)| before.to_owned() + "expected a map");
+    WORDS.iter().fold(said, |said, (rust, toml)| said.replace(rust, toml))
 }
 
 #[cfg(test)]
