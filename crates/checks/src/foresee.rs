@@ -8,7 +8,7 @@ use rustix::fs::{Access, access};
 
 use crate::check::{Check, Work};
 use crate::drop_in::{self, is_for_bash, outside};
-use crate::{greenboot, load_of};
+use crate::{SETTINGS, greenboot, load_of};
 
 /// Where a system is that does not run yet, in its toplevel.
 const ETC: &str = "/etc";
@@ -33,7 +33,7 @@ pub fn foresee(host: &LinuxHost, toplevel: &Toplevel) -> Result<(), Error> {
 fn broken(host: &LinuxHost, toplevel: &Toplevel) -> Vec<(String, String)> {
     let mut settings = match load_of(host, toplevel) {
         Ok(settings) => settings,
-        Err(error) => return vec![("checks.toml".to_owned(), error.chain())],
+        Err(error) => return vec![(SETTINGS.to_owned(), error.chain())],
     };
     if settings.report_only {
         return Vec::new();

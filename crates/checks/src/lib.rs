@@ -38,4 +38,4 @@ pub use child::Subject;
 pub use foresee::foresee;
 pub use probe::{Probe, Whom, answer};
 pub use run::Runner;
-pub use settings::{DIRECTORIES, LateFailure, PATH, Settings, load, load_of, load_or_fail, parse};
+pub use settings::{DIRECTORIES, LateFailure, PATH, SETTINGS, Settings, load, load_of, load_or_fail, parse};

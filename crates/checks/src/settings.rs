@@ -15,6 +15,8 @@ use crate::whole::Whole;
 
 /// Where the settings are.
 pub const PATH: &str = "/etc/golden-generation/checks.toml";
+/// Name of the check that fails where they are not understood.
+pub const SETTINGS: &str = "checks.toml";
 /// Where drop-ins are looked for, unless the owner says otherwise. The last two are greenboot's.
 pub const DIRECTORIES: [&str; 3] =
     ["/etc/golden-generation/checks", "/etc/greenboot/check", "/usr/lib/greenboot/check"];
@@ -115,7 +117,7 @@ pub fn load_of(host: &dyn Host, toplevel: &Toplevel) -> Result<Settings, Error> 
 #[must_use]
 pub fn load_or_fail(host: &dyn Host) -> Settings {
     load(host).unwrap_or_else(|error| Settings {
-        checks: vec![Check::broken("checks.toml", Weight::Required, error.chain())],
+        checks: vec![Check::broken(SETTINGS, Weight::Required, error.chain())],
         ..Settings::default()
     })
 }

@@ -101,23 +101,38 @@ fn has_lock(host: &dyn Host, process: &str) -> bool {
     names.iter().any(|name| host.read_link(&files.join(name)).is_ok_and(|file| file == Path::new(LOCK)))
 }
 
-/// Why the activation of `to` did not go well; `None` if it did. Units that had failed before say nothing.
+/// How an activation ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything was done.
+    Well,
+    /// Some units failed, or nobody can say: they may recover, or had failed before. [`failed_units`] tells.
+    Units,
+    /// It was not brought to its end, for this reason.
+    HalfWay(String),
+}
+
+/// How the activation of `to` ended, which has ended.
+#[must_use]
+pub fn ending(host: &dyn Host, to: &Toplevel) -> Ending {
+    let half_way = || Ending::HalfWay("it ended half-way".to_owned());
+    if !is_running(host, to) {
+        return half_way();
+    }
+    match said(host).and_then(|said| last_status(&said, to)) {
+        Some(0) => Ending::Well,
+        // Units that it has stopped, and was to start again.
+        None if host.read(Path::new(TO_START)).is_ok_and(|list| !list.is_empty()) => half_way(),
+        Some(UNITS_FAILED) | None => Ending::Units,
+        Some(status) => Ending::HalfWay(format!("switch-to-configuration exited with status {status}")),
+    }
+}
+
+/// Which units fail that had not failed before the switch; `None` if there are none.
 ///
 /// # Errors
 /// systemd cannot be asked.
-pub fn failure(host: &dyn Host, to: &Toplevel, before: Option<&Baseline>) -> Result<Option<String>, Error> {
-    if !is_running(host, to) {
-        return Ok(Some("it ended half-way".to_owned()));
-    }
-    match said(host).and_then(|said| last_status(&said, to)) {
-        Some(0) => return Ok(None),
-        // Units that it has stopped, and was to start again.
-        None if host.read(Path::new(TO_START)).is_ok_and(|list| !list.is_empty()) => {
-            return Ok(Some("it ended half-way".to_owned()));
-        }
-        Some(UNITS_FAILED) | None => {}
-        Some(status) => return Ok(Some(format!("switch-to-configuration exited with status {status}"))),
-    }
+pub fn failed_units(host: &dyn Host, before: Option<&Baseline>) -> Result<Option<String>, Error> {
     let mut failed = manager::failed_units(host)?;
     failed.retain(|unit| before.is_none_or(|before| !before.failed_units.contains(unit)));
     Ok((!failed.is_empty()).then(|| format!("{} failed", failed.join(", "))))

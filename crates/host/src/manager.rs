@@ -1,6 +1,6 @@
 //! What systemd says while the machine goes down.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use golden_core::{Shutdown, ShutdownSeen};
@@ -76,6 +76,13 @@ pub(crate) fn watch_live(host: &dyn Host) -> Result<(), Error> {
     let start = ["--no-block", "start", "golden-live.service"];
     let said = host.run(Path::new("systemctl"), &start).map_err(Error::io("run", "systemctl"))?;
     if said.success { Ok(()) } else { Err(Error::NotWatched(said.stderr)) }
+}
+
+/// The program of a service; `None` where systemd names none.
+pub(crate) fn program_of(host: &dyn Host, unit: &str) -> Option<PathBuf> {
+    // `{ path=/usr/bin/golden-live ; argv[]=… }`
+    let show = systemctl(host, &["show", "--property=ExecStart", "--value", unit]).ok()?;
+    show.split_once("path=")?.1.split_whitespace().next().map(PathBuf::from)
 }
 
 /// Have the checks looked at, before a switch: what fails already is not its doing. Where there are none, nothing is started.

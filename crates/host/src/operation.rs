@@ -43,8 +43,8 @@ pub use drill::{drill, injected};
 pub use emergency::{Emergency, emergency, leave_emergency, stay_in_emergency};
 pub use golden::{glance_at_golden, verify_golden};
 pub use live::{
-    confirm_live, end_going_back, end_watch, fail_live, go_back, goes_down, is_tried, leave_live, live,
-    pass_live, put_profile_back, put_running_back,
+    confirm_live, count_watch, end_going_back, end_watch, fail_live, go_back, goes_down, is_tried,
+    leave_live, live, pass_live, put_profile_back, put_running_back, watcher,
 };
 pub use mark::{Switch, check, mark};
 pub use rollback::{keep_post_mortem, roll_back};

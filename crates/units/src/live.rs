@@ -1,15 +1,17 @@
 //! `golden-live`: Watches a switch of the running system. Started by the mark, before anything is activated.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
+use std::{env, fs, thread};
 
 use clap::Parser;
-use golden_checks::Assessor;
+use golden_checks::{Assessor, SETTINGS};
 use golden_core::{Cause, Live, LivePhase};
+use golden_host::activation::{self, Ending};
 use golden_host::command::{self, Common};
 use golden_host::operation::{self, Options, Proof};
-use golden_host::{Error, Exit, Host, LinuxHost, Trouble, activation};
+use golden_host::{Error, Exit, Host, LinuxHost, Trouble, describe_cause};
 
 /// Pause between two looks at what takes its time.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -21,6 +23,8 @@ const UNLOCKED: Duration = Duration::from_secs(60);
 const TRIES: u32 = 3;
 /// Pause between them.
 const BEFORE_NEXT_TRY: Duration = Duration::from_secs(10);
+/// How often it begins anew, where something kills it again and again.
+const MOST_STARTS: u32 = 5;
 /// Pause before the system profile is put back once more: the disk may be full.
 const BEFORE_PROFILE: Duration = Duration::from_secs(60);
 
@@ -80,12 +84,18 @@ enum Verdict {
 }
 
 fn prove_itself(host: &LinuxHost, options: &Options, live: &Live) -> Result<(), Error> {
-    let in_time = wait_for_activation(host, options, live)?;
-    if !in_time {
+    let is_killed = operation::count_watch(host, live) > MOST_STARTS;
+    let in_time = is_killed || wait_for_activation(host, options, live)?;
+    if !in_time && !only_reports(host) {
         end_activation(host);
     }
     let judged = activation::running(host);
-    let verdict = judge(host, options, live, in_time)?;
+    let verdict = if is_killed {
+        let proof = format!("whatever watched it was killed {MOST_STARTS} times");
+        Verdict::Fails(Cause::Unproven { proof })
+    } else {
+        judge(host, options, live, in_time)?
+    };
     // Who shuts down says what becomes of it, and what is stopped has not failed.
     while operation::goes_down(host)? {
         thread::sleep(PAUSE);
@@ -98,8 +108,26 @@ fn prove_itself(host: &LinuxHost, options: &Options, live: &Live) -> Result<(), 
     match verdict {
         Verdict::Works => operation::pass_live(host, options),
         Verdict::Left => operation::leave_live(host, options),
+        Verdict::Fails(cause) if only_reports(host) || is_not_understood(host, &cause) => {
+            let why = describe_cause(&cause);
+            host.complain(Trouble::Unhealthy, &format!("{} is not taken back, though {why}", live.to));
+            operation::leave_live(host, options)
+        }
         Verdict::Fails(cause) => fail(host, options, live, cause),
     }
+}
+
+/// Whether its owner wants to watch first.
+fn only_reports(host: &LinuxHost) -> bool {
+    Assessor::new(host).is_ok_and(|assessor| assessor.settings().report_only)
+}
+
+/// Whether all that is wrong is that its settings are not understood, by another version than its own: that one reads them in
+/// its boot.
+fn is_not_understood(host: &LinuxHost, cause: &Cause) -> bool {
+    let is_theirs = |theirs: PathBuf| fs::canonicalize(theirs).ok() != env::current_exe().ok();
+    matches!(cause, Cause::ChecksFailed { checks } if *checks == [SETTINGS])
+        && operation::watcher(host).is_some_and(is_theirs)
 }
 
 /// Whether neither of the two runs: somebody has activated a third one.
@@ -133,7 +161,8 @@ fn judge(host: &LinuxHost, options: &Options, live: &Live, in_time: bool) -> Res
     let stays =
         !runs && (!operation::is_tried(host, options, live)? || !activation::has_begun(host, &live.to));
     let baseline = operation::baseline_of_trial(host, options)?;
-    if let (false, Some(why)) = (stays, activation::failure(host, &live.to, baseline.as_ref())?) {
+    let ending = if stays { Ending::Well } else { activation::ending(host, &live.to) };
+    if let Ending::HalfWay(why) = ending {
         return failed(why);
     }
     let end = host.monotonic() + options.live.window;
@@ -141,10 +170,18 @@ fn judge(host: &LinuxHost, options: &Options, live: &Live, in_time: bool) -> Res
     let assessor = Assessor::new(host)?.excusing(options);
     loop {
         let assessment = operation::judge_live(host, options, assessor.assess(left(), true))?;
-        if assessment.is_healthy() {
+        // Units may recover, as what is checked may.
+        let units = match ending {
+            Ending::Units => activation::failed_units(host, baseline.as_ref())?,
+            _ => None,
+        };
+        if assessment.is_healthy() && units.is_none() {
             return if stays { Ok(Verdict::Left) } else { prove(host, options, &assessor, left) };
         }
         if left() <= BETWEEN_CHECKS {
+            if let (true, Some(units)) = (assessment.is_healthy(), units) {
+                return failed(units);
+            }
             let checks = assessment.failed_required();
             // What never ran is not condemned.
             let proof =

@@ -42,7 +42,7 @@ case $program in
 env) shift; ROOT=$root exec "$root$1" "$2" ;;
 nix-env) ln -sfn "$4" "$root/nix/var/nix/profiles/system" ;;
 journalctl) cat "$root/journal" 2>/dev/null; true ;;
-systemctl) case $* in list-units*) cat "$root/failed" 2>/dev/null ;; esac; true ;;
+systemctl) case $* in list-units*) cat "$root/failed" 2>/dev/null ;; show*ExecStart*) cat "$root/exec-start" 2>/dev/null ;; esac; true ;;
 kill) exec kill "$@" ;;
 esac
 "#;
@@ -173,6 +173,13 @@ fn is_quarantined(machine: &Machine, system: &str) -> bool {
     let ledger = ledger(machine);
     let all = ledger["quarantine"].as_array().unwrap();
     all.iter().any(|one| one["toplevel"] == toplevel(system).as_str())
+}
+
+/// It has failed once, and may be tried once more.
+fn is_undecided(machine: &Machine, system: &str) -> bool {
+    let ledger = ledger(machine);
+    let all = ledger["undecided"].as_array().unwrap();
+    !is_quarantined(machine, system) && all.iter().any(|one| one["toplevel"] == toplevel(system).as_str())
 }
 
 /// Nothing is watched any more, and the next boot tries `trial`.
@@ -331,7 +338,7 @@ fn what_ended_half_way_is_taken_back() {
     let held = hold(&machine, 12);
     watch(&machine);
     held.join().unwrap();
-    assert!(is_quarantined(&machine, "b"));
+    assert!(is_undecided(&machine, "b"));
     is_over(&machine, None);
 
     // The same with its name on what runs, and units that it stopped and did not start again.
@@ -340,7 +347,83 @@ fn what_ended_half_way_is_taken_back() {
     machine.put("/run/nixos/start-list", b"sshd.service\n");
     watch(&machine);
     assert!(runs(&machine, "a"));
+    assert!(is_undecided(&machine, "b"));
+    // It may have been nobody's fault, once.
+    switch(&machine, "b");
+    watch(&machine);
+    assert!(runs(&machine, "a"));
     assert!(is_quarantined(&machine, "b"));
+}
+
+/// `switch-to-configuration` has said that units failed, and these still do.
+fn failed_units(machine: &Machine, units: &str) {
+    let begins = format!("switching to system configuration {}", toplevel("b"));
+    machine.put("/journal", format!("{begins}\n{begins} failed (status 4)\n").as_bytes());
+    machine.put("/failed", units.as_bytes());
+}
+
+#[test]
+fn a_unit_that_fails_in_the_activation_has_the_window_to_recover() {
+    let machine = up();
+    switch(&machine, "b");
+    failed_units(&machine, "acme.service loaded failed failed Certificates\n");
+    let watching = watching(&machine);
+    thread::sleep(Duration::from_secs(2));
+    machine.put("/failed", b"");
+    ends(watching);
+    assert!(runs(&machine, "b"));
+    is_over(&machine, Some("b"));
+
+    let machine = up();
+    switch(&machine, "b");
+    failed_units(&machine, "web.service loaded failed failed Pages\n");
+    watch(&machine);
+    assert!(runs(&machine, "a"));
+    assert!(is_undecided(&machine, "b"));
+    is_over(&machine, None);
+}
+
+#[test]
+fn an_owner_who_watches_first_has_nothing_taken_back() {
+    let machine = up();
+    checks(&machine, "b", &format!("report_only = true\n{FAILS}"));
+    switch(&machine, "b");
+    machine.put("/run/nixos/start-list", b"sshd.service\n");
+    watch(&machine);
+    assert!(runs(&machine, "b"));
+    is_over(&machine, Some("b"));
+}
+
+#[test]
+fn whoever_kills_what_watches_again_and_again_does_not_keep_a_switch() {
+    let machine = up();
+    switch(&machine, "b");
+    let killed = |times: u32| {
+        machine.put("/run/golden-generation/live-watches", format!("{} {times}\n", toplevel("b")).as_bytes());
+    };
+    killed(5);
+    watch(&machine);
+    assert!(runs(&machine, "a"));
+    assert!(is_undecided(&machine, "b"));
+    is_over(&machine, None);
+    // The next switch to it is another one.
+    switch(&machine, "b");
+    watch(&machine);
+    assert!(runs(&machine, "b"));
+}
+
+#[test]
+fn settings_that_only_a_newer_version_understands_are_read_by_that_in_its_boot() {
+    for (program, goes_back) in [("/nix/store/newer/bin/golden-live", false), (LIVE, true)] {
+        let machine = up();
+        machine.put("/exec-start", format!("{{ path={program} ; argv[]={program} ; }}\n").as_bytes());
+        checks(&machine, "b", "key_of_a_later_year = 1\n");
+        switch(&machine, "b");
+        watch(&machine);
+        assert_eq!(runs(&machine, "a"), goes_back, "{program}");
+        assert_eq!(is_quarantined(&machine, "b"), goes_back, "{program}");
+        is_over(&machine, (!goes_back).then_some("b"));
+    }
 }
 
 #[test]
@@ -363,7 +446,7 @@ fn an_activation_that_hangs_is_ended_and_what_ran_before_runs_again() {
     assert!(!hanging.wait().unwrap().success());
     assert!(fs::read_link(format!("/proc/{child}/exe")).is_err(), "what it started goes on");
     assert!(runs(&machine, "a"));
-    assert!(is_quarantined(&machine, "b"));
+    assert!(is_undecided(&machine, "b"));
     is_over(&machine, None);
 }
 

@@ -81,7 +81,7 @@ fn take_back(
 ) -> Event {
     if let Some(mut trial) = after.trial.take_if(|trial| trial.toplevel == live.to) {
         trial.attempts.add_failed(&live.boot, cause.clone(), evidence);
-        let is_verdict = matches!(cause, Cause::ChecksFailed { .. } | Cause::ActivationFailed { .. });
+        let is_verdict = matches!(cause, Cause::ChecksFailed { .. });
         if is_verdict || trial.has_failed(policy) {
             after.quarantine(trial, false, Waited::begin(seen, policy));
         } else {

@@ -1,9 +1,11 @@
 //! A switch that changes the running system, from its mark to its verdict.
 
+use std::path::{Path, PathBuf};
+
 use golden_core::{Cause, Ledger, Live, Moment, Step, Toplevel};
 
 use super::{Options, act, rollback};
-use crate::{Error, Host, Reading, Store, manager, profile, system};
+use crate::{Error, Host, Reading, Store, durable, manager, profile, system};
 
 /// The switch of this boot that has yet to prove itself, or is being taken back.
 ///
@@ -115,4 +117,33 @@ pub fn end_going_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
 /// It could not be recorded.
 pub fn confirm_live(host: &dyn Host, options: &Options) -> Result<(), Error> {
     act(host, options, &Moment::LiveConfirmed)
+}
+
+/// What is watched, and how often somebody has begun to watch it in this boot.
+const WATCHES: &str = "/run/golden-generation/live-watches";
+
+/// Somebody begins to watch a switch: the how manieth time that is, from 1 on. Where it cannot be written down it is the first.
+pub fn count_watch(host: &dyn Host, live: &Live) -> u32 {
+    let path = Path::new(WATCHES);
+    let before = host.read(path).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let count = before.and_then(|text| text.trim().strip_prefix(live.to.as_str())?.trim().parse().ok());
+    let count = count.unwrap_or(0_u32).saturating_add(1);
+    if let Err(error) = durable::replace(host, path, format!("{} {count}\n", live.to).as_bytes()) {
+        host.complain(error.trouble(), &error.chain());
+    }
+    count
+}
+
+/// Another switch begins.
+pub(super) fn forget_watches(host: &dyn Host) {
+    let path = Path::new(WATCHES);
+    if host.read(path).is_ok() {
+        let _ = host.remove(path);
+    }
+}
+
+/// The program that watches switches on the system that runs now; `None` where there is none.
+#[must_use]
+pub fn watcher(host: &dyn Host) -> Option<PathBuf> {
+    manager::program_of(host, "golden-live.service")
 }

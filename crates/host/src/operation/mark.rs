@@ -71,6 +71,7 @@ fn make_trial(
         (Switch::Live, Some(from)) => Moment::MarkLive { from, to: toplevel.clone() },
         _ => Moment::Mark(toplevel.clone()),
     };
+    super::live::forget_watches(host);
     if let Err(error) = manager::take_baseline(host) {
         host.complain(error.trouble(), &error.chain());
     }
