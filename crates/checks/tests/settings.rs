@@ -183,7 +183,15 @@ fn what_cannot_be_meant_is_said_in_one_sentence() {
             "[check.\" \"]\nkind = \"no-failed-units\"",
             "\" \" is no name for a check: it is one line of letters",
         ),
-        ("[drop_in.\"a\\u001b\"]", "\"a\\u{1b}\" is no name for a check: it is one line of letters"),
+        ("[drop_in.a]\nretry = 1", "line 2: drop_in.a: unknown key `retry`: did you mean `retries`?"),
+    ] {
+        assert_eq!(parse(text).unwrap_err().to_string(), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_table_no_port_or_no_name_is_said_too() {
+    for (text, expected) in [
         (
             "[check]\nweb = \"http://x\"",
             "line 2: check.web: invalid type: string \"http://x\", expected a table",
@@ -192,7 +200,7 @@ fn what_cannot_be_meant_is_said_in_one_sentence() {
             "[check.a]\nkind = \"http\"\nurl = \"http://[::1]:99999/\"",
             "check.a: `url` is \"http://[::1]:99999/\", and http://… or https://… is meant",
         ),
-        ("[drop_in.a]\nretry = 1", "line 2: drop_in.a: unknown key `retry`: did you mean `retries`?"),
+        ("[drop_in.\"a\\u001b\"]", "\"a\\u{1b}\" is no name for a check: it is one line of letters"),
     ] {
         assert_eq!(parse(text).unwrap_err().to_string(), expected, "{text}");
     }
