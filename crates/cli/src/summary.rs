@@ -172,7 +172,7 @@ fn ok(status: &Status, failed_checks: &[String]) -> (String, String) {
     };
     (
         format!("{failed}. {happened}"),
-        format!("Look at {them} (`golden status`): nothing was rolled back for that."),
+        format!("Look at {them} (`golden check`): nothing was rolled back for that."),
     )
 }
 

@@ -156,7 +156,7 @@ fn next(kind: Kind, facts: &Facts<'_>) -> String {
              system can be deployed any time."
         ),
         Kind::SafeMode => {
-            format!("Log in on {host}: `golden status` says what failed, `golden why` tells more.")
+            format!("Log in on {host}: `golden why` says what failed and what to do.")
         }
         Kind::LandingFailed => format!("If no other message follows soon, look after {host}."),
         Kind::AttemptFailed => format!("Nothing has to be done. `golden why` on {host} tells more."),

@@ -393,6 +393,7 @@ fn safe_mode_is_urgent_and_one_message_with_all_that_led_to_it() {
     assert_eq!(sent.len(), 1, "{sent:?}");
     assert_eq!(sent[0].title, "web1 is in safe mode and needs you");
     assert!(sent[0].text.contains("Failed boot 3 of a: it stopped without a word"), "{}", sent[0].text);
+    assert!(sent[0].text.contains("`golden why` says what failed"), "{}", sent[0].text);
     happen(&host, &Event::Confirmed { toplevel: toplevel("a"), boot: boot_id(3) });
     happen(&host, &Event::SafeModeEnded { toplevel: toplevel("a") });
     notify(&host, &settings, &post);
