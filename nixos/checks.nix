@@ -122,7 +122,8 @@ let
       description = "Time in seconds between two runs.";
     };
     needsNetwork = nullable types.bool
-      "Whether it says nothing where there is no default route. By default only `tcp`, `http`, `dns` and `ping` do."
+      ("Whether its failure is excused where there was no default route before the switch, and the checks of a boot wait for\n"
+        + "`network-online.target`. By default that is so with `tcp`, `http`, `dns` and `ping`.")
       true;
     unit = nullable types.str "`unit`: this unit is active." "sshd.service";
     except = nullable (types.listOf types.str) "`no-failed-units`: units that may fail." [ "backup.service" ];
@@ -149,7 +150,8 @@ in
       example = literalExpression ''{ web = { kind = "http"; url = "http://localhost/health"; }; }'';
       description = ''
         What you need of a generation before it is confirmed, by a name for each. All of them are run at the same time, at the end
-        of the boot of a new generation and after a live switch. `docs/checks.md` tells the rest.
+        of every boot and after a live switch. A boot that nobody has to confirm is not ended by them. `docs/checks.md` tells the
+        rest.
       '';
     };
 
@@ -159,7 +161,8 @@ in
       example = literalExpression ''{ queue-is-empty = '''test "$(queue-length)" -eq 0'''; }'';
       description = ''
         Scripts for bash, with `set -euo pipefail`. A generation in which one of them fails does not work. They are drop-ins, which
-        have 30 seconds and three tries each; with `kind = "command"` you say that yourself.
+        have 30 seconds and three tries each; with `kind = "command"` you say that yourself. If one needs a network, say
+        `systemd.services.golden-assess.wants = [ "network-online.target" ];`, or it may be run before there is one.
       '';
     };
 

@@ -62,8 +62,9 @@ in
       default = 600;
       example = 1800;
       description = ''
-        Time in seconds, from the start of userspace, until a new generation must have reached `multi-user.target`. One that
-        has not has failed, and the machine reboots. Sleep and a passphrase prompt in the initrd do not count.
+        Time in seconds, from the start of userspace, until a new generation must be confirmed: `multi-user.target`, the checks
+        with their retries and the settle time have to fit into it. One that is not has failed, and the machine reboots. Sleep and
+        a passphrase prompt in the initrd do not count.
       '';
     };
 
