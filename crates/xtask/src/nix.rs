@@ -317,6 +317,53 @@ mod tests {
         }
     }
 
+    /// Tests that a Nix build does not run, and why.
+    const LEFT_OUT: [(&str, &[&str]); 3] = [
+        ("it takes minutes", &["always_true"]),
+        (
+            "it reads fuzz/ or nixos/, and a change of those would build everything anew",
+            &["corpus", "settings"],
+        ),
+        (
+            "it runs scripts, or servers with certificates, as a whole machine does",
+            &[
+                "assess",
+                "assessor",
+                "external",
+                "interrupt",
+                "measure",
+                "notify",
+                "people",
+                "probes",
+                "runner",
+                "targets",
+                "tls",
+                "units",
+            ],
+        ),
+    ];
+
+    #[test]
+    fn the_package_runs_every_test_but_those_that_are_named_here() {
+        let package = include_str!("../../../nixos/package.nix");
+        let list = package.split("\"--test\" name ]) [").nth(1).unwrap().split(']').next().unwrap();
+        let mut named: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+        named.extend(LEFT_OUT.iter().flat_map(|(_, names)| names.iter()));
+        named.sort_unstable();
+        let mut there = Vec::new();
+        for tests in fs::read_dir("..").unwrap().map(|entry| entry.unwrap().path().join("tests")) {
+            for entry in fs::read_dir(tests).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.extension().is_some_and(|it| it == "rs") || path.join("main.rs").exists() {
+                    there.push(path.file_stem().unwrap().to_string_lossy().into_owned());
+                }
+            }
+        }
+        there.sort_unstable();
+        there.dedup();
+        assert_eq!(named, there);
+    }
+
     #[test]
     fn the_mark_runs_however_the_installer_ends_and_hides_no_failure() {
         for (builder, mark, owners, status) in [
