@@ -67,6 +67,8 @@ enum State {
     Past,
     /// It may be deployed again.
     Released,
+    /// It was deployed again, and was confirmed.
+    Works,
 }
 
 pub(crate) fn run(common: &Common, of: Option<&str>, json: bool) -> Result<String, Error> {

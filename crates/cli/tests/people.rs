@@ -152,6 +152,11 @@ fn why_finds_what_is_meant_by_boot_number_and_name() {
         let why = ask(&machine, question);
         assert!(why.contains("may be deployed again") && why.contains("nginx.service"), "{why}");
     }
+    let mut confirmed = ledger(&machine);
+    confirmed["confirmed"].as_array_mut().unwrap().push(json!({ "toplevel": toplevel("c") }));
+    machine.put(LEDGER, confirmed.to_string().as_bytes());
+    let why = ask(&machine, &["why"]);
+    assert!(why.contains("It was deployed again since, and was confirmed.\n\nAttempt 1"), "{why}");
     // Where the ledger is lost nobody knows whether it may.
     machine.put(LEDGER, b"{ torn");
     let why = ask(&machine, &["why"]);
@@ -197,6 +202,7 @@ fn what_a_failed_system_named_does_nothing_to_a_terminal() {
                         "required": [bad], "wanted": [bad] }))
         + &line(json!({ "event": "golden-damaged", "toplevel": toplevel("a"), "why": bad }));
     machine.put(&format!("{STATE}/history.jsonl"), history.as_bytes());
+    machine.put("/etc/golden-generation/checks.toml", b"[drop_in.\"bad.sh\"]\nretries = 0\n");
     let check = "/etc/golden-generation/checks/wanted.d/bad.sh";
     machine.put(check, b"#!/bin/sh\nprintf 'x\\033]0;y\\007\\033[2J\\r\\nmore\\tof it'\nexit 1\n");
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);

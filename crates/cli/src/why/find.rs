@@ -49,7 +49,7 @@ pub(super) fn find(
         None => Ok(kept
             .into_iter()
             .find(|(_, kept)| of.as_deref().is_none_or(|of| is_about(of, kept)))
-            .map_or_else(nothing, |(path, kept)| of_the_past(path, kept, &history))),
+            .map_or_else(nothing, |(path, kept)| of_the_past(ledger, path, kept, &history))),
     }
 }
 
@@ -130,8 +130,9 @@ fn nothing() -> Why {
 }
 
 /// It is not in the ledger any more: it was released, or is long ago.
-fn of_the_past(path: PathBuf, kept: PostMortem, history: &[Line]) -> Why {
-    let mut why = Why { state: State::Released, ..nothing() };
+fn of_the_past(ledger: &Ledger, path: PathBuf, kept: PostMortem, history: &[Line]) -> Why {
+    let works = ledger.is_confirmed(&kept.from.toplevel);
+    let mut why = Why { state: if works { State::Works } else { State::Released }, ..nothing() };
     take(&mut why, path, kept);
     why.failed_on_landing_too = failed_on_landing_too(&why, history);
     why

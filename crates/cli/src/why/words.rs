@@ -91,6 +91,7 @@ fn what_the_machine_did(why: &Why) -> Option<String> {
         State::Back | State::Past if why.asked => Some("A person put it into quarantine.".to_owned()),
         State::Back | State::Past => Some("It is in quarantine: it is not deployed again.".to_owned()),
         State::Released => Some(format!("{asked}It may be deployed again.")),
+        State::Works => Some(format!("{asked}It was deployed again since, and was confirmed.")),
     }
 }
 
@@ -105,7 +106,7 @@ pub(super) fn to_do(why: &Why, ledger: &Ledger) -> Vec<String> {
     }
     let release = format!("`golden quarantine release {failed}`");
     sentences.push(match why.state {
-        State::Nothing => return Vec::new(),
+        State::Nothing | State::Works => return sentences,
         State::Trial => "Nothing: the machine tries it again, or comes back by itself. `golden rollback` does not wait for that.".to_owned(),
         State::Released => "Deploy it again, or something else.".to_owned(),
         _ if !why.failed_on_landing_too.is_empty() => {
