@@ -113,6 +113,32 @@ fn a_message_of_megabytes_leaves_the_outbox_small() {
 }
 
 #[test]
+fn as_many_messages_wait_as_fit_into_an_outbox_that_can_be_read_again() {
+    let (host, post) = (machine(), Post::answering(failing));
+    let settings = settings(&["phone"], &[Kind::RolledBack]);
+    let a = toplevel("a");
+    for number in 0..24 {
+        let b = toplevel(&format!("b{number}"));
+        happen(&host, &Event::Marked { toplevel: b.clone(), landing: a.clone() });
+        for failures in 0..8 {
+            let cause = Cause::ChecksFailed { checks: vec!["\u{1f480}".repeat(300)] };
+            let (toplevel, boot) = (b.clone(), None);
+            happen(&host, &Event::AttemptFailed { toplevel, failures, max_failures: 2, boot, cause });
+        }
+        happen(&host, &Event::RolledBack { from: b.clone(), to: a.clone() });
+        notify(&host, &settings, &post);
+    }
+    let outbox = read(&host, OUTBOX);
+    assert!(outbox.len() < (1 << 17) + (1 << 15), "{}", outbox.len());
+    assert!(outbox.matches("rolled-back").count() > 2, "{outbox}");
+    post.now_answers(|_| Outcome::Delivered { issue: None });
+    boots(&host, "a", 2);
+    notify(&host, &settings, &post);
+    let last = post.sent.borrow().iter().rev().find(|sent| sent.dropped > 0).cloned();
+    assert!(last.is_some_and(|last| last.text.contains("were given up")));
+}
+
+#[test]
 fn a_lost_power_and_a_new_boot_are_reasons_to_try_at_once_and_a_wrong_clock_is_none_to_wait() {
     let (host, post) = (machine(), Post::answering(failing));
     let settings = settings(&["phone"], &Kind::DEFAULT);
@@ -133,6 +159,13 @@ fn a_lost_power_and_a_new_boot_are_reasons_to_try_at_once_and_a_wrong_clock_is_n
     notify(&host, &settings, &post);
     assert_eq!(post.count(), 3, "twenty seconds, forty, and so on");
     assert!(post.sent.borrow()[2].is_in_doubt);
+    let pause = r#""until_secs":"#;
+    let outbox = read(&host, OUTBOX);
+    let (before, after) = outbox.split_once(pause).unwrap();
+    let damaged = format!("{before}{pause}9999999{}", after.trim_start_matches(char::is_numeric));
+    host.write(Path::new(OUTBOX), damaged.as_bytes()).unwrap();
+    notify(&host, &settings, &post);
+    assert_eq!(post.count(), 4, "no pause leads to a time in a few months");
 }
 
 #[test]
