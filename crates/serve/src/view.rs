@@ -14,6 +14,9 @@ const RECENT_EVENTS: usize = 12;
 /// Digits of a store path's hash that tell two systems of one name apart.
 const HASH_DIGITS: usize = 7;
 
+/// A clock that says less was never set, in seconds since 1970.
+const NEVER_SET: u64 = 1_000_000_000;
+
 /// Longest name of a host, in characters. Source: `hostname(7)`.
 pub const MAX_NAME: usize = 64;
 /// Longest of what stands above everything else, in characters: what comes after must be seen, too.
@@ -217,7 +220,8 @@ fn since(document: &Document, now: SystemTime) -> Option<String> {
         State::SafeMode => &["safe-mode"],
         _ => return None,
     };
-    let secs = events.iter().filter_map(|event| document.last(event)).max()?;
+    let secs =
+        events.iter().filter_map(|event| document.last(event)).max().filter(|&secs| secs > NEVER_SET)?;
     let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(secs))?;
     let text = humantime::format_rfc3339_seconds(time).to_string();
     let age = now.duration_since(time).unwrap_or_default();

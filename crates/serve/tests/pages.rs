@@ -84,6 +84,9 @@ fn when_the_machine_came_back_is_said_above_everything_else() {
     let page = Pages::new().unwrap().host(&parse(&value), at).unwrap();
     let banner = page.split_once("</header>").unwrap().0;
     assert!(banner.contains("20 Nov 2026 08:05 UTC, 3 hours ago"), "{banner}");
+    value["latest"] = json!({ "rolled-back": "1970-01-01T00:00:31Z" });
+    let page = Pages::new().unwrap().host(&parse(&value), at).unwrap();
+    assert!(!page.split_once("</header>").unwrap().0.contains("1970"), "a clock that was never set: {page}");
     // What was long ago is no news of a host that is well.
     let mut value = json_of("ok");
     value["latest"] = json!({ "rolled-back": "2026-11-20T08:05:00Z" });

@@ -167,28 +167,50 @@ fn slow_clients_huge_requests_and_many_at_once_keep_nobody_else_from_the_page() 
 }
 
 #[test]
+fn who_says_nothing_has_his_place_for_so_long_and_no_longer() {
+    let limits = Limits {
+        connections: 1,
+        request_within: Duration::from_secs(1),
+        connection_within: Duration::from_secs(600),
+    };
+    let address = serve(&Options { limits, ..options(fixture("ok")) });
+    let silent = TcpStream::connect(address).unwrap();
+    let before = Instant::now();
+    assert!(get(address, "/healthz").contains("200 OK"));
+    assert!(before.elapsed() > Duration::from_millis(700), "there is one place: {:?}", before.elapsed());
+    drop(silent);
+}
+
+#[test]
 fn who_does_not_read_the_answer_is_not_waited_for() {
     let limits = Limits {
         connections: 2,
-        request_within: Duration::from_secs(1),
-        connection_within: Duration::from_secs(1),
+        request_within: Duration::from_secs(60),
+        connection_within: Duration::from_secs(10),
     };
+    // A page that is longer than what the kernel takes for a client that does not read.
     let directory = TempDir::new().unwrap();
-    let path = directory.path().join("status.json");
-    // Longer than what the kernel takes for a client that does not read.
     let mut value: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(fixture("ok")).unwrap()).unwrap();
-    value["padding"] = "x".repeat(MAX_BYTES - 20_000).into();
-    std::fs::write(&path, value.to_string()).unwrap();
-    let address = serve(&Options { limits, ..options(path) });
-    let deaf: Vec<TcpStream> = (0..6)
+        serde_json::from_slice(&std::fs::read(fixture("safe-mode")).unwrap()).unwrap();
+    value["time"] = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string().into();
+    for sentence in ["happened", "advice"] {
+        value["summary"][sentence] = "\"".repeat(400).into();
+    }
+    for number in 0..1000 {
+        std::fs::write(directory.path().join(format!("{number}.json")), value.to_string()).unwrap();
+    }
+    let sources = Sources { directory: Some(directory.path().to_owned()), ..Sources::default() };
+    let address = serve(&Options { limits, sources, ..options(fixture("ok")) });
+    let page = get(address, "/");
+    assert!(page.len() > 4 << 20, "{}", page.len());
+    let deaf: Vec<TcpStream> = (0..2)
         .map(|_| {
             let mut stream = TcpStream::connect(address).unwrap();
-            stream.write_all(b"GET /status.json HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
             stream
         })
         .collect();
-    assert!(get(address, "/").contains("OK</h1>"));
+    assert!(get(address, "/healthz").contains("200 OK"));
     drop(deaf);
 }
 
@@ -260,6 +282,24 @@ fn hosts_that_lie_hang_or_flood_are_told_apart_and_cost_no_more_than_their_time(
     assert_eq!(said[6], "unreachable: it answers with status 302");
     assert_eq!(said[7], "unreachable: it answers with status 500");
     assert!(said[8].starts_with("unreachable: ") && said[9].starts_with("unreachable: "), "{said:?}");
+}
+
+#[test]
+fn a_host_that_never_stops_talking_is_cut_off() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+            while stream.write_all(&[b' '; 8192]).is_ok() {}
+        }
+    });
+    let fleet = Fleet::new(Sources { addresses: vec![address], directory: None });
+    fleet.poll(&agent(false, Duration::from_secs(5)));
+    let member = fleet.members(None).remove(0);
+    let is_too_long =
+        |known: &Known| matches!(known, Known::Unreadable { why, .. } if why.contains("longer than"));
+    assert!(is_too_long(&member.known), "{:?}", member.known);
 }
 
 #[test]
