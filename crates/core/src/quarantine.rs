@@ -49,6 +49,12 @@ pub fn verdict(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Topleve
     }
 }
 
+/// Whether nobody deploys it, by itself or by what it was built from; whether it has waited for a second chance says nothing as long
+/// as nobody gives it that.
+pub(crate) fn is_refused(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> bool {
+    ledger.is_quarantined(toplevel) || refused_revision(ledger, seen, toplevel).is_some()
+}
+
 /// The entry that refuses what this system was built from.
 fn refused_revision<'a>(ledger: &'a Ledger, seen: &Seen, toplevel: &Toplevel) -> Option<&'a Revision> {
     let refused = ledger.quarantined_revisions.iter().map(|entry| &entry.revision);

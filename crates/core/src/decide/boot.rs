@@ -5,6 +5,7 @@ use super::{
     First, another_try, commit_and_arm, drill, is_budget_spent, is_known_good, is_settled, ladder, landing,
     live, reboot, rollback, starts_since, was_consumed, with_trial,
 };
+use crate::quarantine::is_refused;
 use crate::{
     Arming, Attempt, Cause, End, Event, Evidence, Ledger, Origin, Plan, Policy, RebootCause, Seen, Step,
     Toplevel, Trial,
@@ -58,11 +59,17 @@ fn what_else_this_boot_is(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan
     match (landed, &ledger.rollback, &seen.booted) {
         (Some(landing), ..) => ladder::check(ledger, seen, policy, landing),
         (None, Some(rollback), _) => rollback::resume(ledger, seen, policy, rollback),
-        (None, None, Some(booted)) if ledger.is_quarantined(booted) => {
+        (None, None, Some(booted)) if must_be_left(ledger, seen, booted) => {
             rollback::leave_quarantined(ledger, seen, policy, booted)
         }
         (None, None, _) => infer(ledger, seen, policy),
     }
+}
+
+/// Whether it failed, or a person refused its source before it could show that it works.
+fn must_be_left(ledger: &Ledger, seen: &Seen, booted: &Toplevel) -> bool {
+    let is_unknown = !is_known_good(ledger, seen, booted);
+    ledger.is_quarantined(booted) || is_unknown && is_refused(ledger, seen, booted)
 }
 
 /// Emergency mode can be reached again and again in one boot, by a person who tries to mend it. That is one failed attempt,
@@ -105,7 +112,7 @@ fn later_switch(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) ->
     let is_later = |toplevel: &&Toplevel| {
         **toplevel != trial.toplevel
             && !is_known_good(ledger, seen, toplevel)
-            && !ledger.is_quarantined(toplevel)
+            && !is_refused(ledger, seen, toplevel)
             && loader.listed.contains(toplevel)
     };
     let later = loader.default.as_ref().filter(is_later)?;
