@@ -152,21 +152,22 @@ fn mark_again(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> P
 }
 
 /// Property 4: a quarantined toplevel is never made the default by any deployer. What runs stays it, if that is
-/// known to be good. The deployer has moved the system profile as well: a boot that is not refused must not find it there.
+/// known to be good: also where it was deployed again itself, after a person had refused its source. What is tried already goes on
+/// to be. The deployer has moved the system profile as well: a boot that is not refused must not find it there.
 fn refuse(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel, refusal: Refusal) -> Plan {
     let plan = ledger.counting(seen, toplevel).iter().fold(Plan::refuse(refusal), Plan::commit);
     let listed =
         |toplevel: &&Toplevel| seen.loader.as_ref().is_some_and(|loader| loader.listed.contains(toplevel));
     let runs = seen.booted.as_ref().filter(|booted| is_known_good(ledger, seen, booted)).filter(listed);
-    let stays =
-        runs.filter(|runs| *runs != toplevel).cloned().or_else(|| stand_in(ledger, seen, policy, toplevel));
+    let stays = runs.cloned().or_else(|| stand_in(ledger, seen, policy, toplevel));
+    let is_tried = ledger.trial.as_ref().is_some_and(|trial| trial.toplevel == *toplevel);
     let back = put_back(ledger, seen, policy, toplevel, stays.as_ref());
     let plan = stays
         .filter(|stays| !seen.is_default(stays))
         .into_iter()
         .fold(plan, |plan, stays| plan.then(Step::SetDefault(stays)));
     let plan = plan
-        .then_if(seen.is_armed(toplevel), || Step::Disarm)
+        .then_if(!is_tried && seen.is_armed(toplevel), || Step::Disarm)
         .tell([Event::Refused { toplevel: toplevel.clone() }]);
     back.into_iter().fold(plan, |plan, to| plan.then(Step::SetProfile(to)))
 }

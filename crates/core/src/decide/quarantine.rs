@@ -17,8 +17,8 @@ pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &To
 }
 
 /// Where the system profile belongs if it names what was refused: the trial that is to be booted next, what boots by itself,
-/// what runs, or what the machine would come back to; never what nobody knows to be good. One that names something else is
-/// somebody's.
+/// what runs, or what the machine would come back to; never what nobody knows to be good. Where that is what was refused, because
+/// only its source is in quarantine, it is there already. One that names something else is somebody's.
 pub(super) fn put_back(
     ledger: &Ledger,
     seen: &Seen,
@@ -29,12 +29,11 @@ pub(super) fn put_back(
     if seen.profile.as_ref() != Some(refused) {
         return None;
     }
-    let is_good = |toplevel: &&Toplevel| {
-        *toplevel != refused && !ledger.is_quarantined(toplevel) && is_known_good(ledger, seen, toplevel)
-    };
-    let trial = ledger.trial.as_ref().map(|trial| &trial.toplevel).filter(|trial| *trial != refused);
+    let is_good =
+        |toplevel: &&Toplevel| !ledger.is_quarantined(toplevel) && is_known_good(ledger, seen, toplevel);
+    let trial = ledger.trial.as_ref().map(|trial| &trial.toplevel);
     let known = trial.or(default.filter(is_good)).or(seen.booted.as_ref().filter(is_good)).cloned();
-    known.or_else(|| stand_in(ledger, seen, policy, refused))
+    known.or_else(|| stand_in(ledger, seen, policy, refused)).filter(|to| to != refused)
 }
 
 /// A person says that something must not be deployed here.
