@@ -45,7 +45,7 @@ pub(super) fn add(ledger: &Ledger, seen: &Seen, policy: &Policy, named: &Named) 
 }
 
 fn add_toplevel(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Plan {
-    if let Some(why) = is_needed(ledger, seen, toplevel) {
+    if let Some(why) = is_needed(ledger, seen, policy, toplevel) {
         return Plan::refuse(Refusal::NoQuarantine(why));
     }
     let known = ledger.quarantined(toplevel);
@@ -115,13 +115,16 @@ fn withdraw(
 }
 
 /// Why the machine cannot do without it.
-fn is_needed(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> Option<&'static str> {
+fn is_needed(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel) -> Option<&'static str> {
     let is_here = |other: Option<&Toplevel>| other == Some(toplevel);
     let to = ledger.rollback.as_ref().map(|rollback| &rollback.to);
     let landing = ledger.landing.as_ref().map(|landing| &landing.toplevel);
     let drilled = ledger.drill.as_ref().map(|drill| &drill.trial.toplevel);
     let live = ledger.live.as_ref();
     let default = ledger.drill.as_ref().map(|drill| &drill.default);
+    let is_last = seen.loader.is_some()
+        && ledger.is_confirmed(toplevel)
+        && super::landing(ledger, seen, policy, toplevel).is_none();
     if is_here(seen.golden.as_ref()) {
         Some("it is golden, and the last resort of every rollback: pin another system first (pin-golden)")
     } else if is_here(seen.booted.as_ref()) {
@@ -132,6 +135,8 @@ fn is_needed(ledger: &Ledger, seen: &Seen, toplevel: &Toplevel) -> Option<&'stat
         Some("it takes part in a switch of the running system: wait until that is over")
     } else if is_here(drilled) || is_here(default) {
         Some("it takes part in a rehearsal: wait until that is over")
+    } else if is_last {
+        Some("nothing else is known to work here: pin or confirm another system first")
     } else {
         None
     }
