@@ -72,6 +72,8 @@ fn healthy(ledger: &Ledger, seen: &Seen, booted: &Toplevel) -> Plan {
     let adopted = nothing_waits && !ledger.is_confirmed(booted);
     if nothing_waits {
         after.confirm(booted);
+        // It was released meanwhile, and works: nobody has to leave it any more.
+        after.rollback.take_if(|rollback| rollback.from == *booted);
     }
     let ended = begin_anew(&mut after, booted);
     let plan = if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after) };
