@@ -49,7 +49,7 @@ pub(super) fn to_landing(
         return if is_well {
             ladder::send(&after, seen, policy, &from, events)
         } else {
-            land(ladder::safe_mode(after, SafeModeReason::BudgetSpent, events), seen, &from, &to)
+            stop(after, seen, policy, &from, events)
         };
     }
     if after.landing.is_none() {
@@ -65,6 +65,14 @@ pub(super) fn to_landing(
     }
     let plan = ladder::send(&after, seen, policy, &from, events);
     if reboots { reboot(plan, &after, RebootCause::RollBack, &to) } else { plan }
+}
+
+/// What is to be left runs on in safe mode. Whoever reboots it gets to the landing as if we had: if that dies before its boot
+/// check, the loader goes on by itself.
+fn stop(ledger: Ledger, seen: &Seen, policy: &Policy, from: &Toplevel, events: Vec<Event>) -> Plan {
+    let plan = ladder::safe_mode(ledger, SafeModeReason::BudgetSpent, events);
+    let Some(safe) = plan.ledger().cloned() else { return plan };
+    ladder::send(&safe, seen, policy, from, Vec::new()).steps.into_iter().fold(plan, Plan::then)
 }
 
 /// The loader booted by itself something else than where the machine is to go.
@@ -126,8 +134,7 @@ pub(super) fn resume(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &R
     }
     if is_budget_spent(ledger, policy) {
         return if stranded {
-            let plan = ladder::safe_mode(ledger.clone(), SafeModeReason::BudgetSpent, Vec::new());
-            land(plan, seen, from, to)
+            stop(ledger.clone(), seen, policy, from, Vec::new())
         } else {
             ladder::stay_aimed(ledger, seen, policy, rollback)
         };
