@@ -462,9 +462,10 @@ impl Ledger {
         self.undecided.drain(..surplus);
     }
 
-    /// Remember that the trial failed. The evidence stays with it.
+    /// Remember that the trial failed. The evidence stays with it. Nobody comes back to it any more, so it is no landing either.
     pub(crate) fn quarantine(&mut self, trial: Trial, by_person: bool, waited: Option<Waited>) {
         self.undecided.retain(|other| other.toplevel != trial.toplevel);
+        self.failed_landings.retain(|failed| failed.toplevel != trial.toplevel);
         let before = self.quarantined(&trial.toplevel).map_or(0, |earlier| earlier.failed_trials);
         self.quarantine.retain(|quarantined| quarantined.toplevel != trial.toplevel);
         self.quarantine.push(Quarantined {

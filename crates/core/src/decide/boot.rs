@@ -96,8 +96,8 @@ fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> 
         (true, _) => rollback::begin(ledger, seen, policy, trial, events, Whither::Reboots),
         (false, true) => begin_attempt(First::Ledger, ledger, seen, policy, trial, events),
         (false, false) if is_gone(seen, &trial) => give_up(ledger, trial, events),
-        // It cannot be armed now. The next boot tries again.
-        (false, false) if seen.damage_of(&trial.toplevel).is_some() => {
+        // It cannot be armed now, or has yet to prove itself in this boot. The next boot tries again.
+        (false, false) if seen.damage_of(&trial.toplevel).is_some() || is_live(ledger, seen, &trial) => {
             Plan::nothing().commit(&with_trial(ledger, &trial)).tell(events)
         }
         (false, false) => next_attempt(ledger, seen, policy, trial, events),
@@ -131,6 +131,11 @@ fn later_switch(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) ->
 fn inferred(toplevel: &Toplevel, seen: &Seen) -> Trial {
     let revision = seen.source_of(toplevel).cloned();
     Trial { revision, ..Trial::new(toplevel.clone(), Origin::Inferred) }
+}
+
+/// Emergency mode looks at a boot once more, maybe in the middle of a switch of the running system.
+fn is_live(ledger: &Ledger, seen: &Seen, trial: &Trial) -> bool {
+    ledger.live.as_ref().is_some_and(|live| live.boot == seen.boot && live.to == trial.toplevel)
 }
 
 /// Whether the trial can never be booted again: it was collected, or lost its entry.
