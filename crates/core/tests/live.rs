@@ -339,3 +339,35 @@ fn a_boot_in_which_something_else_was_switched_to_does_not_run_into_its_deadline
     assert!(is_trial(&ledger, "trial", Arming::Armed), "it gets another boot");
     assert_eq!(ledger.trial.map(|trial| trial.attempts.failures()), Some(0));
 }
+
+#[test]
+fn a_verdict_that_comes_too_late_changes_nothing() {
+    let here = seen(1, "golden");
+    let verdicts = [
+        Moment::LivePassed,
+        Moment::LiveFailed(checks_failed()),
+        Moment::LiveConfirmed,
+        Moment::LiveUnwatched,
+    ];
+    let (failed, _) = step(&switched(), &here, &Moment::LiveFailed(checks_failed()));
+    for verdict in verdicts {
+        assert_eq!(step(&failed, &here, &verdict).1, Plan::default(), "{verdict:?} once it has failed");
+        assert_eq!(
+            step(&switched(), &seen(2, "golden"), &verdict).1,
+            Plan::default(),
+            "{verdict:?} in another boot"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_left_late_while_something_else_is_under_way() {
+    let (ledger, _) = step(&known(), &seen(1, "golden"), &Moment::Mark(toplevel("trial")));
+    let here = Seen { profile: Some(toplevel("trial")), ..seen(2, "trial") };
+    let (ledger, _) = step(&ledger, &here, &Moment::BootCheck);
+    let (confirmed, _) = step(&ledger, &here, &Moment::Confirm);
+    let (switched, _) = step(&confirmed, &with_newer(here.clone()), &mark("trial", "newer"));
+    let late = Moment::FailLate { cause: checks_failed(), goes_back: true };
+    let (same, plan) = step(&switched, &here, &late);
+    assert_eq!((same, plan.steps.len()), (switched, 1), "it is told, and nothing else");
+}
