@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use golden_core::{BootId, Cause, Injection, Named, Toplevel};
+use golden_core::{
+    ASSESSMENT_SCHEMA, Assessment, BootId, Cause, Finding, Injection, Kept, Named, Toplevel, Weight,
+};
 
 use super::host::SimulatedHost;
 use super::installer::{collect_garbage, install_loader, set_profile, system_profile};
@@ -47,6 +49,17 @@ pub enum Program {
     Switch(Toplevel),
     /// The same with `switch-to-configuration switch`: the running system changes too, and is watched.
     SwitchLive(Toplevel),
+    /// `golden-assess`, and these required checks fail.
+    Assess(Vec<String>),
+    /// `golden-probation`, once these required checks fail; with or without the owner's wish to go back then.
+    FailLate {
+        /// What failed.
+        checks: Vec<String>,
+        /// What the owner wants.
+        goes_back: bool,
+    },
+    /// `golden confirm`, while a switch of the running system is watched.
+    ConfirmLive,
     /// `golden-live`, once what it watches has proved itself.
     PassLive,
     /// The same, once that has failed.
@@ -77,6 +90,9 @@ impl Program {
             Self::Switch(_) | Self::SwitchLive(_) | Self::SwitchUnmarked(_) | Self::SwitchChecked(_) => {
                 "switch"
             }
+            Self::Assess(_) => "assess",
+            Self::FailLate { .. } => "probation",
+            Self::ConfirmLive => "confirm-live",
             Self::PassLive | Self::FailLive(_) => "live",
             Self::GoBack => "go-back",
         }
@@ -109,6 +125,19 @@ impl Program {
             }
             Self::Switch(toplevel) => deploy(host, toplevel, "boot"),
             Self::SwitchLive(toplevel) => deploy(host, toplevel, "switch"),
+            Self::Assess(checks) => {
+                let verdict = operation::judge(host, options, assessment(host, checks)?)?;
+                match verdict {
+                    operation::Verdict::Healthy => Ok(()),
+                    operation::Verdict::Unhealthy(checks) | operation::Verdict::Failed(checks) => {
+                        Err(Error::Unhealthy(checks).into())
+                    }
+                }
+            }
+            Self::FailLate { checks, goes_back } => {
+                Ok(operation::fail_late(host, options, &assessment(host, checks)?, *goes_back)?)
+            }
+            Self::ConfirmLive => Ok(operation::confirm_live(host, options)?),
             Self::PassLive => Ok(operation::pass_live(host, options)?),
             Self::FailLive(cause) => Ok(operation::fail_live(host, options, cause.clone())?),
             Self::GoBack => {
@@ -121,6 +150,27 @@ impl Program {
             }
         }
     }
+}
+
+/// Required checks that were run once each, and failed.
+fn assessment(host: &SimulatedHost, failed: &[String]) -> Result<Assessment, Error> {
+    let (toplevel, boot) = operation::subject(host)?;
+    let finding = |check: &String| Finding {
+        check: check.clone(),
+        weight: Weight::Required,
+        passed: false,
+        said: "exited with status 1".to_owned(),
+        output: String::new(),
+        runs: 1,
+        millis: 1,
+        needs_network: false,
+        units: Vec::new(),
+        excuse: None,
+        unknown: Kept::new(),
+    };
+    let findings = failed.iter().map(finding).collect();
+    let (schema, unknown) = (ASSESSMENT_SCHEMA, Kept::new());
+    Ok(Assessment { schema, toplevel, boot, report_only: false, findings, unknown })
 }
 
 fn deploy(host: &SimulatedHost, toplevel: &Toplevel, action: &str) -> Result<(), Failure> {

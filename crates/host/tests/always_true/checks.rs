@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use golden_core::{Ledger, Origin, Toplevel};
+use golden_core::{Ledger, Named, Origin, Toplevel};
 use golden_host::simulated::{Effect, Foreseen, Program, Snapshot, World};
 
 use crate::Property;
+use crate::asked;
 use crate::explore::{Explorer, HISTORY, Up, golden, is_known_good};
 use crate::ghost::{Counted, attempt_of, failures};
+use crate::refusals::{self, has_waited, is_refused};
 use crate::step::{After, Before};
 
 /// Whatever happened, and wherever the power went.
@@ -23,10 +25,23 @@ pub fn always(explorer: &mut Explorer, before: &Before, program: &Program, after
     default_ran_last(explorer, before, program, after);
     rehearsals_change_no_default(explorer, before, program, after);
     live_is_not_armed(explorer, before, program, after);
+    refusals::hold(explorer, before, program, after);
 }
 
-fn is_switch(program: &Program) -> bool {
+pub fn is_switch(program: &Program) -> bool {
+    matches!(program, Program::Switch(_) | Program::SwitchLive(_) | Program::SwitchChecked(_))
+}
+
+/// Whether its installer runs for certain: who asks first may be told no.
+fn installs(program: &Program) -> bool {
     matches!(program, Program::Switch(_) | Program::SwitchLive(_))
+}
+
+fn switched_to(program: &Program) -> Option<&Toplevel> {
+    match program {
+        Program::Switch(to) | Program::SwitchLive(to) | Program::SwitchChecked(to) => Some(to),
+        _ => None,
+    }
 }
 
 /// As long as a switch of the running system has to prove itself or is taken back, nothing of it is what boots next. An
@@ -42,7 +57,7 @@ fn live_is_not_armed(explorer: &mut Explorer, before: &Before, program: &Program
     };
     let was_live = before.ledger.as_deref().is_some_and(|ledger| ledger.live.is_some());
     // What an installer that was cut off has left is found by the next boot check.
-    let held = is_switch(program) || !was_live || !boots(&before.state.world);
+    let held = installs(program) || !was_live || !boots(&before.state.world);
     if held && boots(&after.world) {
         let text = format!("{} has {} boot before it has proved itself", program.name(), live.to.short());
         explorer.violate(Property::LiveIsNotArmed, before.id, &text);
@@ -70,9 +85,17 @@ fn golden_is_pinned_and_whole(explorer: &mut Explorer, before: &Before, program:
 
 fn confirmed_stays(explorer: &mut Explorer, before: &Before, program: &Program, ledger: &Ledger) {
     let confirmed = before.ledger.iter().flat_map(|ledger| &ledger.confirmed).map(|one| &one.toplevel);
+    let running = before.state.world.volatile.read_link(Path::new("/run/current-system"));
+    let is_asked_for = |toplevel: &Toplevel| match program {
+        Program::Quarantine(named) => *named == Named::Toplevel(toplevel.clone()),
+        Program::RollBackNow | Program::FailLate { goes_back: true, .. } => {
+            running == Some(Path::new(toplevel.as_str()))
+        }
+        _ => false,
+    };
     let tried = ledger.trial.as_ref().map(|trial| &trial.toplevel);
     let left = ledger.rollback.as_ref().map(|rollback| &rollback.from);
-    for toplevel in confirmed {
+    for toplevel in confirmed.filter(|toplevel| !is_asked_for(toplevel)) {
         let undone = ledger.is_quarantined(toplevel) || tried == Some(toplevel) || left == Some(toplevel);
         if undone || !ledger.is_confirmed(toplevel) {
             let text = format!("{} undoes the confirmation of {}", program.name(), toplevel.short());
@@ -91,7 +114,10 @@ fn default_is_known_good(explorer: &mut Explorer, before: &Before, program: &Pro
     if !has_one_shot || is_switch(program) || !is_good(&before.state.world, before.ledger.as_deref()) {
         return;
     }
-    if !is_good(&after.world, after.ledger.as_deref()) {
+    // What a person leaves, or its late failure, was good a moment ago: its boot check goes on from there.
+    let leaves = matches!(program, Program::RollBackNow | Program::FailLate { .. });
+    let was_good = leaves && is_good(&after.world, before.ledger.as_deref());
+    if !is_good(&after.world, after.ledger.as_deref()) && !was_good {
         let text = format!("{} makes an unknown system the default", program.name());
         explorer.violate(Property::DefaultIsKnownGood, before.id, &text);
     }
@@ -103,7 +129,8 @@ fn default_is_known_good(explorer: &mut Explorer, before: &Before, program: &Pro
 fn default_ran_last(explorer: &mut Explorer, before: &Before, program: &Program, after: &After) {
     let is_switch = is_switch(program);
     let is_asked_for = |toplevel: &Toplevel| is_known_good(&after.world, after.ledger.as_deref(), toplevel);
-    let is_back = matches!(program, Program::Switch(toplevel) | Program::SwitchLive(toplevel) if is_asked_for(toplevel));
+    // The loader lets go of what is put into quarantine before the ledger says so.
+    let is_back = switched_to(program).is_some_and(is_asked_for) || matches!(program, Program::Quarantine(_));
     if !explorer.configuration.has_one_shot() || is_back || is_switch && after.crashed {
         return;
     }
@@ -130,7 +157,7 @@ fn default_ran_last(explorer: &mut Explorer, before: &Before, program: &Program,
     let was_good = default.is_some_and(|default| is_known_good(world, ledger, &default));
     // What nobody marked stands on its landing.
     let was_marked = ledger.and_then(unproven).is_some();
-    let held = is_switch || was_good && was_marked && holds(explorer, world, ledger);
+    let held = installs(program) || was_good && was_marked && holds(explorer, world, ledger);
     if held && !holds(explorer, &after.world, after.ledger.as_deref()) {
         let text = format!("{} makes something the default that did not run last", program.name());
         explorer.violate(Property::DefaultIsKnownGood, before.id, &text);
@@ -170,6 +197,7 @@ pub fn quarantined_in_time(
     let Some(counted) = ghost else { return };
     let newly = after.quarantine.iter().find(|one| {
         one.toplevel == counted.toplevel
+            && !one.second_chance
             && before.ledger.as_deref().is_none_or(|ledger| !ledger.is_quarantined(&one.toplevel))
     });
     let Some(quarantined) = newly else { return };
@@ -226,20 +254,23 @@ pub fn nothing_to_do(explorer: &mut Explorer, before: &Before, up: &Up, snapshot
     }
 }
 
-/// Each automatic reboot is in durable history before it happens, whatever a crash leaves of it.
-pub fn reboots(explorer: &mut Explorer, before: &Before, snapshots: &[Snapshot]) {
+/// Each automatic reboot is in durable history before it happens, whatever a crash leaves of it; and so is one that a person asks
+/// for with a rollback.
+pub fn reboots(explorer: &mut Explorer, before: &Before, program: &Program, snapshots: &[Snapshot]) {
+    let reasons = ["\"rebooting\"", "\"rollback-asked\""];
     for snapshot in snapshots.iter().filter(|snapshot| snapshot.effect == Effect::Reboot) {
         let told = |image: &World| {
             let bytes = image.var.read(Path::new(HISTORY)).map(|bytes| bytes.to_vec()).unwrap_or_default();
             String::from_utf8_lossy(&bytes)
                 .lines()
-                .any(|line| line.contains("\"rebooting\"") && line.ends_with('}'))
+                .any(|line| reasons.iter().any(|reason| line.contains(reason)) && line.ends_with('}'))
         };
         if !snapshot.world.after_crash().iter().all(told) {
             explorer.violate(Property::RebootsAreInHistory, before.id, "a reboot that history does not know");
         }
         let is_over = |ledger: &&Ledger| ledger.safe_mode.is_some() && ledger.trial.is_none();
-        if before.ledger.as_deref().as_ref().is_some_and(is_over) {
+        let by_person = *program == Program::RollBackNow;
+        if !by_person && before.ledger.as_deref().as_ref().is_some_and(is_over) {
             explorer.violate(Property::SafeModeIsTheEnd, before.id, "a reboot after the end of the ladder");
         }
     }
@@ -255,14 +286,23 @@ pub fn after(
     content: bool,
 ) {
     match program {
-        Program::Switch(toplevel) | Program::SwitchLive(toplevel) => {
+        Program::Switch(toplevel) | Program::SwitchLive(toplevel) | Program::SwitchChecked(toplevel)
+            if is_refused(explorer.configuration, before, toplevel)
+                && !(content && has_waited(explorer.configuration, before, toplevel)) =>
+        {
+            refusals::refused(explorer, before, program, toplevel, after, content);
+        }
+        Program::Switch(toplevel) | Program::SwitchLive(toplevel) | Program::SwitchChecked(toplevel) => {
             switched(explorer, before, toplevel, after, content);
         }
         Program::Confirm => confirmed(explorer, before, up, after),
         Program::Pin { .. } if content && golden(&after.world).as_ref() != Some(&up.toplevel) => {
             explorer.violate(Property::Golden, before.id, "a pin that pinned nothing");
         }
-        _ => {}
+        Program::Quarantine(_) | Program::Release(_) => {
+            refusals::asked(explorer, before, program, after, content);
+        }
+        _ => asked::after(explorer, before, up, program, after, content),
     }
 }
 
@@ -277,11 +317,6 @@ fn switched(explorer: &mut Explorer, before: &Before, toplevel: &Toplevel, after
                 before.id,
                 &format!("{name} is known and not the default"),
             );
-        }
-    } else if ledger.is_quarantined(toplevel) {
-        if content || default.as_ref() == Some(toplevel) || once.as_ref() == Some(toplevel) {
-            let text = format!("a switch makes {name}, which is quarantined, what boots");
-            explorer.violate(Property::QuarantinedIsNoDefault, before.id, &text);
         }
     } else if let Some(trial) = ledger.trial.as_ref().filter(|trial| trial.toplevel == *toplevel) {
         let is_good = |default: &Toplevel| is_known_good(&after.world, Some(ledger), default);

@@ -3,7 +3,10 @@
 use golden_core::RollbackTarget::{Golden, LastConfirmed};
 use golden_host::simulated::{Lie, Loader};
 
-use crate::explore::{Configuration, People};
+use crate::explore::Configuration;
+use crate::explore::Habit::{
+    Assess, FailLate, Pin, Quarantine, QuarantineRevisions, Rehearse, RollBack, SwitchLive, Wait,
+};
 
 /// The system that is installed, and one more.
 const TWO: Configuration = Configuration {
@@ -14,14 +17,19 @@ const TWO: Configuration = Configuration {
     firmware_counts: true,
     rollback_target: Golden,
     systems: 2,
-    people: People::Deploy,
+    third: false,
+    habits: &[Pin],
 };
 /// Golden, what was confirmed after it, and a third one that is switched to.
-const NEWER: Configuration =
-    Configuration { max_failures: 1, systems: 3, people: People::DeployTheThird, ..TWO };
+const NEWER: Configuration = Configuration { max_failures: 1, systems: 3, third: true, habits: &[], ..TWO };
 const GRUB: Configuration =
     Configuration { loader: Loader::Grub { writes: true }, firmware_counts: false, ..TWO };
 const EXTLINUX: Configuration = Configuration { loader: Loader::Extlinux, firmware_counts: false, ..TWO };
+
+/// Everything that can be asked for, at every moment, multiplies: the rest is as small as it can be.
+const ASKED: Configuration = Configuration { max_failures: 1, firmware_counts: false, ..TWO };
+const ASKED_GRUB: Configuration = Configuration { max_failures: 1, ..GRUB };
+const ASKED_EXTLINUX: Configuration = Configuration { max_failures: 1, ..EXTLINUX };
 
 pub const CONFIGURATIONS: &[Configuration] = &[
     Configuration { max_failures: 3, pinned: false, ..TWO },
@@ -43,14 +51,29 @@ pub const CONFIGURATIONS: &[Configuration] = &[
     Configuration { lie: Some(Lie::IgnoresWrites), ..TWO },
     Configuration { lie: Some(Lie::KeepsOneShots), ..GRUB },
     Configuration { lie: Some(Lie::IgnoresWrites), ..EXTLINUX },
-    Configuration { people: People::SwitchLive, ..TWO },
-    Configuration { people: People::SwitchLive, ..EXTLINUX },
-    Configuration { max_failures: 1, people: People::Rehearse, ..TWO },
-    Configuration { max_failures: 1, people: People::Rehearse, ..EXTLINUX },
+    Configuration { habits: &[Pin, SwitchLive], ..TWO },
+    Configuration { habits: &[Pin, SwitchLive], ..EXTLINUX },
+    Configuration { max_failures: 1, habits: &[Pin, Rehearse], ..TWO },
+    Configuration { max_failures: 1, habits: &[Pin, Rehearse], ..EXTLINUX },
+    // What people ask for, and what checks find.
+    Configuration { habits: &[RollBack, Quarantine], ..ASKED },
+    Configuration { pinned: false, habits: &[RollBack, Quarantine], ..ASKED },
+    Configuration { habits: &[RollBack, Quarantine], ..ASKED_GRUB },
+    Configuration { habits: &[RollBack, Quarantine], ..ASKED_EXTLINUX },
+    Configuration { firmware_counts: false, habits: &[RollBack, Quarantine], ..NEWER },
+    Configuration { habits: &[RollBack, SwitchLive], ..ASKED },
+    Configuration { habits: &[QuarantineRevisions], ..ASKED },
+    Configuration { habits: &[Quarantine, Wait], ..ASKED },
+    Configuration { max_failures: 2, habits: &[Assess, FailLate], ..ASKED },
+    Configuration { firmware_counts: false, habits: &[Assess, FailLate], ..NEWER },
 ];
 
-/// More machines than one waits for: `GOLDEN_WALK=wide` walks through these, for half an hour each.
-pub const WIDE: [Configuration; 2] = [
+/// More machines than one waits for: `GOLDEN_WALK=wide` walks through these, the first two for half an hour each.
+pub const WIDE: [Configuration; 6] = [
     Configuration { systems: 3, ..TWO },
     Configuration { max_failures: 1, pinned: false, firmware_counts: false, systems: 3, ..TWO },
+    Configuration { firmware_counts: false, habits: &[RollBack, Quarantine], ..TWO },
+    Configuration { habits: &[Pin, RollBack, Quarantine], ..ASKED },
+    Configuration { habits: &[RollBack, Quarantine, SwitchLive], ..ASKED },
+    Configuration { habits: &[RollBack, Quarantine, Wait, Assess, FailLate], ..ASKED },
 ];

@@ -1,10 +1,10 @@
 //! Breadth first over every state that a machine can get into, one configuration at a time.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use golden_core::{BootId, Ledger, Policy, RollbackTarget, Toplevel};
+use golden_core::{BootId, Ledger, Policy, Revision, RollbackTarget, Toplevel};
 use golden_host::operation::Options;
 use golden_host::simulated::{
     Disk, Lie, Loader, Program, SimulatedHost, Snapshot, World, boot_id, golden_profile, install, start,
@@ -21,17 +21,27 @@ pub const LEDGER: &str = "/var/lib/golden-generation/ledger.json";
 pub const ONE_SHOT: &str = "/var/lib/golden-generation/one-shot.json";
 pub const HISTORY: &str = "/var/lib/golden-generation/history.jsonl";
 
-/// What people do beside rebooting and picking entries.
+/// What happens beside what always does: boots that go well or badly, power cuts, and people who reboot, pick entries and switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum People {
-    /// Switch to anything, and pin.
-    Deploy,
-    /// The same, and rehearse failures.
+pub enum Habit {
+    /// What runs is pinned.
+    Pin,
+    /// Failures are rehearsed.
     Rehearse,
-    /// Switch the running system to anything, which works or does not.
+    /// The running system is switched to anything, which works or does not.
     SwitchLive,
-    /// The second system was confirmed after the first was pinned; now they switch to the third.
-    DeployTheThird,
+    /// A person asks for a rollback.
+    RollBack,
+    /// A person puts systems into quarantine and releases them, and somebody deploys what is refused all the same.
+    Quarantine,
+    /// The same with what they were built from.
+    QuarantineRevisions,
+    /// What failed gets a second chance after a while, and the machine may be up for so long.
+    Wait,
+    /// A required check fails, in any boot; also before a switch, which excuses it afterwards.
+    Assess,
+    /// What was confirmed fails in its probation.
+    FailLate,
 }
 
 /// What is explored.
@@ -48,7 +58,9 @@ pub struct Configuration {
     pub rollback_target: RollbackTarget,
     /// Systems there are: the first one is installed, the others are switched to.
     pub systems: usize,
-    pub people: People,
+    /// Whether the second one was confirmed after the first was pinned: what is deployed now is the third.
+    pub third: bool,
+    pub habits: &'static [Habit],
 }
 
 impl Configuration {
@@ -61,7 +73,11 @@ impl Configuration {
 
     /// What somebody may switch to.
     pub fn deployed(self) -> Vec<Toplevel> {
-        self.toplevels().into_iter().skip(if self.people == People::DeployTheThird { 2 } else { 0 }).collect()
+        self.toplevels().into_iter().skip(if self.third { 2 } else { 0 }).collect()
+    }
+
+    pub fn has(self, habit: Habit) -> bool {
+        self.habits.contains(&habit)
     }
 
     /// Whether the loader boots something once by itself. If not, a trial is its default until the boot check takes that back:
@@ -77,7 +93,7 @@ impl Configuration {
             max_interruptions: Self::MAX_INTERRUPTIONS.try_into().unwrap(),
             max_automatic_reboots: self.max_failures + 1,
             rollback_target: self.rollback_target,
-            second_chance_after_secs: 0,
+            second_chance_after_secs: u32::from(self.has(Habit::Wait)),
         }
     }
 }
@@ -89,7 +105,12 @@ pub struct Up {
     pub boot: BootId,
     /// Whether a person picked the entry in the loader's menu.
     pub picked: bool,
+    /// Whether it has been up for [`LONG_SECS`]; else for no time at all.
+    pub long: bool,
 }
+
+/// Longer than what failed waits for its second chance, however often it failed.
+pub const LONG_SECS: u64 = 1 << 20;
 
 /// A machine that is off, or runs.
 #[derive(Debug, Clone)]
@@ -97,7 +118,17 @@ pub struct State {
     pub world: World,
     pub up: Option<Up>,
     pub ghost: Option<Counted>,
+    pub memory: Memory,
     pub boots: u64,
+}
+
+/// What the test remembers of the past beside failed attempts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// What was in quarantine for [`LONG_SECS`] of one boot, and still is.
+    pub waited: BTreeSet<Toplevel>,
+    /// Whether the machine was taken down by a rollback that a person asked for, and nothing has gone wrong since.
+    pub asked: bool,
 }
 
 /// How a machine goes on if no person does anything, no power is cut, what is not known to be good fails and what is
@@ -200,6 +231,11 @@ impl Explorer {
             Arc::make_mut(&mut world.var).create_directory(Path::new(STATE_DIR));
             for toplevel in &all {
                 world.build(toplevel);
+                if self.configuration.has(Habit::QuarantineRevisions) {
+                    let path = Path::new(toplevel.as_str()).join("etc/golden-generation/source.json");
+                    let text = format!("{{\"revision\":\"{}\"}}", revision_of(toplevel));
+                    Arc::make_mut(&mut world.nix).write(path, text.as_bytes());
+                }
             }
         });
         self.host.reuse_generations();
@@ -216,7 +252,7 @@ impl Explorer {
         for program in programs {
             program.run(&self.host).unwrap();
         }
-        if self.configuration.people == People::DeployTheThird {
+        if self.configuration.third {
             Program::Switch(all[1].clone()).run(&self.host).unwrap();
             self.host.change(|world| {
                 *world = world.after_shutdown();
@@ -227,7 +263,13 @@ impl Explorer {
                 program.run(&self.host).unwrap();
             }
         }
-        State { world: self.host.world().after_shutdown(), up: None, ghost: None, boots: 2 }
+        let world = self.host.world().after_shutdown();
+        State { world, up: None, ghost: None, memory: Memory::default(), boots: 2 }
+    }
+
+    /// How long this boot has been up, for the programs that are run from here on.
+    pub fn set_uptime(&self, up: Option<&Up>) {
+        self.host.set_clock(if up.is_some_and(|up| up.long) { LONG_SECS } else { 0 });
     }
 
     /// Run a program from `world` on: what it held after each effect, what it holds at the end, and whether the
@@ -249,7 +291,10 @@ impl Explorer {
     pub fn reach(&mut self, mut state: State, from: usize, how: impl Fn() -> String) -> usize {
         self.explored.transitions += 1;
         state.world.esp = self.views.intern(state.world.esp);
-        let key = key(&mut self.views, &state, self.configuration.max_failures);
+        let ledger = self.views.ledger(&state.world);
+        let is_refused = |toplevel: &Toplevel| ledger.as_ref().is_some_and(|it| it.is_quarantined(toplevel));
+        state.memory.waited.retain(is_refused);
+        let key = key(&mut self.views, &state, self.configuration);
         if let Some(&id) = self.known.get(&key) {
             return id;
         }
@@ -340,6 +385,11 @@ impl Images {
 /// The systems of the world that is explored: the first one is installed, the others are switched to.
 pub fn toplevels() -> [Toplevel; 3] {
     ["a", "b", "c"].map(|name| format!("/nix/store/{name}{name}-{name}").parse().unwrap())
+}
+
+/// What it was built from, if anybody asks.
+pub fn revision_of(toplevel: &Toplevel) -> Revision {
+    format!("revision-of-{}", toplevel.short()).parse().unwrap()
 }
 
 /// What is known to be good: golden, and what was confirmed.

@@ -1,18 +1,21 @@
 //! The sentences of the design that must always be true, over every state that a machine can get into.
 //!
 //! The real store, loader and operation code runs on a simulated machine. From a machine that was installed, with and
-//! without a pinned golden generation, everything is tried that can happen: each boot goes well, panics, vanishes or fails a unit; a person
-//! reboots, picks an entry in the menu, switches to any system; the power goes between any two effects, and comes back with
+//! without a pinned golden generation, everything is tried that can happen: each boot goes well, panics, vanishes or fails a unit
+//! or a check; a person reboots, picks an entry in the menu, switches to any system, asks for a rollback, puts systems into quarantine and
+//! releases them; what was confirmed fails later; the power goes between any two effects, and comes back with
 //! every state of the disks that may be left. Nothing is sampled.
 
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+mod asked;
 mod checks;
 mod configurations;
 mod explore;
 mod ghost;
 mod key;
 mod liveness;
+mod refusals;
 mod step;
 mod views;
 
@@ -40,6 +43,12 @@ enum Property {
     DefaultIsKnownGood,
     LedgerStays,
     SwitchesWork,
+    QuarantineHolds,
+    RefusalsChangeNothing,
+    ReleaseFrees,
+    AskedRollbacks,
+    ExcusedChecks,
+    LateFailures,
 }
 
 impl Property {
@@ -116,7 +125,8 @@ fn explore(configuration: Configuration) -> Explored {
         firmware_counts,
         rollback_target,
         systems,
-        people,
+        third,
+        habits,
     } = configuration;
     // What was not explored to its end says nothing about arriving.
     let is_good = explorer.explored.is_good();
@@ -148,11 +158,12 @@ fn explore(configuration: Configuration) -> Explored {
     }
     let Explored { states, transitions, programs, crash_points, images, .. } = &explorer.explored;
     let golden = if pinned { "golden" } else { "no golden" };
+    let newer = if third { ", the second confirmed" } else { "" };
     let counter = if firmware_counts { "firmware counts" } else { "firmware does not count" };
     // Not printed, so that the test runner does not swallow it.
     let _ = writeln!(
         std::io::stderr(),
-        "{loader:?}, lie {lie:?}, max_failures {max_failures}, {golden}, {counter}, {people:?}, back to {rollback_target:?}, {systems} systems: {states} states, {transitions} transitions, \
+        "{loader:?}, lie {lie:?}, max_failures {max_failures}, {golden}, {counter}, {habits:?}, back to {rollback_target:?}, {systems} systems{newer}: {states} states, {transitions} transitions, \
          {programs} programs run, {crash_points} crash points with {images} images of the disks"
     );
     explorer.explored
@@ -238,4 +249,34 @@ fn no_crash_loses_the_ledger() {
 #[test]
 fn a_switch_to_a_new_system_is_a_trial_and_one_to_a_known_system_is_not() {
     holds(Property::SwitchesWork);
+}
+
+#[test]
+fn what_is_quarantined_boots_only_after_a_release_or_a_second_chance_that_the_owner_asked_for() {
+    holds(Property::QuarantineHolds);
+}
+
+#[test]
+fn a_refused_switch_leaves_what_boots_and_the_profile_as_they_were() {
+    holds(Property::RefusalsChangeNothing);
+}
+
+#[test]
+fn a_release_frees() {
+    holds(Property::ReleaseFrees);
+}
+
+#[test]
+fn a_rollback_that_is_asked_for_arrives_and_counts_against_nobody() {
+    holds(Property::AskedRollbacks);
+}
+
+#[test]
+fn an_excused_check_ends_no_boot() {
+    holds(Property::ExcusedChecks);
+}
+
+#[test]
+fn a_late_failure_reboots_only_where_the_owner_asked_for_that() {
+    holds(Property::LateFailures);
 }

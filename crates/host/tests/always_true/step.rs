@@ -5,15 +5,23 @@ use std::rc::Rc;
 use golden_core::{Cause, Injection, Ledger, LivePhase, Toplevel};
 use golden_host::simulated::{Choice, GoingDown, Program, Start, Why, World, boot_id, start};
 
-use crate::explore::{Configuration, Explorer, Forced, People, State, Up, is_known_good};
+use crate::explore::{Configuration, Explorer, Forced, Habit, Memory, State, Up, is_known_good};
 use crate::ghost::{Counted, attempt_of, follow};
-use crate::{Property, checks};
+use crate::{Property, asked, checks};
 
 /// A machine before something happens to it, with what is asked of it often.
 pub struct Before<'a> {
     pub id: usize,
     pub state: &'a State,
     pub ledger: Option<Rc<Ledger>>,
+}
+
+impl Before<'_> {
+    /// The machine is off, and the past is what it was.
+    pub fn off(&self, world: World, ghost: Option<Counted>) -> State {
+        let memory = Memory { asked: false, ..self.state.memory.clone() };
+        State { world, up: None, ghost, memory, boots: self.state.boots }
+    }
 }
 
 /// What happened to it.
@@ -26,6 +34,7 @@ pub struct After {
 
 pub fn expand(explorer: &mut Explorer, id: usize, state: &State) {
     let before = Before { id, state, ledger: explorer.views.ledger(&state.world) };
+    explorer.set_uptime(state.up.as_ref());
     match &state.up {
         None => {
             power_on(explorer, &before, None);
@@ -75,9 +84,10 @@ fn power_on(explorer: &mut Explorer, before: &Before, pick: Option<&Toplevel>) {
     }
     panic(explorer, before, &world, &choice, ghost.clone());
     let boots = before.state.boots + 1;
-    let up = Up { toplevel: choice.toplevel, boot: boot_id(boots), picked };
+    let up = Up { toplevel: choice.toplevel, boot: boot_id(boots), picked, long: false };
     world.start(&up.toplevel, &up.boot);
-    let state = State { world, up: Some(up.clone()), ghost, boots };
+    let mut state = State { up: Some(up.clone()), boots, ..before.off(world, ghost) };
+    state.memory.asked = before.state.memory.asked && !picked;
     boot_check(explorer, &Before { state: &state, ledger: before.ledger.clone(), ..*before }, &up);
 }
 
@@ -97,7 +107,7 @@ fn panic(
     let known = |toplevel: &Toplevel| is_known_good(&before.state.world, before.ledger.as_deref(), toplevel);
     let landing = explorer.views.foresee(&before.state.world).default.is_some_and(|default| known(&default));
     let bad = !known(&choice.toplevel);
-    let state = State { world: world.after_shutdown(), up: None, ghost, boots: before.state.boots + 1 };
+    let state = State { boots: before.state.boots + 1, ..before.off(world.after_shutdown(), ghost) };
     let pick = if picked { "picked " } else { "" };
     let to = explorer.reach(state, before.id, || format!("{pick}{} panics", choice.toplevel.short()));
     let dies_early = choice.why == Why::OneShot;
@@ -111,13 +121,13 @@ fn boot_check(explorer: &mut Explorer, before: &Before, up: &Up) {
     let name = up.toplevel.short();
     let pick = if up.picked { "picked " } else { "" };
     let (snapshots, end, _) = explorer.run(&before.state.world, &program);
-    checks::reboots(explorer, before, &snapshots);
+    checks::reboots(explorer, before, &program, &snapshots);
     checks::nothing_to_do(explorer, before, up, &snapshots);
     for (effect, image) in explorer.images(&snapshots) {
         let after = After { ledger: explorer.views.ledger(&image), world: image, crashed: true };
         let ghost = counted_by_boot_check(explorer, before, up, &after);
         checks::always(explorer, before, &program, &after);
-        let state = State { world: after.world, up: None, ghost, boots: before.state.boots };
+        let state = before.off(after.world, ghost);
         explorer.reach(state, before.id, || {
             format!("{pick}{name} loses power in boot-check after effect {effect}")
         });
@@ -127,7 +137,9 @@ fn boot_check(explorer: &mut Explorer, before: &Before, up: &Up) {
     checks::always(explorer, before, &program, &after);
     checks::counted(explorer, before, &after, ghost.as_ref());
     checks::repaired(explorer, before, up, &after);
-    let state = State { world: after.world, ghost, ..before.state.clone() };
+    asked::goes_down_or_arrives(explorer, before, Some(up), &after);
+    let mut state = State { world: after.world, ghost, ..before.state.clone() };
+    state.memory.asked = false;
     let forced = |to| Forced::to(to, 1);
     if state.world.reboot_asked {
         // With the record of the shutdown, or, so early in the boot, without it.
@@ -199,37 +211,17 @@ fn go_on(explorer: &mut Explorer, before: &Before, up: &Up) {
     for toplevel in explorer.configuration.deployed() {
         program(explorer, before, up, &Program::Switch(toplevel));
     }
-    if explorer.configuration.people != People::DeployTheThird {
+    if explorer.configuration.has(Habit::Pin) {
         program(explorer, before, up, &Program::Pin { force: false });
     }
-    if explorer.configuration.people == People::SwitchLive {
-        live(explorer, before, up);
-    }
-    if explorer.configuration.people == People::Rehearse {
+    if explorer.configuration.has(Habit::Rehearse) {
         program(explorer, before, up, &Program::Drill(Injection::Unit));
     }
-}
-
-/// Somebody switches the running system, and it works or does not.
-fn live(explorer: &mut Explorer, before: &Before, up: &Up) {
-    for toplevel in explorer.configuration.deployed() {
-        program(explorer, before, up, &Program::SwitchLive(toplevel));
-    }
-    match proving(before.ledger.as_deref(), up) {
-        Some(LivePhase::Proving) => {
-            let checks = Cause::ChecksFailed { checks: vec!["web".to_owned()] };
-            let proof = Cause::Unproven { proof: "a person".to_owned() };
-            for program_ in [Program::PassLive, Program::FailLive(checks), Program::FailLive(proof)] {
-                program(explorer, before, up, &program_);
-            }
-        }
-        Some(LivePhase::GoingBack) => program(explorer, before, up, &Program::GoBack),
-        None => {}
-    }
+    asked::ask(explorer, before, up, good);
 }
 
 /// How far a switch of the running system is in this boot.
-fn proving(ledger: Option<&Ledger>, up: &Up) -> Option<LivePhase> {
+pub fn proving(ledger: Option<&Ledger>, up: &Up) -> Option<LivePhase> {
     let live = ledger?.live.as_ref()?;
     (live.boot == up.boot).then_some(live.phase)
 }
@@ -239,7 +231,7 @@ fn vanish(explorer: &mut Explorer, before: &Before, up: &Up, good: bool) {
     for image in before.state.world.after_crash() {
         let after_ledger = explorer.views.ledger(&image);
         let ghost = ended_by_power(explorer, before.state.ghost.clone(), after_ledger.as_deref(), up);
-        let state = State { world: image, up: None, ghost, boots: before.state.boots };
+        let state = before.off(image, ghost);
         let to = explorer.reach(state, before.id, || format!("{} vanishes", up.toplevel.short()));
         let all_fails = good;
         if !good || is_watched(before.ledger.as_deref(), up) {
@@ -249,12 +241,12 @@ fn vanish(explorer: &mut Explorer, before: &Before, up: &Up, good: bool) {
 }
 
 /// Whether this boot has to be confirmed, and is not yet.
-fn is_watched(ledger: Option<&Ledger>, up: &Up) -> bool {
+pub fn is_watched(ledger: Option<&Ledger>, up: &Up) -> bool {
     ledger.is_some_and(|ledger| ledger.is_watched(&up.boot))
 }
 
 /// Whether this boot is an attempt of the trial that has no end yet.
-fn is_open_attempt(ledger: Option<&Ledger>, up: &Up) -> bool {
+pub fn is_open_attempt(ledger: Option<&Ledger>, up: &Up) -> bool {
     ledger.and_then(|ledger| attempt_of(ledger, &up.boot)).is_some_and(|attempt| attempt.end.is_none())
 }
 
@@ -294,7 +286,7 @@ fn shut_down(explorer: &mut Explorer, before: &Before, up: &Up, unit_failed: boo
         } else {
             ended_by_power(explorer, before.state.ghost.clone(), after.ledger.as_deref(), up)
         };
-        let state = State { world: after.world, up: None, ghost, boots: before.state.boots };
+        let state = before.off(after.world, ghost);
         let how = || format!("{name} {how} and loses power in shutdown after effect {effect}");
         explorer.reach(state, before.id, how);
     }
@@ -308,7 +300,9 @@ fn shut_down(explorer: &mut Explorer, before: &Before, up: &Up, unit_failed: boo
     checks::counted(explorer, before, &after, ghost.as_ref());
     // What nobody asked for ends a live switch as a loss of power does: the next boot counts it.
     let ghost = if was_open { ghost } else { ended_by_power(explorer, ghost, after.ledger.as_deref(), up) };
-    let state = State { world: after.world, up: None, ghost, boots: before.state.boots };
+    asked::goes_down_or_arrives(explorer, before, None, &after);
+    let mut state = before.off(after.world, ghost);
+    state.memory.asked = before.state.memory.asked;
     let to = explorer.reach(state, before.id, || format!("{name} {how}"));
     let good = is_known_good(&before.state.world, before.ledger.as_deref(), &up.toplevel);
     let all_fails = good;
@@ -339,10 +333,10 @@ fn ended_in_order(
 }
 
 /// The boot does not get to its end, and `program` ends it.
-fn fails_early(explorer: &mut Explorer, before: &Before, up: &Up, good: bool, program: &Program) {
+pub fn fails_early(explorer: &mut Explorer, before: &Before, up: &Up, good: bool, program: &Program) {
     let name = format!("{}, in {},", up.toplevel.short(), program.name());
     let (snapshots, end, _) = explorer.run(&before.state.world, program);
-    checks::reboots(explorer, before, &snapshots);
+    checks::reboots(explorer, before, program, &snapshots);
     let is_open = |ledger: Option<&Ledger>| is_watched(ledger, up);
     // What is tried again in safe mode is no attempt of the trial that waits meanwhile.
     let was_attempt = is_open_attempt(before.ledger.as_deref(), up);
@@ -354,7 +348,7 @@ fn fails_early(explorer: &mut Explorer, before: &Before, up: &Up, good: bool, pr
         } else {
             ended_in_order(explorer, before, after.ledger.as_deref(), true)
         };
-        let state = State { world: after.world, up: None, ghost, boots: before.state.boots };
+        let state = before.off(after.world, ghost);
         explorer.reach(state, before.id, || format!("{name} loses power after effect {effect}"));
     }
     let after = After { ledger: explorer.views.ledger(&end), world: end, crashed: false };
@@ -371,7 +365,7 @@ fn fails_early(explorer: &mut Explorer, before: &Before, up: &Up, good: bool, pr
     let reboots = after.world.reboot_asked;
     let world = if reboots { after.world.after_shutdown() } else { after.world };
     let up_after = (!reboots).then(|| up.clone());
-    let state = State { world, up: up_after, ghost, boots: before.state.boots };
+    let state = State { up: up_after, ..before.off(world, ghost) };
     let to = explorer.reach(state, before.id, || format!("{name} is ended"));
     if to != before.id {
         explorer.forced[before.id].push(Forced { all_fails: good, ..Forced::to(to, 0) });
@@ -379,20 +373,24 @@ fn fails_early(explorer: &mut Explorer, before: &Before, up: &Up, good: bool, pr
 }
 
 /// A program that leaves the machine running, or, with a rehearsal, has it rebooted.
-fn program(explorer: &mut Explorer, before: &Before, up: &Up, program: &Program) {
+pub fn program(explorer: &mut Explorer, before: &Before, up: &Up, program: &Program) {
     let name = match program {
         Program::Switch(toplevel) => format!("switch to {}", toplevel.short()),
         Program::SwitchLive(toplevel) => format!("live switch to {}", toplevel.short()),
+        Program::SwitchChecked(toplevel) => format!("checked switch to {}", toplevel.short()),
+        Program::Quarantine(named) => format!("quarantine of {named:?}"),
+        Program::Release(named) => format!("release of {named:?}"),
+        Program::FailLate { goes_back: true, .. } => "late failure".to_owned(),
         Program::FailLive(Cause::Unproven { .. }) => "unproven".to_owned(),
         other => other.name().to_owned(),
     };
     let (snapshots, end, content) = explorer.run(&before.state.world, program);
-    checks::reboots(explorer, before, &snapshots);
+    checks::reboots(explorer, before, program, &snapshots);
     for (effect, image) in explorer.images(&snapshots) {
         let after = After { ledger: explorer.views.ledger(&image), world: image, crashed: true };
         checks::always(explorer, before, program, &after);
         let ghost = ended_by_power(explorer, before.state.ghost.clone(), after.ledger.as_deref(), up);
-        let state = State { world: after.world, up: None, ghost, boots: before.state.boots };
+        let state = before.off(after.world, ghost);
         explorer.reach(state, before.id, || {
             format!("{} loses power in {name} after effect {effect}", up.toplevel.short())
         });
@@ -401,8 +399,16 @@ fn program(explorer: &mut Explorer, before: &Before, up: &Up, program: &Program)
     checks::always(explorer, before, program, &after);
     checks::after(explorer, before, up, program, &after, content);
     let ghost = follow(before.state.ghost.clone(), after.ledger.as_deref());
-    let state = if after.world.reboot_asked && !before.state.world.reboot_asked {
-        State { world: after.world.after_shutdown(), up: None, ghost, boots: before.state.boots }
+    let reboots = after.world.reboot_asked && !before.state.world.reboot_asked;
+    if reboots && matches!(program, Program::RollBackNow | Program::FailLate { .. }) {
+        // The record of the shutdown belongs to it.
+        let mut state = State { world: after.world, ghost, ..before.state.clone() };
+        state.memory.asked = *program == Program::RollBackNow;
+        let rebooting = Before { id: before.id, state: &state, ledger: after.ledger };
+        return shut_down(explorer, &rebooting, up, false);
+    }
+    let state = if reboots {
+        before.off(after.world.after_shutdown(), ghost)
     } else {
         State { world: after.world, ghost, ..before.state.clone() }
     };
