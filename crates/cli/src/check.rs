@@ -18,6 +18,8 @@ pub(crate) fn run(common: &Common, json: bool) -> Result<(String, Vec<String>), 
     let host = common.host();
     let found = Assessor::new(&host)?.assess(LONGEST, false);
     let assessment = operation::excused(&host, &common.options(&host), found)?;
+    // What they said when the machine came up is old.
+    operation::note(&host, &assessment);
     let text = if json { crate::print::json(&assessment) } else { in_words(&assessment) };
     Ok((text, if assessment.is_healthy() { Vec::new() } else { assessment.failed_required() }))
 }

@@ -32,8 +32,8 @@ use serde::Deserialize;
 
 pub use asked::{foresee_rollback, quarantine, release, roll_back_now};
 pub use assess::{
-    Verdict, baseline_of_trial, excused, fail_late, failed_when_confirmed, judge, judge_live, keep_baseline,
-    last_assessment, note,
+    Verdict, baseline_of_trial, end_probation, excused, fail_late, failed_when_confirmed, judge, judge_live,
+    keep_baseline, last_assessment, note,
 };
 pub use boot::{boot_check, is_boot_settled};
 pub use confirm::{confirm, pin};

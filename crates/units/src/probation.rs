@@ -31,7 +31,14 @@ pub fn main() -> ExitCode {
     if let Some(status) = golden_checks::answer() {
         return status;
     }
-    command::run(|arguments: &Arguments| &arguments.common, |host, options, _| watch(host, options))
+    command::run(
+        |arguments: &Arguments| &arguments.common,
+        |host, options, _| {
+            let watched = watch(host, options);
+            operation::end_probation(host);
+            watched
+        },
+    )
 }
 
 fn watch(host: &LinuxHost, options: &Options) -> Result<(), Error> {

@@ -155,7 +155,6 @@ fn mark_again(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> P
 /// known to be good: also where it was deployed again itself, after a person had refused its source. What is tried already goes on
 /// to be. The deployer has moved the system profile as well: a boot that is not refused must not find it there.
 fn refuse(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel, refusal: Refusal) -> Plan {
-    let plan = ledger.counting(seen, toplevel).iter().fold(Plan::refuse(refusal), Plan::commit);
     let listed =
         |toplevel: &&Toplevel| seen.loader.as_ref().is_some_and(|loader| loader.listed.contains(toplevel));
     let runs = seen.booted.as_ref().filter(|booted| is_known_good(ledger, seen, booted)).filter(listed);
@@ -165,11 +164,12 @@ fn refuse(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel, re
     let plan = stays
         .filter(|stays| !seen.is_default(stays))
         .into_iter()
-        .fold(plan, |plan, stays| plan.then(Step::SetDefault(stays)));
-    let plan = plan
-        .then_if(!is_tried && seen.is_armed(toplevel), || Step::Disarm)
-        .tell([Event::Refused { toplevel: toplevel.clone() }]);
-    back.into_iter().fold(plan, |plan, to| plan.then(Step::SetProfile(to)))
+        .fold(Plan::refuse(refusal), |plan, stays| plan.then(Step::SetDefault(stays)));
+    let plan = plan.then_if(!is_tried && seen.is_armed(toplevel), || Step::Disarm);
+    let plan = back.into_iter().fold(plan, |plan, to| plan.then(Step::SetProfile(to)));
+    // On a full disk it is refused all the same.
+    let counted = ledger.counting(seen, toplevel);
+    counted.iter().fold(plan, Plan::commit).tell([Event::Refused { toplevel: toplevel.clone() }])
 }
 
 /// The default is right as the installer left it. What an earlier switch began is over.

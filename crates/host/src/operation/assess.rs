@@ -13,6 +13,8 @@ use crate::{Error, Host, Reading, Store, durable, history, system};
 const LAST: &str = "/run/golden-generation/assessment.json";
 /// What was found just before the last switch of this boot.
 const BEFORE_SWITCH: &str = "/run/golden-generation/before-switch.json";
+/// Left by a confirmation that wants it looked at.
+const PROBATION: &str = "/run/golden-generation/probation";
 /// Mode of their directory, in which units test for files.
 const PUBLIC: u32 = 0o755;
 /// Longest file that is kept of an assessment, in bytes: what the checks printed is left out of a longer one.
@@ -123,6 +125,11 @@ pub fn baseline_of_trial(host: &dyn Host, options: &Options) -> Result<Option<Ba
 /// What was found of what runs, for whoever asks and for the next switch. It is held against nobody.
 pub fn note(host: &dyn Host, found: &Assessment) {
     publish(host, found);
+}
+
+/// Nobody looks at what was confirmed any longer: a switch does not begin that anew.
+pub fn end_probation(host: &dyn Host) {
+    let _ = host.remove(Path::new(PROBATION));
 }
 
 fn read(host: &dyn Host, options: &Options) -> Result<Ledger, Error> {
