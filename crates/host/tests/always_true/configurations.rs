@@ -53,14 +53,13 @@ pub const CONFIGURATIONS: &[Configuration] = &[
     Configuration { lie: Some(Lie::IgnoresWrites), ..EXTLINUX },
     Configuration { habits: &[Pin, SwitchLive], ..TWO },
     Configuration { habits: &[Pin, SwitchLive], ..EXTLINUX },
-    Configuration { max_failures: 1, habits: &[Pin, Rehearse], ..TWO },
-    Configuration { max_failures: 1, habits: &[Pin, Rehearse], ..EXTLINUX },
+    Configuration { max_failures: 1, habits: &[Rehearse], ..TWO },
+    Configuration { max_failures: 1, habits: &[Rehearse], ..EXTLINUX },
     // What people ask for, and what checks find.
     Configuration { habits: &[RollBack, Quarantine], ..ASKED },
     Configuration { pinned: false, habits: &[RollBack, Quarantine], ..ASKED },
     Configuration { habits: &[RollBack, Quarantine], ..ASKED_GRUB },
     Configuration { habits: &[RollBack, Quarantine], ..ASKED_EXTLINUX },
-    Configuration { firmware_counts: false, habits: &[RollBack, Quarantine], ..NEWER },
     Configuration { habits: &[RollBack, SwitchLive], ..ASKED },
     Configuration { habits: &[QuarantineRevisions], ..ASKED },
     Configuration { habits: &[Quarantine, Wait], ..ASKED },
@@ -69,9 +68,12 @@ pub const CONFIGURATIONS: &[Configuration] = &[
 ];
 
 /// More machines than one waits for: `GOLDEN_WALK=wide` walks through these, the first two for half an hour each.
-pub const WIDE: [Configuration; 6] = [
+pub const WIDE: [Configuration; 9] = [
     Configuration { systems: 3, ..TWO },
     Configuration { max_failures: 1, pinned: false, firmware_counts: false, systems: 3, ..TWO },
+    Configuration { max_failures: 1, habits: &[Pin, Rehearse], ..TWO },
+    Configuration { max_failures: 1, habits: &[Pin, Rehearse], ..EXTLINUX },
+    Configuration { firmware_counts: false, habits: &[RollBack, Quarantine], ..NEWER },
     Configuration { firmware_counts: false, habits: &[RollBack, Quarantine], ..TWO },
     Configuration { habits: &[Pin, RollBack, Quarantine], ..ASKED },
     Configuration { habits: &[RollBack, Quarantine, SwitchLive], ..ASKED },

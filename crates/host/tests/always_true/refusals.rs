@@ -171,4 +171,11 @@ pub fn asked(explorer: &mut Explorer, before: &Before, program: &Program, after:
     if holds(named) != wanted {
         explorer.violate(Property::ReleaseFrees, before.id, &format!("{program:?} does nothing"));
     }
+    if let (Named::Toplevel(toplevel), true) = (named, wanted) {
+        let Foreseen { once, default, .. } = explorer.views.foresee(&after.world);
+        if [once, default].iter().flatten().any(|boots| boots == toplevel) {
+            let text = format!("{} is put into quarantine and boots all the same", toplevel.short());
+            explorer.violate(Property::QuarantineHolds, before.id, &text);
+        }
+    }
 }
