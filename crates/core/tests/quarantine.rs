@@ -322,3 +322,16 @@ fn after_a_live_switch_it_is_what_runs_that_is_left() {
     assert_eq!(ledger.rollback.as_ref().unwrap().to, toplevel("golden"));
     assert_eq!(plan.steps.last(), Some(&Step::Reboot));
 }
+
+/// What was waited for so far is written now and then: where it cannot be, nothing that was refused boots all the same.
+#[test]
+fn a_refusal_is_the_loaders_before_it_is_the_ledgers() {
+    let policy = Policy { second_chance_after_secs: 86_400, ..policy(2) };
+    let ledger = failed(&policy);
+    let mut seen = Seen { profile: Some(toplevel("trial")), uptime_secs: 50_000, ..seen(4, "golden") };
+    seen.loader.as_mut().unwrap().default = Some(toplevel("trial"));
+    let plan = decide(&ledger, &seen, &policy, &Moment::Mark(toplevel("trial")));
+    let at = |is: fn(&Step) -> bool| plan.steps.iter().position(is);
+    let default = at(|step| matches!(step, Step::SetDefault(_)));
+    assert!(default.is_some() && default < at(|step| matches!(step, Step::Commit(_))), "{plan:?}");
+}

@@ -134,7 +134,7 @@ fn without_settings_nothing_is_done_and_mistakes_in_them_are_said() {
     let (code, said) = owner.run(&[]);
     assert!(code == Some(78) && said.contains("cannot parse /etc/golden-generation/notify.toml"), "{said}");
     owner.machine.put("/etc/golden-generation/notify.toml", &vec![b'['; 100_000]);
-    assert_eq!(owner.run(&[]).0, Some(74));
+    assert_eq!(owner.run(&[]).0, Some(78));
 }
 
 #[test]

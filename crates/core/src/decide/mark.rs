@@ -166,10 +166,10 @@ fn refuse(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel, re
         .into_iter()
         .fold(Plan::refuse(refusal), |plan, stays| plan.then(Step::SetDefault(stays)));
     let plan = plan.then_if(!is_tried && seen.is_armed(toplevel), || Step::Disarm);
-    let plan = back.into_iter().fold(plan, |plan, to| plan.then(Step::SetProfile(to)));
-    // On a full disk it is refused all the same.
+    // On a full disk nothing of it boots all the same.
     let counted = ledger.counting(seen, toplevel);
-    counted.iter().fold(plan, Plan::commit).tell([Event::Refused { toplevel: toplevel.clone() }])
+    let plan = counted.iter().fold(plan, Plan::commit).tell([Event::Refused { toplevel: toplevel.clone() }]);
+    back.into_iter().fold(plan, |plan, to| plan.then(Step::SetProfile(to)))
 }
 
 /// The default is right as the installer left it. What an earlier switch began is over.

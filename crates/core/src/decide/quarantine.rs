@@ -9,12 +9,11 @@ pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &To
     let Verdict::Refused(refusal) = verdict(ledger, seen, policy, toplevel) else { return Plan::nothing() };
     let default = seen.loader.as_ref().and_then(|loader| loader.default.clone());
     let back = put_back(ledger, seen, policy, toplevel, default.as_ref());
+    let counted = ledger.counting(seen, toplevel);
+    let plan = counted.iter().fold(Plan::refuse(refusal), Plan::commit);
     // Who only asks has changed nothing, and is no news.
     let told = back.as_ref().map(|_| Event::Refused { toplevel: toplevel.clone() });
-    let plan = back.into_iter().fold(Plan::refuse(refusal), |plan, to| plan.then(Step::SetProfile(to)));
-    // On a full disk it is refused all the same.
-    let counted = ledger.counting(seen, toplevel);
-    counted.iter().fold(plan, Plan::commit).tell(told)
+    back.into_iter().fold(plan.tell(told), |plan, to| plan.then(Step::SetProfile(to)))
 }
 
 /// Where the system profile belongs if it names what was refused: the trial that is to be booted next, what boots by itself,
