@@ -140,7 +140,10 @@ fn is_excused(ledger: Option<&Ledger>, up: &Up) -> bool {
     if is_open_attempt(Some(ledger), up) {
         return failed_before(ledger);
     }
-    let landed = ledger.landing.as_ref().filter(|landing| landing.attempts.is_open_in(&up.boot));
+    // Also where that is tried again while the next one is on its way.
+    let mut landings = ledger.landing.iter().chain(&ledger.failed_landings);
+    let is_landing = landings.any(|landing| landing.attempts.is_open_in(&up.boot));
+    let landed = ledger.landing.as_ref().filter(|_| is_landing);
     let trial = landed.and_then(|landing| ledger.quarantined(&landing.from));
     trial.is_some_and(|trial| {
         let mut ends = trial.attempts.iter().filter_map(|attempt| attempt.end.as_ref());
