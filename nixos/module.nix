@@ -79,7 +79,8 @@ in
       systemd.services.golden-rollback = unit [ "multi-user.target" ];
       systemd.services.golden-confirm = sandboxed [ "multi-user.target" ];
       systemd.services.golden-assess = lib.mkMerge [ (unit [ ]) { requiredBy = [ "boot-complete.target" ]; } ];
-      # The mark starts it.
+      # The mark starts them. Checks run in both, as in golden-assess and golden-probation: with the same environment.
+      systemd.services.golden-baseline = unit [ ];
       systemd.services.golden-live = unit [ ];
       systemd.services.golden-probation = unit [ "multi-user.target" ];
       systemd.services.golden-deadline = sandboxed [ "sysinit.target" ];
