@@ -6,13 +6,10 @@
 //! if let Some(status) = golden_checks::answer() {
 //!     return status;
 //! }
-//! # let (host, about) = (golden_host::LinuxHost::new("/".as_ref()), todo!());
-//! let settings = golden_checks::load_or_fail(&host);
-//! let checks = golden_checks::list(&host, &settings);
-//! let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
-//! let mut runner = golden_checks::Runner::new(&host, about);
-//! let findings = runner.run(&checks, deadline);
-//! let assessment = runner.assessment(settings.report_only, findings);
+//! # let host = golden_host::LinuxHost::new("/".as_ref());
+//! let Ok(assessor) = golden_checks::Assessor::new(&host) else { return std::process::ExitCode::FAILURE };
+//! let assessment = assessor.assess(std::time::Duration::from_secs(120), true);
+//! println!("failed: {:?}", assessment.failed_required());
 //! # std::process::ExitCode::SUCCESS
 //! # }
 //! ```

@@ -111,6 +111,7 @@ fn prove_itself(host: &LinuxHost, options: &Options, live: &Live, is_killed: boo
     // What was activated meanwhile is looked at once that is over.
     if !is_same(host, options, live)? || !activation::has_ended(host)? || activation::running(host) != judged
     {
+        thread::sleep(PAUSE);
         return Ok(());
     }
     match verdict {
