@@ -122,7 +122,7 @@ pub enum Cause {
 /// What is found after a boot that ended without a word.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Evidence {
-    /// The last words of the kernel, from pstore: one line.
+    /// The last words of the kernel, from pstore: one line. Where there are none, that a crash kernel was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub panic: Option<String>,
     /// Whether the hardware watchdog reset the machine.
@@ -148,6 +148,12 @@ impl Evidence {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What was found later is added to what the crash kernel had left.
+    fn add(&mut self, later: &Self) {
+        self.panic = later.panic.clone().or(self.panic.take());
+        self.watchdog |= later.watchdog;
     }
 }
 
@@ -215,7 +221,14 @@ impl Attempts {
     pub(crate) fn close(&mut self, end: End, evidence: &Evidence) {
         if let Some(attempt) = self.0.last_mut().filter(|attempt| attempt.end.is_none()) {
             attempt.end = Some(end);
-            attempt.evidence = evidence.clone();
+            attempt.evidence.add(evidence);
+        }
+    }
+
+    /// The kernel of the open attempt has panicked: `words` say so until the next boot finds better ones.
+    pub(crate) fn has_panicked(&mut self, words: &str) {
+        if let Some(attempt) = self.0.last_mut().filter(|attempt| attempt.end.is_none()) {
+            attempt.evidence.panic = Some(words.to_owned());
         }
     }
 }

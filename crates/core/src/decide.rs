@@ -4,6 +4,7 @@ mod another_try;
 mod asked;
 mod boot;
 mod confirm;
+mod crash;
 mod drill;
 mod fail;
 mod ladder;
@@ -35,6 +36,7 @@ pub fn decide(ledger: &Ledger, seen: &Seen, policy: &Policy, moment: &Moment) ->
         Moment::LiveConfirmed => live::confirm(ledger, seen),
         Moment::MarkUnprotected(toplevel) => mark::unprotected(ledger, seen, policy, toplevel),
         Moment::BootCheck => boot::check(ledger, seen, policy),
+        Moment::CrashKernel => crash::record(ledger, seen),
         Moment::Confirm => confirm::confirm(ledger, seen),
         Moment::Fail(cause) => fail::fail(ledger, seen, policy, cause),
         Moment::Close(cause) => fail::stay(ledger, seen, policy, cause),

@@ -406,6 +406,15 @@ impl Ledger {
         trials.chain(landings)
     }
 
+    /// The same, to be changed.
+    pub(crate) fn watched_mut(&mut self) -> impl Iterator<Item = &mut Attempts> {
+        let drilled =
+            self.drill.iter_mut().flat_map(|drill| [&mut drill.trial].into_iter().chain(&mut drill.landing));
+        let trials = self.trial.iter_mut().chain(drilled).map(|trial| &mut trial.attempts);
+        let landings = self.landing.iter_mut().chain(&mut self.failed_landings);
+        trials.chain(landings.map(|landing| &mut landing.attempts))
+    }
+
     /// Whether this boot has to be confirmed, and is not yet.
     #[must_use]
     pub fn is_watched(&self, boot: &BootId) -> bool {

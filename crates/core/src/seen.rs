@@ -90,6 +90,8 @@ pub enum Moment {
     MarkUnprotected(Toplevel),
     /// Early in a boot, before `sysinit.target`.
     BootCheck,
+    /// Early in what a panic started to save a dump: no boot.
+    CrashKernel,
     /// The boot reached `multi-user.target` and passed its assessment.
     Confirm,
     /// The machine is going down.

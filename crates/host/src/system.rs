@@ -61,8 +61,19 @@ pub fn boot(host: &dyn Host) -> Result<BootId, Error> {
 /// Whether the owner switched the suite off for this boot. systemd asks for its units; programs that something else
 /// starts ask here.
 pub(crate) fn is_disabled(host: &dyn Host) -> bool {
+    has_parameter(host, |word| word == "golden.disable=1")
+}
+
+/// Whether a panic started this kernel, by kexec, to save a dump. Source: the kernel's documentation, "Documentation for Kdump";
+/// on Arm the device tree says where the dump is, and `/proc/vmcore` alone shows it.
+pub(crate) fn is_crash_kernel(host: &dyn Host) -> bool {
+    has_parameter(host, |word| word.starts_with("elfcorehdr="))
+        || host.size(Path::new("/proc/vmcore")).is_ok()
+}
+
+fn has_parameter(host: &dyn Host, is_it: impl Fn(&str) -> bool) -> bool {
     let line = host.read(Path::new("/proc/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&line).split_ascii_whitespace().any(|word| word == "golden.disable=1")
+    String::from_utf8_lossy(&line).split_ascii_whitespace().any(is_it)
 }
 
 /// What runs now; `None` where nothing says so.

@@ -534,3 +534,59 @@ fn a_refused_mark_is_refused_even_where_the_profile_cannot_be_put_back() {
     let (code, said) = status(&machine.run(MARK, &[&toplevel("b")]));
     assert!(code == 77 && said.contains("nix-env") && said.contains("hint: "), "{code}: {said}");
 }
+
+#[test]
+fn one_panic_with_a_crash_kernel_is_one_failed_attempt_and_its_cause_is_a_panic() {
+    let with_elfcorehdr = ("/proc/cmdline", "quiet irqpoll maxcpus=1 elfcorehdr=0x75000000 1");
+    for (path, text) in [with_elfcorehdr, ("/proc/vmcore", "ELF")] {
+        let machine = marked();
+        machine.boot(2, "b");
+        assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+        let armed = fs::read(machine.variable("LoaderEntryOneShot")).unwrap();
+        let before: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
+
+        // The crash kernel starts the same system, in rescue mode, without the loader.
+        machine.boot(3, "b");
+        fs::write(machine.variable("LoaderEntryOneShot"), &armed).unwrap();
+        machine.put(path, text.as_bytes());
+        for program in [BOOT_CHECK, EMERGENCY, DEADLINE, RECORD_SHUTDOWN] {
+            assert_eq!(code(&machine.run(program, &[])), 0, "{program}");
+        }
+        assert!(!machine.at("/run/golden-generation/attempt").exists());
+        assert_eq!(fs::read(machine.variable("LoaderEntryOneShot")).unwrap(), armed);
+        let mut recorded: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
+        let attempts = recorded["trial"]["attempts"].clone();
+        assert_eq!(attempts.as_array().map(Vec::len), Some(1), "{attempts}");
+        assert!(attempts[0]["end"].is_null(), "{attempts}");
+        // Nothing else has changed.
+        recorded["trial"]["attempts"] = before["trial"]["attempts"].clone();
+        recorded["revision"] = before["revision"].clone();
+        assert_eq!(recorded, before);
+
+        fs::remove_file(machine.at(path)).unwrap();
+        machine.boot(4, "b");
+        assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+        let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
+        let attempts = ledger["trial"]["attempts"].as_array().unwrap();
+        assert_eq!(attempts.len(), 2, "{attempts:?}");
+        assert_eq!(attempts[0]["end"]["kind"], "failed", "{attempts:?}");
+        assert!(attempts[0]["evidence"]["panic"].as_str().unwrap().contains("panic"), "{attempts:?}");
+        assert_eq!(ledger["quarantine"], serde_json::json!([]));
+    }
+}
+
+#[test]
+fn in_a_crash_kernel_systemd_starts_nothing_of_ours_but_the_boot_check() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../units");
+    let files = fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
+    for unit in files.filter(|path| path.extension().is_some_and(|extension| extension == "service")) {
+        let text = fs::read_to_string(&unit).unwrap();
+        // What can be switched off is what acts by itself.
+        if !text.contains("ConditionKernelCommandLine=!golden.disable=1\n") {
+            continue;
+        }
+        let is_kept_out = text.contains("\nConditionKernelCommandLine=!elfcorehdr\n")
+            && text.contains("\nConditionPathExists=!/proc/vmcore\n");
+        assert_eq!(is_kept_out, !unit.ends_with("golden-boot-check.service"), "{}", unit.display());
+    }
+}

@@ -30,6 +30,9 @@ pub fn boot_check(host: &dyn Host, options: &Options) -> Result<(), Error> {
     if is_boot_settled(host, &options.state_dir)? || !system::runs_as_booted(host) {
         return Ok(());
     }
+    if system::is_crash_kernel(host) {
+        return act(host, options, &Moment::CrashKernel);
+    }
     consume_one_shot(host, options)?;
     act(host, options, &Moment::BootCheck)
 }

@@ -23,7 +23,8 @@ pub enum Emergency {
 /// # Errors
 /// The machine cannot be asked.
 pub fn emergency(host: &dyn Host, options: &Options) -> Result<Emergency, Error> {
-    if system::is_disabled(host) {
+    // What a panic started to save a dump ends by itself.
+    if system::is_disabled(host) || system::is_crash_kernel(host) {
         return Ok(Emergency::Unwatched);
     }
     let store = Store::new(host, &options.state_dir);
