@@ -421,6 +421,35 @@ impl Ledger {
         self.watched().any(|attempts| attempts.is_open_in(boot))
     }
 
+    /// Whether the loader was told to boot something once, as far as this says.
+    #[must_use]
+    pub fn waits_armed(&self) -> bool {
+        self.armings().any(|(_, arming)| arming == Arming::Armed)
+    }
+
+    /// What the loader may have been told to boot once.
+    pub(crate) fn may_be_armed(&self) -> impl Iterator<Item = &Toplevel> {
+        self.armings().map(|(toplevel, _)| toplevel)
+    }
+
+    fn armings(&self) -> impl Iterator<Item = (&Toplevel, Arming)> {
+        let drilled = self.drill.iter().flat_map(|drill| [&drill.trial].into_iter().chain(&drill.landing));
+        let trials = self.trial.iter().chain(drilled).map(|trial| (&trial.toplevel, trial.arming));
+        trials.chain(self.landing.iter().map(|landing| (&landing.toplevel, landing.arming)))
+    }
+
+    /// The same, and nothing is armed: if a one-shot is gone later, nothing follows from that.
+    pub(crate) fn disarmed(mut self) -> Self {
+        self.trial = self.trial.map(Trial::disarmed);
+        self.landing = self.landing.map(|it| Landing { arming: Arming::Idle, armed_at: None, ..it });
+        self.drill = self.drill.map(|drill| Drill {
+            trial: drill.trial.disarmed(),
+            landing: drill.landing.map(Trial::disarmed),
+            ..drill
+        });
+        self
+    }
+
     /// Remember that the landing failed. The evidence stays with it.
     pub(crate) fn fail_landing(&mut self, landing: Landing) {
         self.failed_landings.retain(|failed| failed.toplevel != landing.toplevel);

@@ -152,6 +152,8 @@ pub struct ShutdownSeen {
     pub kind: Shutdown,
     /// Failed units whose `FailureAction=` or `StartLimitAction=` takes the machine down. Not innocent.
     pub failed_units: Vec<String>,
+    /// Whether the firmware was told to start something else next than its loader: another boot option once, or its set-up.
+    pub goes_elsewhere: bool,
 }
 
 impl Seen {

@@ -22,7 +22,7 @@ fn deadline() -> Moment {
 
 fn shutdown(failed: &[&str]) -> Moment {
     let failed_units = failed.iter().map(|unit| (*unit).to_owned()).collect();
-    Moment::Shutdown(ShutdownSeen { kind: Shutdown::Reboot, failed_units })
+    Moment::Shutdown(ShutdownSeen { kind: Shutdown::Reboot, failed_units, goes_elsewhere: false })
 }
 
 fn told(plan: &Plan, is: fn(&Event) -> bool) -> usize {

@@ -86,7 +86,7 @@ fn a_switch_that_nobody_marked_is_found_out() {
 #[test]
 fn an_innocent_end_does_not_count_but_five_in_a_row_do() {
     let mut ledger = marked();
-    let shutdown = ShutdownSeen { kind: Shutdown::Reboot, failed_units: Vec::new() };
+    let shutdown = ShutdownSeen { kind: Shutdown::Reboot, failed_units: Vec::new(), goes_elsewhere: false };
     for number in 1..=5 {
         let seen = seen(number, "trial");
         ledger = after(&decide(&ledger, &seen, &policy(2), &Moment::BootCheck), ledger);
@@ -99,7 +99,11 @@ fn an_innocent_end_does_not_count_but_five_in_a_row_do() {
 fn a_unit_that_takes_the_machine_down_is_not_innocent() {
     let seen = seen(1, "trial");
     let ledger = after(&decide(&marked(), &seen, &policy(2), &Moment::BootCheck), marked());
-    let shutdown = ShutdownSeen { kind: Shutdown::Reboot, failed_units: vec!["bad.service".to_owned()] };
+    let shutdown = ShutdownSeen {
+        kind: Shutdown::Reboot,
+        failed_units: vec!["bad.service".to_owned()],
+        goes_elsewhere: false,
+    };
     let ledger = after(&decide(&ledger, &seen, &policy(2), &Moment::Shutdown(shutdown)), ledger);
     assert_eq!(ledger.trial.unwrap().attempts.failures(), 1);
 }

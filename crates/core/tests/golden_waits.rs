@@ -22,7 +22,11 @@ fn play(ledger: Ledger, moments: &[(u32, &str, Moment)]) -> Ledger {
 }
 
 fn unit_fails(kind: Shutdown) -> Moment {
-    Moment::Shutdown(ShutdownSeen { kind, failed_units: vec!["web.service".to_owned()] })
+    Moment::Shutdown(ShutdownSeen {
+        kind,
+        failed_units: vec!["web.service".to_owned()],
+        goes_elsewhere: false,
+    })
 }
 
 fn sent(kind: Shutdown) -> Ledger {

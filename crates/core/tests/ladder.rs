@@ -40,7 +40,7 @@ fn landed() -> Ledger {
 
 fn shutdown(failed: &[&str]) -> Moment {
     let failed_units = failed.iter().map(|unit| (*unit).to_owned()).collect();
-    Moment::Shutdown(ShutdownSeen { kind: Shutdown::Reboot, failed_units })
+    Moment::Shutdown(ShutdownSeen { kind: Shutdown::Reboot, failed_units, goes_elsewhere: false })
 }
 
 #[test]

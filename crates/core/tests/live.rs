@@ -123,7 +123,7 @@ fn a_power_cut_while_it_goes_back_is_finished_by_the_next_boot() {
 
 #[test]
 fn who_reboots_on_purpose_boots_what_was_switched_to() {
-    let down = |failed_units| ShutdownSeen { kind: Shutdown::Reboot, failed_units };
+    let down = |failed_units| ShutdownSeen { kind: Shutdown::Reboot, failed_units, goes_elsewhere: false };
     let here = seen(1, "golden");
     let (ledger, _) = step(&switched(), &here, &Moment::Shutdown(down(Vec::new())));
     assert_eq!(ledger.live, None);

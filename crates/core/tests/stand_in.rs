@@ -36,7 +36,7 @@ fn marked() -> Ledger {
 
 fn unit_fails() -> Moment {
     let failed_units = vec!["web.service".to_owned()];
-    Moment::Shutdown(ShutdownSeen { kind: Shutdown::Reboot, failed_units })
+    Moment::Shutdown(ShutdownSeen { kind: Shutdown::Reboot, failed_units, goes_elsewhere: false })
 }
 
 /// The trial failed a unit twice, and the machine goes down to boot golden.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use golden_core::{Shutdown, ShutdownSeen};
 
+use crate::system::EFI_VARIABLES;
 use crate::{Error, Host, Limits};
 
 /// Source: the kernel's documentation, "sysfs-class-watchdog".
@@ -24,7 +25,18 @@ pub(crate) fn shutdown(host: &dyn Host) -> Result<Option<ShutdownSeen>, Error> {
     let kind = kind(&systemctl(host, &["list-jobs", "--no-legend", "--plain"])?);
     let properties = "--property=Id,ActiveState,Result,FailureAction,StartLimitAction";
     let failed_units = fatal_units(&systemctl(host, &["show", properties, "*"])?);
-    Ok(Some(ShutdownSeen { kind, failed_units }))
+    Ok(Some(ShutdownSeen { kind, failed_units, goes_elsewhere: firmware_goes_elsewhere(host) }))
+}
+
+/// Whether the firmware was asked for another boot option once, for its set-up, or for an update of itself. Source: UEFI
+/// specification, "Globally Defined Variables". Linux shows four bytes of attributes before the value.
+fn firmware_goes_elsewhere(host: &dyn Host) -> bool {
+    let value = |name: &str| {
+        let path = format!("{EFI_VARIABLES}/{name}-8be4df61-93ca-11d2-aa0d-00e098032b8c");
+        host.read(Path::new(&path)).ok()?.get(4..).map(<[u8]>::to_vec)
+    };
+    let is_asked = |indications: Vec<u8>| indications.iter().any(|byte| *byte != 0);
+    value("BootNext").is_some() || value("OsIndications").is_some_and(is_asked)
 }
 
 /// What is in force on the running machine against failures that need help from outside of userspace.

@@ -11,6 +11,8 @@ use crate::{Error, Host, profile};
 const BOOTED: &str = "/run/booted-system";
 /// Set by stage 2, and by every live switch before it starts units.
 const CURRENT: &str = "/run/current-system";
+/// Where Linux shows the variables of the firmware.
+pub(crate) const EFI_VARIABLES: &str = "/sys/firmware/efi/efivars";
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Everything a decision depends on; the loader's part comes from whoever could ask it.

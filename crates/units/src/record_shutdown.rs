@@ -1,4 +1,4 @@
-//! `golden-record-shutdown`: Records how an attempt ends. Started when the machine goes down.
+//! `golden-record-shutdown`: Records how an attempt ends, and whether what waits is next. Started when the machine goes down.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,8 @@ use golden_host::{Exit, operation};
 
 /// Record how the machine goes down, if a trial runs
 ///
-/// Run when golden-shutdown.service stops. An end that was asked for does not count as a failed attempt.
+/// Run when golden-shutdown.service stops. An end that was asked for does not count as a failed attempt. If somebody sends the
+/// machine elsewhere first (another boot entry once, the firmware's set-up), what waits for its boot goes on waiting.
 #[derive(Parser)]
 #[command(name = "golden-record-shutdown", version, after_help = Exit::HELP)]
 pub struct Arguments {

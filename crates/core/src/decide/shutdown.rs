@@ -3,11 +3,38 @@
 use super::ladder::{self, Whither};
 use super::{First, another_try, commit_and_arm, drill, live, rollback, with_trial};
 use crate::{
-    Arming, Attempts, Cause, End, Event, Evidence, Landing, Ledger, Plan, Policy, Seen, Shutdown,
+    Arming, Attempts, Cause, End, Event, Evidence, Landing, Ledger, OneShot, Plan, Policy, Seen, Shutdown,
     ShutdownSeen,
 };
 
+/// Somebody else may have said what starts next. The loader is left alone then: nothing takes that back, and what is armed
+/// proves nothing any more, for it may be gone after that without having been booted. The next boot check arms it again.
 pub(super) fn record(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &ShutdownSeen) -> Plan {
+    if !is_sent_elsewhere(ledger, seen, shutdown) {
+        return record_end(ledger, seen, policy, shutdown);
+    }
+    let unarmed = ledger.clone().disarmed();
+    let plan = record_end(&unarmed, &Seen { loader: None, ..seen.clone() }, policy, shutdown);
+    if plan.ledger().is_none() && unarmed != *ledger { plan.commit(&unarmed) } else { plan }
+}
+
+/// Whether the next start is somebody else's: an entry that is to be booted once and is none of ours, another boot option of the
+/// firmware, or its set-up. What the machine came back to runs by now, and nothing is armed for it.
+fn is_sent_elsewhere(ledger: &Ledger, seen: &Seen, shutdown: &ShutdownSeen) -> bool {
+    let landing_runs = ledger.landing.as_ref().is_some_and(|it| it.attempts.is_open_in(&seen.boot));
+    let Some(loader) = seen.loader.as_ref().filter(|_| goes_through_loader(shutdown) && !landing_runs) else {
+        return false;
+    };
+    let is_other = match &loader.one_shot {
+        OneShot::Foreign => true,
+        OneShot::Armed(armed) => !ledger.may_be_armed().any(|ours| ours == armed),
+        // Taken back. What runs is armed anew.
+        OneShot::Clear => ledger.waits_armed() && !ledger.is_watched(&seen.boot),
+    };
+    is_other || shutdown.goes_elsewhere
+}
+
+fn record_end(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &ShutdownSeen) -> Plan {
     let is_this_boot = |attempts: &Attempts| attempts.is_open_in(&seen.boot);
     if let Some(drill) = ledger.drill.as_ref().filter(|it| it.is_open_in(&seen.boot)) {
         return drill::record(ledger, seen, policy, drill, shutdown);

@@ -11,6 +11,8 @@ use super::world::{ESP, Lie, World};
 
 const ONE_SHOT: &str = "LoaderEntryOneShot";
 const DEFAULT: &str = "LoaderEntryDefault";
+/// An entry of another operating system, which systemd-boot finds by itself.
+const OTHER_SYSTEM: &str = "auto-windows";
 
 /// Power on. A person may pick the entry of a system in the menu.
 pub(super) fn start(world: &mut World, pick: Option<&Toplevel>) -> Start {
@@ -19,6 +21,10 @@ pub(super) fn start(world: &mut World, pick: Option<&Toplevel>) -> Start {
     let one_shot = world.variables.get(ONE_SHOT).map(|value| from_utf16(value));
     if one_shot.is_some() && world.lie != Some(Lie::KeepsOneShots) {
         Arc::make_mut(&mut world.variables).remove(ONE_SHOT);
+    }
+    if pick.is_none() && one_shot.as_deref() == Some(OTHER_SYSTEM) {
+        // It runs, and starts the machine again.
+        world.firmware_boots = world.firmware_boots.map(|boots| boots.wrapping_add(1));
     }
     let Some((entry, why)) = menu.choose(world, one_shot.as_deref(), pick) else {
         return Start::Stuck("no entry whose kernel is there");
@@ -29,6 +35,15 @@ pub(super) fn start(world: &mut World, pick: Option<&Toplevel>) -> Start {
     told.insert("LoaderEntrySelected".to_owned(), to_utf16(&entry.id));
     count_down(world, entry);
     load(world, entry, choice)
+}
+
+/// Have another operating system started once, as `systemctl reboot --boot-loader-entry=` does.
+pub(super) fn send_elsewhere(world: &mut World) {
+    Arc::make_mut(&mut world.variables).insert(ONE_SHOT.to_owned(), to_utf16(OTHER_SYSTEM));
+}
+
+pub(super) fn is_sent_elsewhere(world: &World) -> bool {
+    world.variables.get(ONE_SHOT).is_some_and(|value| from_utf16(value) == OTHER_SYSTEM)
 }
 
 /// The entries as the loader lists them, and what its configuration names.

@@ -178,6 +178,17 @@ impl World {
         self.variables = Arc::default();
     }
 
+    /// Have systemd-boot start another operating system once, which starts the machine again when it is done.
+    pub fn send_elsewhere(&mut self) {
+        super::systemd_boot::send_elsewhere(self);
+    }
+
+    /// Whether that was done, and has not happened yet.
+    #[must_use]
+    pub fn is_sent_elsewhere(&self) -> bool {
+        super::systemd_boot::is_sent_elsewhere(self)
+    }
+
     /// Put a system into the store: what NixOS has in every toplevel, with a kernel and an initrd of its own.
     pub fn build(&mut self, toplevel: &Toplevel) {
         let nix = Arc::make_mut(&mut self.nix);

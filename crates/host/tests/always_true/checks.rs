@@ -83,6 +83,17 @@ fn golden_is_pinned_and_whole(explorer: &mut Explorer, before: &Before, program:
     }
 }
 
+/// Nobody takes back what somebody else wants to have started once, and nothing follows from its being gone afterwards.
+pub fn goes_elsewhere(explorer: &mut Explorer, before: &Before, after: &After) {
+    let was_sent = before.state.world.is_sent_elsewhere();
+    let is_recorded =
+        after.world.is_sent_elsewhere() && !after.ledger.as_deref().is_some_and(Ledger::waits_armed);
+    if was_sent && !is_recorded {
+        let text = "somebody sends the machine elsewhere, and it does not go there or that is not known";
+        explorer.violate(Property::OthersMaySendIt, before.id, text);
+    }
+}
+
 fn confirmed_stays(explorer: &mut Explorer, before: &Before, program: &Program, ledger: &Ledger) {
     let confirmed = before.ledger.iter().flat_map(|ledger| &ledger.confirmed).map(|one| &one.toplevel);
     let running = before.state.world.volatile.read_link(Path::new("/run/current-system"));

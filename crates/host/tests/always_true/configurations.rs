@@ -5,7 +5,8 @@ use golden_host::simulated::{Lie, Loader};
 
 use crate::explore::Configuration;
 use crate::explore::Habit::{
-    Assess, FailLate, Pin, Quarantine, QuarantineRevisions, Rehearse, RollBack, SwitchLive, Wait,
+    Assess, BootElsewhere, FailLate, Pin, Quarantine, QuarantineRevisions, Rehearse, RollBack, SwitchLive,
+    Wait,
 };
 
 /// The system that is installed, and one more.
@@ -65,6 +66,9 @@ pub const CONFIGURATIONS: &[Configuration] = &[
     Configuration { habits: &[Quarantine, Wait], ..ASKED },
     Configuration { max_failures: 2, habits: &[Assess, FailLate], ..ASKED },
     Configuration { firmware_counts: false, habits: &[Assess, FailLate], ..NEWER },
+    // Somebody else's one-shots.
+    Configuration { habits: &[BootElsewhere], ..TWO },
+    Configuration { firmware_counts: false, habits: &[BootElsewhere], ..TWO },
 ];
 
 /// More machines than one waits for: `GOLDEN_WALK=wide` walks through these, the first two for half an hour each.

@@ -42,6 +42,8 @@ pub enum Habit {
     Assess,
     /// What was confirmed fails in its probation.
     FailLate,
+    /// Somebody has another operating system started once.
+    BootElsewhere,
 }
 
 /// What is explored.

@@ -47,7 +47,7 @@ pub fn key(views: &mut Views, state: &State, configuration: Configuration) -> St
     let foreseen = views.foresee(world);
     let short = |toplevel: Option<&Toplevel>| toplevel.map_or("-", Toplevel::short).to_owned();
     let (once, default) = (short(foreseen.once.as_ref()), short(foreseen.default.as_ref()));
-    let _ = write!(key, "|{once} {default} {} ", foreseen.is_named);
+    let _ = write!(key, "|{once} {default} {} {} ", foreseen.is_named, world.is_sent_elsewhere());
     write_profiles(&mut key, world, configuration);
     for toplevel in views.bootable(world).iter() {
         let _ = write!(key, " {}", toplevel.short());

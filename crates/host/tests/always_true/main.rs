@@ -49,6 +49,7 @@ enum Property {
     AskedRollbacks,
     ExcusedChecks,
     LateFailures,
+    OthersMaySendIt,
 }
 
 impl Property {
@@ -279,4 +280,10 @@ fn an_excused_check_ends_no_boot() {
 #[test]
 fn a_late_failure_reboots_only_where_the_owner_asked_for_that() {
     holds(Property::LateFailures);
+}
+
+#[test]
+fn a_one_shot_of_somebody_else_is_obeyed_and_never_counts() {
+    holds(Property::OthersMaySendIt);
+    holds(Property::CountsWhatHappened);
 }

@@ -58,6 +58,7 @@ pub fn expand(explorer: &mut Explorer, id: usize, state: &State) {
 fn power_on(explorer: &mut Explorer, before: &Before, pick: Option<&Toplevel>) {
     let mut world = before.state.world.clone();
     let foreseen = explorer.views.foresee(&world);
+    let is_sent_elsewhere = world.is_sent_elsewhere();
     let choice = match start(&mut world, pick) {
         Start::Booted(choice) => choice,
         // Every system has a kernel.
@@ -66,6 +67,11 @@ fn power_on(explorer: &mut Explorer, before: &Before, pick: Option<&Toplevel>) {
     let mut ghost = before.state.ghost.clone();
     let picked = pick.is_some();
     if let Some(counted) = &mut ghost {
+        let waits_armed = before.ledger.as_deref().is_some_and(Ledger::waits_armed);
+        if is_sent_elsewhere && waits_armed {
+            // The power went before that could be recorded: the one-shot is gone as if the trial had been booted.
+            counted.may_have_been_booted();
+        }
         counted.is_passed_over = pick.is_some_and(|pick| *pick != counted.toplevel)
             && foreseen.once.as_ref() == Some(&counted.toplevel);
         let is_told = explorer.configuration.firmware_counts;
@@ -199,6 +205,9 @@ fn go_on(explorer: &mut Explorer, before: &Before, up: &Up) {
     shut_down(explorer, before, up, true);
     shut_down(explorer, before, up, false);
     let is_due = |ledger: &Ledger| ledger.rollback.is_some() || ledger.live.is_some();
+    if explorer.configuration.has(Habit::BootElsewhere) {
+        boot_elsewhere(explorer, before, up);
+    }
     let due = world.phase_two_is_due() && before.ledger.as_deref().is_some_and(is_due);
     if due {
         program(explorer, before, up, &Program::RollBack);
@@ -292,6 +301,7 @@ fn shut_down(explorer: &mut Explorer, before: &Before, up: &Up, unit_failed: boo
     }
     let after = After { ledger: explorer.views.ledger(&end), world: end.after_shutdown(), crashed: false };
     checks::always(explorer, before, &program, &after);
+    checks::goes_elsewhere(explorer, before, &after);
     let ghost = if was_open {
         ended_in_order(explorer, before, after.ledger.as_deref(), unit_failed)
     } else {
@@ -314,6 +324,13 @@ fn shut_down(explorer: &mut Explorer, before: &Before, up: &Up, unit_failed: boo
             ..Forced::to(to, 0)
         });
     }
+}
+
+/// A person has another operating system started once. What waits for its boot goes on waiting.
+fn boot_elsewhere(explorer: &mut Explorer, before: &Before, up: &Up) {
+    let mut state = before.state.clone();
+    state.world.send_elsewhere();
+    shut_down(explorer, &Before { state: &state, ledger: before.ledger.clone(), ..*before }, up, false);
 }
 
 fn ended_in_order(
