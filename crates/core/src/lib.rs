@@ -30,4 +30,4 @@ pub use name::{BootId, InvalidName, Revision, Toplevel};
 pub use plan::{Plan, Refusal, Step};
 pub use policy::{Policy, RollbackTarget};
 pub use quarantine::{Named, Verdict, second_chance_in_secs, verdict};
-pub use seen::{Damage, Loader, Moment, OneShot, Seen, ShutdownSeen};
+pub use seen::{Damage, Loader, Moment, OneShot, Seen, ShutdownSeen, StartedBy};

@@ -1,5 +1,7 @@
 //! What the machine shows at the moment of a decision.
 
+use serde::{Deserialize, Serialize};
+
 use crate::quarantine::Named;
 use crate::{Baseline, BootId, Cause, Evidence, Injection, Revision, Shutdown, Toplevel};
 
@@ -56,11 +58,25 @@ pub struct Loader {
     pub one_shot: OneShot,
     /// The toplevel whose entry the loader says it booted; `None` where it does not say.
     pub selected: Option<Toplevel>,
+    /// Which loader started this boot, and from which partition.
+    pub started_by: StartedBy,
     /// How often the firmware has started the machine; `None` where it does not count.
     pub firmware_boots: Option<u32>,
     /// Whether it takes a one-shot back by itself, before it starts the kernel. Where it does not, the boot check does, and
     /// nothing may be armed while an attempt runs: a panic would boot it again, for ever.
     pub consumes_one_shot: bool,
+}
+
+/// Which loader started a boot, as far as that loader says so. A loader that was not configured, or one on another partition,
+/// reads another default.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StartedBy {
+    /// Its name and version, such as `systemd-boot 257.9`. Source: `LoaderInfo` of the boot loader interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loader: Option<String>,
+    /// The identifier of the GPT entry of its partition, in lower case. Source: `LoaderDevicePartUUID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
 }
 
 /// A selection that the loader consumes at the next boot.

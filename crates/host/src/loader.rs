@@ -6,6 +6,7 @@ pub mod entry;
 mod external;
 mod extlinux;
 pub mod grub;
+mod interface;
 pub mod kernel_image;
 pub mod loader_conf;
 pub(crate) mod mounts;
@@ -146,7 +147,5 @@ fn find<'a>(host: &'a dyn Host, options: &'a Options) -> Result<Box<dyn BootLoad
 /// Whether the loader of this boot says that it is GRUB; what another one left on the boot partition means nothing then.
 /// Source: GRUB manual, "bli".
 fn is_booted_by_grub(host: &dyn Host) -> bool {
-    let info = host.efi_read("LoaderInfo").ok().flatten().unwrap_or_default();
-    let units = info.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-    char::decode_utf16(units).map_while(Result::ok).take(4).eq("GRUB".chars())
+    interface::started_by(host).loader.is_some_and(|loader| loader.starts_with("GRUB"))
 }

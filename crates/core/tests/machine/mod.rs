@@ -5,7 +5,7 @@
 use std::num::NonZeroU32;
 
 use golden_core::{
-    BootId, Evidence, Ledger, Loader, Moment, OneShot, Plan, Policy, Seen, Step, Toplevel, decide,
+    BootId, Evidence, Ledger, Loader, Moment, OneShot, Plan, Policy, Seen, StartedBy, Step, Toplevel, decide,
 };
 
 pub fn toplevel(name: &str) -> Toplevel {
@@ -34,6 +34,7 @@ pub fn seen(number: u32, booted: &str) -> Seen {
             default: Some(toplevel("golden")),
             one_shot: OneShot::Clear,
             selected: Some(toplevel(booted)),
+            started_by: StartedBy::default(),
             firmware_boots: None,
             incomplete: Vec::new(),
             consumes_one_shot: true,

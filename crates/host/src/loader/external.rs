@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use golden_core::{Loader, OneShot, Toplevel};
 
-use super::BootLoader;
+use super::{BootLoader, interface};
 use crate::{Ended, Error, Host, Limits};
 
 /// Time for one call. Few are made in one program, and each program's unit has `TimeoutStartSec=`.
@@ -113,6 +113,7 @@ impl BootLoader for External<'_> {
             one_shot,
             // It does not say.
             selected: None,
+            started_by: interface::started_by(self.host),
             firmware_boots: self.host.firmware_boots().ok().flatten(),
             incomplete: Vec::new(),
             consumes_one_shot: true,

@@ -8,8 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use golden_core::{Loader, OneShot, Toplevel};
 
 use self::conf::{ExtlinuxConf, Label, differ_in_one_sector, with_default};
-use super::BootLoader;
 use super::boot_files::{Copied, Standing};
+use super::{BootLoader, interface};
 use crate::{Comparison, Error, Host, durable};
 
 const CONF: &str = "/boot/extlinux/extlinux.conf";
@@ -168,6 +168,7 @@ impl BootLoader for Extlinux<'_> {
             one_shot: OneShot::Clear,
             // It does not say.
             selected: None,
+            started_by: interface::started_by(self.host),
             firmware_boots: self.host.firmware_boots().ok().flatten(),
             incomplete: Vec::new(),
             consumes_one_shot: false,

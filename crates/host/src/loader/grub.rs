@@ -15,8 +15,8 @@ use golden_core::{Loader, OneShot, Toplevel};
 
 use self::grubenv::{ARMED_IN, GrubEnv, NEXT_ENTRY, ONE_SHOT, SAVED_ENTRY, SIZE_BYTES};
 use self::menu::{Boot, Default, GrubCfg, Place};
-use super::BootLoader;
 use super::boot_files::{Copied, Standing};
+use super::{BootLoader, interface};
 use crate::{Error, Host, system};
 
 const CFG: &str = "/boot/grub/grub.cfg";
@@ -297,6 +297,7 @@ impl BootLoader for Grub<'_> {
             one_shot,
             // It does not say.
             selected: None,
+            started_by: interface::started_by(self.host),
             firmware_boots: self.host.firmware_boots().ok().flatten(),
             // GRUB waits at its menu for a person there.
             incomplete: Vec::new(),

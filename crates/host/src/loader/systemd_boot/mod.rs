@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use golden_core::{Loader, OneShot, Toplevel};
 
+use super::interface::{self, INFO, from_utf16, to_utf16};
 use super::loader_conf::Key;
 use super::mounts::Mounts;
 use super::{BootLoader, loader_conf};
@@ -22,8 +23,6 @@ const ONE_SHOT: &str = "LoaderEntryOneShot";
 const DEFAULT: &str = "LoaderEntryDefault";
 const PREFERRED: &str = "LoaderEntryPreferred";
 const SELECTED: &str = "LoaderEntrySelected";
-/// Who the loader is.
-const INFO: &str = "LoaderInfo";
 /// Where Linux shows the firmware's variables.
 const VARIABLES: &str = "/sys/firmware/efi/efivars";
 
@@ -150,6 +149,7 @@ impl BootLoader for SystemdBoot<'_> {
             default: self.default_of(&entries)?,
             one_shot,
             selected: selected.as_ref().and_then(called).map(Listed::toplevel),
+            started_by: interface::started_by(self.host),
             // Evidence that is welcome and not needed.
             firmware_boots: self.host.firmware_boots().ok().flatten(),
             consumes_one_shot: true,
@@ -211,15 +211,4 @@ impl BootLoader for SystemdBoot<'_> {
     fn check(&self, toplevel: &Toplevel) -> Result<(), Error> {
         self.check_files(&self.entry(toplevel)?)
     }
-}
-
-/// Variables of the boot loader interface are UTF-16, little-endian, ended by NUL.
-fn from_utf16(bytes: &[u8]) -> String {
-    let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-    let units: Vec<u16> = units.take_while(|&unit| unit != 0).collect();
-    String::from_utf16_lossy(&units)
-}
-
-fn to_utf16(text: &str) -> Vec<u8> {
-    text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
 }
