@@ -51,6 +51,10 @@ pub enum Error {
     Program { program: String, stderr: String },
     #[error("the closure of {toplevel} is incomplete: {missing} is missing")]
     Closure { toplevel: Toplevel, missing: String },
+    #[error("the closure of {toplevel} is not what was built: {}", why.trim())]
+    ClosureChanged { toplevel: Toplevel, why: String },
+    #[error("Nix's database cannot be read: {}", .0.trim())]
+    Database(String),
     #[error("{0} is golden and could not be landed on")]
     GoldenDamaged(Toplevel, #[source] Box<Error>),
     #[error("{toplevel} would fail its required check {check}, and go back: {why}")]
@@ -95,6 +99,15 @@ impl Error {
         }
     }
 
+    /// That Nix knows nothing of this toplevel is damage; whatever else it says is about itself.
+    pub(crate) fn not_known(toplevel: &Toplevel, said: String) -> Self {
+        if said.contains("is not valid") {
+            Self::Closure { toplevel: toplevel.clone(), missing: toplevel.to_string() }
+        } else {
+            Self::Database(said)
+        }
+    }
+
     /// The documented exit status.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -134,9 +147,12 @@ impl Error {
             | Self::NoOneShot(_)
             | Self::NotObeyed(_)
             | Self::OneShotStayed(_) => Trouble::Loader,
-            Self::NotWatched(_) | Self::Program { .. } | Self::Closure { .. } | Self::Serialize { .. } => {
-                Trouble::Io
-            }
+            Self::NotWatched(_)
+            | Self::Program { .. }
+            | Self::Closure { .. }
+            | Self::ClosureChanged { .. }
+            | Self::Database(_)
+            | Self::Serialize { .. } => Trouble::Io,
         }
     }
 
@@ -165,6 +181,9 @@ impl Error {
             Self::GoldenDamaged(..) => Some(
                 "pin a system that works (pin-golden), or repair this one: `nix-store --repair-path`, then `nixos-rebuild boot`",
             ),
+            Self::Database(_) => {
+                Some("see whether the daemon answers: `nix store info`, `systemctl status nix-daemon.socket`")
+            }
             Self::NoEntry(_) => Some("run `nixos-rebuild boot`, which writes the boot entries anew"),
             Self::EnvironmentBlock(_) => Some("make it anew: `grub-editenv /boot/grub/grubenv create`"),
             Self::NotObeyed(_) => Some("let it: on NixOS, do not set boot.loader.grub.default"),
@@ -172,7 +191,7 @@ impl Error {
                 "panics of a trial are not covered from here on; once the loader can write again: `grub-editenv /boot/grub/grubenv unset golden_one_shot`",
             ),
             Self::NotRepaired { .. } => Some("make room on the boot partition, or remount it writable"),
-            Self::BootFiles { .. } => Some("run `nixos-rebuild boot`, which copies kernel and initrd anew"),
+            Self::BootFiles { .. } => Some("run `nixos-rebuild boot`, which copies them anew"),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("run it as root")
             }

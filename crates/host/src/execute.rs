@@ -8,7 +8,7 @@ use golden_core::{BootId, Event, Injection, Ledger, Plan, Step, Toplevel};
 
 use crate::evidence::Dumps;
 use crate::loader::BootLoader;
-use crate::{Error, Host, Store, history, manager, profile};
+use crate::{Error, Host, Store, closure, history, manager, profile};
 
 /// Where the boot check leaves word for later units; gone with the boot.
 const RUNTIME: &str = "/run/golden-generation";
@@ -104,7 +104,7 @@ impl Session<'_> {
     /// Checked before, because a golden that cannot be landed on is worse than none, and after.
     fn pin(&self, toplevel: &Toplevel) -> Result<(), Error> {
         self.loader()?.check(toplevel)?;
-        profile::check_closure(self.host, toplevel)?;
+        closure::check(self.host, toplevel)?;
         profile::set_golden(self.host, toplevel)?;
         match profile::golden(self.host)? {
             Some(golden) if golden == *toplevel => Ok(()),

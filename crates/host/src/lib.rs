@@ -6,6 +6,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic where nobody listens")]
 
 pub mod activation;
+mod closure;
 pub mod command;
 mod config;
 mod durable;

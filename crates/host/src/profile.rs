@@ -127,24 +127,6 @@ pub(crate) fn activate(host: &dyn Host, toplevel: &Toplevel, time: Duration) {
     host.complain(error.trouble(), &error.chain());
 }
 
-/// Every store path that this toplevel needs is there.
-pub(crate) fn check_closure(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
-    let paths = run(host, "nix-store", &["--query", "--requisites", toplevel.as_str()])?;
-    let is_missing = |path: &&str| matches!(host.read_link(Path::new(path)), Err(error) if error.kind() == io::ErrorKind::NotFound);
-    match paths.lines().find(is_missing) {
-        Some(missing) => Err(Error::Closure { toplevel: toplevel.clone(), missing: missing.to_owned() }),
-        None => Ok(()),
-    }
-}
-
-/// The same, and every byte of it is what was built. Reads the whole closure.
-pub(crate) fn verify_closure(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
-    check_closure(host, toplevel)?;
-    let paths = run(host, "nix-store", &["--query", "--requisites", toplevel.as_str()])?;
-    let verify: Vec<&str> = std::iter::once("--verify-path").chain(paths.lines()).collect();
-    run(host, "nix-store", &verify).map(drop)
-}
-
 fn run(host: &dyn Host, program: &str, arguments: &[&str]) -> Result<String, Error> {
     let output = host.run(Path::new(program), arguments).map_err(Error::io("run", program))?;
     if output.success {

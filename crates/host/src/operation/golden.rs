@@ -6,18 +6,22 @@ use std::path::Path;
 use golden_core::{Event, Toplevel};
 
 use super::Options;
-use crate::{Error, Host, Store, history, loader, profile, system};
+use crate::{Error, Host, Store, closure, history, loader, profile, system};
 
 /// Make sure that golden could be landed on now: its boot entry and files, and its whole closure.
 ///
 /// # Errors
-/// It could not, and was not repaired.
+/// It could not, and was not repaired; or Nix's database cannot be read, and nothing is known.
 pub fn verify_golden(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let Some(golden) = profile::golden(host)? else { return Ok(()) };
     let verified = loader::detect(host, options)
         .and_then(|loader| loader.check(&golden))
-        .and_then(|()| profile::verify_closure(host, &golden));
+        .and_then(|()| closure::verify(host, &golden));
     verified.map_err(|error| {
+        // Nothing is known of golden then.
+        if matches!(error, Error::Database(_)) {
+            return error;
+        }
         record_damage(host, options, &golden, &error);
         Error::GoldenDamaged(golden, Box::new(error))
     })
@@ -49,7 +53,7 @@ pub fn glance_at_golden(host: &dyn Host, options: &Options) -> Result<(), Error>
         _ if !loader.listed.contains(&golden) => Error::NoEntry(golden.clone()),
         _ if loader.incomplete.contains(&golden) => Error::BootFiles {
             toplevel: golden.clone(),
-            why: "its kernel or initrd is not on the boot partition".to_owned(),
+            why: "not all of them are on the boot partition".to_owned(),
         },
         _ => return Ok(()),
     };

@@ -193,6 +193,7 @@ impl World {
     pub fn build(&mut self, toplevel: &Toplevel) {
         let nix = Arc::make_mut(&mut self.nix);
         let top = Path::new(toplevel.as_str());
+        nix.write("/nix/var/nix/daemon-socket/socket", b"");
         nix.write(top.join("init"), b"#! stage 2\n");
         nix.write(top.join("bin/switch-to-configuration"), b"#! switch\n");
         nix.write(format!("/nix/store/{}-etc-{}/etc/os-release", hash_of(toplevel), toplevel.short()), b"");
