@@ -50,7 +50,8 @@ pub struct Damage {
 pub struct Loader {
     /// Toplevels that are in the store and have a boot entry.
     pub listed: Vec<Toplevel>,
-    /// Those of them whose kernel or initrd is not on the boot partition: the loader cannot start them, whatever it was told.
+    /// Those of them whose kernel, initrd or device tree is not on the boot partition: the loader cannot start them, whatever it
+    /// was told.
     pub incomplete: Vec<Toplevel>,
     /// The toplevel that boots when nobody asks for another one; `None` where that cannot be told.
     pub default: Option<Toplevel>,

@@ -2,6 +2,7 @@
 
 pub mod authenticode;
 mod boot_files;
+mod bootspec;
 pub mod entry;
 mod external;
 mod extlinux;

@@ -126,3 +126,103 @@ fn what_is_no_file_where_the_armed_one_is_kept_arms_nothing_and_keeps_nobody_wai
         assert_eq!(ledger["trial"]["attempts"].as_array().unwrap().len(), 1, "{what}: {ledger}");
     }
 }
+
+/// The same with a device tree for each label, as NixOS's installer leaves it with and without `hardware.deviceTree.name`.
+fn with_device_trees(line: &str) -> Machine {
+    let machine = Machine::with_extlinux();
+    for system in ["a", "b"] {
+        for (tree, text) in [("vendor/board.dtb", "board"), ("vendor/sub/other.dtb", "other")] {
+            let text = format!("{text} of {system}");
+            machine.put(&format!("/nix/store/dtbs-{system}/{tree}"), text.as_bytes());
+            machine.put(&format!("/boot/nixos/dtbs-{system}/{tree}"), text.as_bytes());
+        }
+        machine.link(&format!("{}/dtbs", toplevel(system)), &format!("/nix/store/dtbs-{system}"));
+    }
+    let of =
+        |system: &str| format!("{}/init quiet\n  {}\n", toplevel(system), line.replace("SYSTEM", system));
+    let plain = |system: &str| format!("{}/init quiet\n", toplevel(system));
+    let text = machine.text(CONF).replace(&plain("a"), &of("a")).replace(&plain("b"), &of("b"));
+    machine.put(CONF, text.as_bytes());
+    assert_eq!(status(&machine.run(CONFIRM, &[])).0, 0);
+    machine
+}
+
+const BOARD: &str = "/boot/nixos/dtbs-b/vendor/board.dtb";
+
+#[test]
+fn a_device_tree_is_compared_and_repaired_as_the_kernel_is() {
+    for line in [
+        "FDT ../nixos/dtbs-SYSTEM/vendor/board.dtb",
+        "FDTDIR ../nixos/dtbs-SYSTEM",
+        "devicetreedir ../nixos/dtbs-SYSTEM/",
+    ] {
+        for damage in [Some(&b"damaged"[..]), Some(b""), None] {
+            let machine = with_device_trees(line);
+            fs::remove_dir_all(machine.at("/boot/nixos/dtbs-b")).unwrap();
+            if let Some(bytes) = damage {
+                machine.put(BOARD, bytes);
+            }
+            let (code, said) = mark(&machine);
+            assert_eq!(code, 0, "{line}: {said}");
+            assert_eq!(machine.text(BOARD), "board of b", "{line}");
+            let others = machine.at("/boot/nixos/dtbs-b/vendor/sub/other.dtb");
+            assert_eq!(
+                others.exists(),
+                !line.starts_with("FDT .."),
+                "{line}: which one is the machine's is U-Boot's to know"
+            );
+            assert_eq!(default_of(&machine), "nixos-2-default", "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_label_whose_device_tree_nobody_has_is_never_the_default() {
+    for line in ["FDT ../nixos/dtbs-SYSTEM/vendor/renamed.dtb", "devicetree ../nixos/dtbs-SYSTEM/renamed.dtb"]
+    {
+        let machine = with_device_trees(line);
+        let (code, said) = mark(&machine);
+        assert!(code == 74 && said.contains("renamed.dtb"), "{line}: {said}");
+        let said = status(&machine.run(env!("CARGO_BIN_EXE_golden-verify"), &[]));
+        assert!(said.0 != 0 && said.1.contains("renamed.dtb"), "{line}: {said:?}");
+    }
+}
+
+#[test]
+fn device_trees_in_the_store_are_the_systems_own() {
+    for (line, is_own) in [
+        ("FDT /nix/store/dtbs-SYSTEM/vendor/board.dtb", true),
+        ("FDTDIR /nix/store/dtbs-SYSTEM", true),
+        ("FDT /nix/store/dtbs-SYSTEM/vendor/renamed.dtb", false),
+        ("FDT /nix/store/dtbs-a/vendor/board.dtb", false),
+        ("FDTDIR /nix/store/dtbs-a", false),
+    ] {
+        let machine = with_device_trees(line);
+        let (code, said) = mark(&machine);
+        assert_eq!(code == 0, is_own, "{line}: {said}");
+    }
+}
+
+#[test]
+fn a_device_tree_of_the_owners_has_to_be_there_and_is_left_as_it_is() {
+    let machine = with_device_trees("FDT ../mine/board.dtb");
+    machine.put("/boot/mine/board.dtb", b"the owner's");
+    assert_eq!(mark(&machine).0, 0);
+    assert_eq!(machine.text("/boot/mine/board.dtb"), "the owner's");
+    let machine = with_device_trees("FDT ../mine/board.dtb");
+    let (code, said) = mark(&machine);
+    assert!(code == 74 && said.contains("/boot/mine/board.dtb"), "{said}");
+}
+
+#[test]
+fn a_label_whose_files_are_gone_keeps_no_other_label_of_its_system_from_being_used() {
+    let machine = deployed();
+    let copy =
+        machine.text(CONF) + "\nLABEL copied\n  LINUX ../nixos/old-kernel\n  INITRD ../nixos/old-initrd\n";
+    let copy = format!("{copy}  APPEND init={}/init quiet\n", toplevel("b"));
+    machine.put(CONF, copy.as_bytes());
+    let (code, said) = mark(&machine);
+    assert!(code == 0 && said.contains("copied"), "{said}");
+    assert_eq!(default_of(&machine), "nixos-2-default");
+    assert!(!machine.at("/boot/nixos/old-kernel").exists(), "nothing is copied for it");
+}

@@ -1,32 +1,44 @@
 //! Kernel and initrd of an entry against those of the store.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use golden_core::Toplevel;
 
-use crate::{Comparison, Error, Host, durable};
+use crate::{Comparison, Error, Host, Trouble, durable};
 
-/// Whose entry it is, as far as that can be told. Only the best one of a toplevel is used.
+/// Deepest directory of device trees, below the first: the kernel's are two deep.
+const MAX_DEPTH: usize = 6;
+/// Mode of directories on a boot partition, as an installer makes them.
+const PUBLIC: u32 = 0o755;
+
+/// Whose entry it is, as far as that can be told, and whether what it names is there. Only the best one of a toplevel is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
     /// The owner's own. Never made the default, never armed, its files never touched.
     Owners,
     /// Its files are the installer's, its command line is not what the system says.
-    Changed,
+    Changed { is_there: bool },
     /// As NixOS's installer writes it.
-    Installers,
+    Installers { is_there: bool },
 }
 
 impl Standing {
-    /// Of an entry with this command line; `is_managed` says that its kernel is the installer's.
-    pub fn of(host: &dyn Host, toplevel: &Toplevel, options: &[String], is_managed: bool) -> Self {
+    /// Of an entry with this command line; `is_managed` says that its kernel is the installer's, `is_there` that all of its
+    /// files are.
+    pub fn of(
+        host: &dyn Host,
+        toplevel: &Toplevel,
+        options: &[String],
+        is_managed: bool,
+        is_there: bool,
+    ) -> Self {
         if !is_managed {
             return Self::Owners;
         }
         let parameters = host.read(&Path::new(toplevel.as_str()).join("kernel-params")).ok();
         let is_own = |bytes: Vec<u8>| has_parameters(toplevel, options, &String::from_utf8_lossy(&bytes));
-        if parameters.is_none_or(is_own) { Self::Installers } else { Self::Changed }
+        if parameters.is_none_or(is_own) { Self::Installers { is_there } } else { Self::Changed { is_there } }
     }
 
     /// Whether an entry of this standing is one by which its toplevel is booted, among all that the toplevel has: it is none
@@ -34,6 +46,49 @@ impl Standing {
     pub fn is_used_among(self, all: impl Iterator<Item = Self>) -> bool {
         self != Self::Owners && all.max() == Some(self)
     }
+
+    /// Whether it names files that are not there.
+    pub fn lacks_files(self) -> bool {
+        matches!(self, Self::Changed { is_there: false } | Self::Installers { is_there: false })
+    }
+}
+
+/// Whether these files are there. Costs little, and says nothing of what is in them.
+pub(super) fn are_there(host: &dyn Host, mut files: impl Iterator<Item = PathBuf>) -> bool {
+    let is_missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+    files.all(|file| !host.size(&file).is_err_and(is_missing))
+}
+
+/// The first of these entries of a toplevel, the best ones first, whose files are whole or were repaired. An entry that is
+/// not whole keeps nobody from using another one, and is said.
+pub(super) fn first_whole<T>(
+    host: &dyn Host,
+    toplevel: &Toplevel,
+    entries: Vec<T>,
+    name: impl Fn(&T) -> String,
+    check: impl Fn(&T) -> Result<(), Error>,
+) -> Result<T, Error> {
+    let mut failed: Vec<(String, Error)> = Vec::new();
+    for entry in entries {
+        match check(&entry) {
+            Ok(()) => {
+                for (name, error) in failed {
+                    say_unused(host, &name, &error.chain());
+                }
+                return Ok(entry);
+            }
+            Err(error) => failed.push((name(&entry), error)),
+        }
+    }
+    Err(failed.into_iter().next().map_or_else(|| Error::NoEntry(toplevel.clone()), |(_, error)| error))
+}
+
+/// Why an entry is not used beside one whose files are there.
+pub(super) const LACKS_FILES: &str = "boot files that it names are not there";
+
+/// Say why an entry is not used although its toplevel has to be booted.
+pub(super) fn say_unused(host: &dyn Host, name: &str, why: &str) {
+    host.complain(Trouble::Loader, &format!("the boot entry {name} is not used: {why}"));
 }
 
 /// Whether a kernel's command line is the system's own: its `init=` and `parameters`, and nothing else. Quotes around a word
@@ -44,6 +99,35 @@ pub(super) fn has_parameters(toplevel: &Toplevel, options: &[String], parameters
     let (inits, own): (Vec<&str>, Vec<&str>) = words.partition(|word| *word == init);
     let parameters = parameters.split_ascii_whitespace().map(|word| word.trim_matches('"'));
     inits.len() == 1 && own.into_iter().eq(parameters)
+}
+
+/// Whether NixOS's installer appends secrets of the owner's to the initrd of this system. Every system has the script that
+/// does so; where the owner has named no secrets, it ends before it does anything.
+///
+/// A script that cannot be read is taken for one that appends: what it appended cannot be made again.
+pub(super) fn has_secrets(host: &dyn Host, toplevel: &Toplevel) -> bool {
+    match host.read(&Path::new(toplevel.as_str()).join("append-initrd-secrets")) {
+        Ok(script) => appends(&String::from_utf8_lossy(&script)),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+/// Whether this script does something to the file that it is given: its first command, after a function and two tests of its
+/// arguments, is not `exit 0`. Source: `initialRamdiskSecretAppender` in nixpkgs, `nixos/modules/system/boot/stage-1.nix` and
+/// `systemd/initrd.nix`.
+fn appends(script: &str) -> bool {
+    // Functions and tests are over where a line begins with their last word.
+    let mut until = None;
+    for line in script.lines().map(str::trim_end).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        match until {
+            Some(end) if line == end => until = None,
+            Some(_) => {}
+            None if line.starts_with("function ") && line.ends_with('{') => until = Some("}"),
+            None if line.starts_with("if ") && line.ends_with("; then") => until = Some("fi"),
+            None => return line != "exit 0",
+        }
+    }
+    true
 }
 
 /// A file on the boot partition that an installer copied from the store.
@@ -92,6 +176,63 @@ impl Copied<'_> {
     }
 }
 
+/// A directory on the boot partition that an installer copied from the store, such as that of device trees.
+pub(super) struct CopiedTree<'a> {
+    pub toplevel: &'a Toplevel,
+    /// The store's.
+    pub store: &'a Path,
+    /// The copy.
+    pub directory: &'a Path,
+}
+
+impl CopiedTree<'_> {
+    /// Make sure that every file of the store's is in the copy.
+    pub fn repair(&self, host: &dyn Host) -> Result<(), Error> {
+        self.names(host, Path::new(""), 0)?.iter().try_for_each(|name| self.repair_file(host, name))
+    }
+
+    /// The same for the file of this name below it.
+    pub fn repair_file(&self, host: &dyn Host, name: &Path) -> Result<(), Error> {
+        let (store, file) = (self.store.join(name), self.directory.join(name));
+        self.make_directory(host, name.parent().unwrap_or(Path::new("")))?;
+        Copied { toplevel: self.toplevel, store: &store, file: &file, has_secrets: false }.repair(host)
+    }
+
+    /// Every file below this directory of the store's, by its path below the whole.
+    fn names(&self, host: &dyn Host, below: &Path, depth: usize) -> Result<Vec<PathBuf>, Error> {
+        let directory = self.store.join(below);
+        let listed = host.list(&directory).map_err(Error::io("list", &directory));
+        let mut entries = listed.map_err(|error| Error::not_repaired(self.toplevel, error))?;
+        entries.sort();
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = below.join(entry);
+            match host.list(&self.store.join(&name)) {
+                // A link in the store may lead back to where it is.
+                Ok(_) if depth < MAX_DEPTH => names.extend(self.names(host, &name, depth + 1)?),
+                Ok(_) => {}
+                Err(_) => names.push(name),
+            }
+        }
+        Ok(names)
+    }
+
+    /// The directory of the copy is there, and will be after a power cut.
+    fn make_directory(&self, host: &dyn Host, below: &Path) -> Result<(), Error> {
+        let directory = self.directory.join(below);
+        if host.list(&directory).is_ok() {
+            return Ok(());
+        }
+        let made = host.create_directory(&directory, PUBLIC).map_err(Error::io("create", &directory));
+        let synced = made.and_then(|()| {
+            let depth = below.components().count() + 1;
+            let mut parents = directory.ancestors().skip(1).take(depth);
+            parents.try_for_each(|parent| host.sync_directory(parent).map_err(Error::io("sync", parent)))
+        });
+        synced.map_err(|error| Error::not_repaired(self.toplevel, error))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,14 +256,47 @@ mod tests {
         assert!(!is_own("init=/nix/store/aaa-a/init init=/nix/store/aaa-a/init a", "a"));
     }
 
+    /// As NixOS writes it, with this in the place of the secrets.
+    fn script(ends: &str, secrets: &str) -> String {
+        format!(
+            "#!/nix/store/bbb-bash/bin/bash -e\nfunction usage {{\n  echo \"USAGE: $0 INITRD_FILE\" >&2\n  \
+             echo \"Appends this configuration's secrets to INITRD_FILE\" >&2\n}}\n\nif [ $# -ne 1 ]; then\n  \
+             usage\n  exit 1\nfi\n\nif [ \"$1\"x = \"--helpx\" ]; then\n  usage\n  exit 0\nfi\n\n{ends}\n\n\
+             export PATH=/nix/store/ccc-coreutils/bin\n\nfunction cleanup {{\n  if [ -n \"$tmp\" -a -d \"$tmp\" ]; then\n    \
+             rm -fR \"$tmp\"\n  fi\n}}\ntrap cleanup EXIT\n\n\
+             tmp=$(mktemp -d ${{TMPDIR:-/tmp}}/initrd-secrets.XXXXXXXXXX)\n\n{secrets}\n\n\
+             (cd \"$tmp\" && find . -mindepth 1 | cpio -o -H newc | gzip) >> \"$1\"\n"
+        )
+    }
+
+    #[test]
+    fn a_system_has_secrets_only_where_its_script_appends_some() {
+        let key =
+            "mkdir -p $(dirname \"$tmp/.initrd-secrets//key\")\ncp -a /key \"$tmp/.initrd-secrets//key\"\n";
+        assert!(!appends(&script("exit 0", "")));
+        assert!(appends(&script("", key)));
+        assert!(appends(&script("", &format!("{key}exit 0\n"))), "it ends after it did something");
+        // Nothing is known of these.
+        for other in ["", "exit 0 # or not", "#!/bin/sh\nsomething\nexit 0\n", "if true; then\n  exit 0\n"] {
+            assert!(appends(other), "{other}");
+        }
+        assert!(!appends("#!/bin/sh\n\nexit 0\n"));
+    }
+
     #[test]
     fn the_best_entry_is_used_and_none_of_the_owners_ever() {
-        use Standing::{Changed, Installers, Owners};
+        let changed = |is_there| Standing::Changed { is_there };
+        let installers = |is_there| Standing::Installers { is_there };
+        let owners = Standing::Owners;
         for (own, others, expected) in [
-            (Installers, vec![Owners, Changed], true),
-            (Changed, vec![Owners], true),
-            (Changed, vec![Installers], false),
-            (Owners, vec![], false),
+            (installers(true), vec![owners, changed(true)], true),
+            (changed(true), vec![owners], true),
+            (changed(true), vec![installers(true)], false),
+            (changed(true), vec![installers(false)], false),
+            (installers(false), vec![owners, changed(true)], true),
+            (installers(false), vec![installers(true)], false),
+            (installers(true), vec![installers(false)], true),
+            (owners, vec![], false),
         ] {
             let all = others.iter().copied().chain([own]);
             assert_eq!(own.is_used_among(all), expected, "{own:?} among {others:?}");

@@ -23,14 +23,27 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
     /// Type 1: paths on the boot partition.
-    Files {
-        /// Kernel; `None` for an entry that starts something else.
-        linux: Option<String>,
-        /// Initrds, in their order.
-        initrds: Vec<String>,
-    },
+    Files(Files),
     /// Type 2: the entry itself.
     Image(Box<Image>),
+}
+
+/// Paths on the boot partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    /// Kernel; `None` for an entry that starts something else.
+    pub linux: Option<String>,
+    /// Initrds, in their order.
+    pub initrds: Vec<String>,
+    /// Device tree; `None` where the firmware's is used.
+    pub device_tree: Option<String>,
+}
+
+impl Files {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &String> {
+        self.linux.iter().chain(&self.initrds).chain(&self.device_tree)
+    }
 }
 
 impl Entry {
@@ -40,9 +53,12 @@ impl Entry {
         let text = String::from_utf8_lossy(bytes);
         let values = |key: &'static str| lines(&text).filter(move |line| line.0 == key).map(|line| line.1);
         let options: Vec<String> = values("options").flat_map(words).map(str::to_owned).collect();
-        let linux = values("linux").last().map(str::to_owned);
-        let initrds = values("initrd").map(str::to_owned).collect();
-        Self::new(file, options, Payload::Files { linux, initrds })
+        let files = Files {
+            linux: values("linux").last().map(str::to_owned),
+            initrds: values("initrd").map(str::to_owned).collect(),
+            device_tree: values("devicetree").last().map(str::to_owned),
+        };
+        Self::new(file, options, Payload::Files(files))
     }
 
     /// The entry that this image is, if it boots a system of ours.

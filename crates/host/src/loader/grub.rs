@@ -15,7 +15,7 @@ use golden_core::{Loader, OneShot, Toplevel};
 
 use self::grubenv::{ARMED_IN, GrubEnv, NEXT_ENTRY, ONE_SHOT, SAVED_ENTRY, SIZE_BYTES};
 use self::menu::{Boot, Default, GrubCfg, Place};
-use super::boot_files::{Copied, Standing};
+use super::boot_files::{Copied, LACKS_FILES, Standing, are_there, first_whole, say_unused};
 use super::{BootLoader, interface};
 use crate::{Error, Host, system};
 
@@ -49,6 +49,14 @@ enum Location {
     Copy(PathBuf),
     /// The store itself.
     Store(PathBuf),
+}
+
+impl Location {
+    fn path(self) -> PathBuf {
+        match self {
+            Self::Copy(path) | Self::Store(path) => path,
+        }
+    }
 }
 
 impl<'a> Grub<'a> {
@@ -110,25 +118,45 @@ impl<'a> Grub<'a> {
         let listed = |(place, boot): (Place, &Boot)| {
             let toplevel = toplevel_of(boot)?;
             let is_managed = boot.linux.as_deref().and_then(locate).is_some();
-            let standing = Standing::of(self.host, &toplevel, &boot.options, is_managed);
+            let is_there = is_managed && self.are_files_there(boot);
+            let standing = Standing::of(self.host, &toplevel, &boot.options, is_managed, is_there);
             Some(Listed { place, boot: boot.clone(), toplevel, standing })
         };
         cfg.entries().into_iter().filter_map(listed).collect()
     }
 
-    /// The entry by which a system is booted, and its name. The top of the menu is another system after the next
-    /// switch, so what is in a submenu goes first; golden's own profile comes last there.
-    fn entry(&self, cfg: &GrubCfg, toplevel: &Toplevel) -> Result<(Listed, String), Error> {
+    /// An entry by which a system is booted, with its files whole, and its name. The top of the menu is another system after
+    /// the next switch, so what is in a submenu goes first; golden's own profile comes last there.
+    fn entry(&self, cfg: &GrubCfg, toplevel: &Toplevel) -> Result<String, Error> {
         let mut entries = self.entries(cfg);
         entries.retain(|listed| listed.toplevel == *toplevel);
-        let used: Vec<usize> = (0..entries.len()).filter(|&at| is_used(&entries, &entries[at])).collect();
-        let named = used.into_iter().filter_map(|at| {
-            let (name, is_stable) = cfg.name(&entries[at].place)?;
-            Some(((is_stable && entries[at].place.len() > 1, is_stable, at), name))
-        });
-        let best = named.max_by_key(|(rank, _)| *rank);
-        let ((_, _, at), name) = best.ok_or_else(|| Error::NoEntry(toplevel.clone()))?;
-        Ok((entries.swap_remove(at), name))
+        let standings: Vec<Standing> = entries.iter().map(|listed| listed.standing).collect();
+        let (mut used, others): (Vec<Listed>, Vec<Listed>) =
+            entries.into_iter().partition(|listed| listed.standing.is_used_among(standings.iter().copied()));
+        // Of equals, the last one in the menu.
+        used.reverse();
+        let mut named: Vec<((bool, bool), String, Listed)> = used
+            .into_iter()
+            .filter_map(|listed| {
+                let (name, is_stable) = cfg.name(&listed.place)?;
+                Some(((is_stable && listed.place.len() > 1, is_stable), name, listed))
+            })
+            .collect();
+        named.sort_by_key(|(rank, ..)| std::cmp::Reverse(*rank));
+        let name = |(_, name, _): &(_, String, _)| name.clone();
+        let check = |(.., listed): &(_, _, Listed)| self.check_files(listed);
+        let (_, name, _) = first_whole(self.host, toplevel, named, name, check)?;
+        for listed in others.iter().filter(|listed| listed.standing.lacks_files()) {
+            let name = cfg.name(&listed.place).map_or_else(|| "without a name".to_owned(), |(name, _)| name);
+            say_unused(self.host, &name, LACKS_FILES);
+        }
+        Ok(name)
+    }
+
+    /// Whether everything that GRUB loads for this entry is there, as far as that can be told.
+    fn are_files_there(&self, boot: &Boot) -> bool {
+        let files = boot.linux.iter().chain(&boot.initrds).chain(&boot.device_tree);
+        are_there(self.host, files.filter_map(|name| locate(name)).map(Location::path))
     }
 
     /// An entry may outlive its system: nothing can be repaired then.
@@ -154,7 +182,10 @@ impl<'a> Grub<'a> {
             let missing = |error: Error| listed.damaged(&error.chain());
             self.host.compare(&file, &file).map_err(Error::io("read", &file)).map_err(missing)?;
         }
-        Ok(())
+        boot_device_tree(listed).map_or(Ok(()), |file| {
+            let missing = |error: Error| listed.damaged(&error.chain());
+            self.host.size(&file).map(drop).map_err(Error::io("read", &file)).map_err(missing)
+        })
     }
 
     fn check_file(&self, listed: &Listed, name: &str, store: &Path) -> Result<(), Error> {
@@ -196,6 +227,12 @@ impl Listed {
     fn damaged(&self, why: &str) -> Error {
         Error::BootFiles { toplevel: self.toplevel.clone(), why: why.to_owned() }
     }
+}
+
+/// Where the device tree of an entry is, if it has one and that can be told. NixOS's installer copies none: it is the
+/// owner's line of the entry that names one, and the store has no other copy of what it names.
+fn boot_device_tree(listed: &Listed) -> Option<PathBuf> {
+    listed.boot.device_tree.as_deref().and_then(locate).map(Location::path)
 }
 
 /// Whether this is an entry by which its toplevel is booted: none of the owner's, and none that is better.
@@ -310,8 +347,7 @@ impl BootLoader for Grub<'_> {
         if cfg.default != Default::Saved {
             return Err(Error::NotObeyed("saved_entry of GRUB's environment block"));
         }
-        let (listed, name) = self.entry(&cfg, toplevel)?;
-        self.check_files(&listed)?;
+        let name = self.entry(&cfg, toplevel)?;
         let mut env = self.env()?;
         env.set(SAVED_ENTRY, &name);
         self.write(&env)?;
@@ -329,8 +365,7 @@ impl BootLoader for Grub<'_> {
     }
 
     fn arm(&self, toplevel: &Toplevel) -> Result<(), Error> {
-        let (listed, name) = self.entry(&self.cfg()?, toplevel)?;
-        self.check_files(&listed)?;
+        let name = self.entry(&self.cfg()?, toplevel)?;
         let mut env = self.env()?;
         env.set(NEXT_ENTRY, &name);
         env.set(ARMED_IN, system::boot(self.host)?.as_str());
@@ -361,8 +396,7 @@ impl BootLoader for Grub<'_> {
     }
 
     fn check(&self, toplevel: &Toplevel) -> Result<(), Error> {
-        let (listed, _) = self.entry(&self.cfg()?, toplevel)?;
-        self.check_files(&listed)
+        self.entry(&self.cfg()?, toplevel).map(drop)
     }
 }
 

@@ -23,6 +23,17 @@ pub struct Label {
     pub initrds: Vec<String>,
     /// The kernel's command line, word by word.
     pub options: Vec<String>,
+    /// The device tree; `None` where the firmware's is used.
+    pub device_tree: Option<DeviceTree>,
+}
+
+/// The device tree of a label, named as the kernel is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceTree {
+    /// This file.
+    File(String),
+    /// The one in this directory that U-Boot finds to be the machine's.
+    Directory(String),
 }
 
 impl ExtlinuxConf {
@@ -42,6 +53,10 @@ impl ExtlinuxConf {
                 ("append", Some(label)) => {
                     label.options = value.split_ascii_whitespace().map(str::to_owned).collect();
                 }
+                ("fdt" | "devicetree", Some(label)) => label.set_device_tree(DeviceTree::File(text())),
+                ("fdtdir" | "devicetreedir", Some(label)) => {
+                    label.set_device_tree(DeviceTree::Directory(text()));
+                }
                 ("menu", Some(label)) if conf.default.is_none() && value.eq_ignore_ascii_case("default") => {
                     conf.default = Some(label.name.clone());
                 }
@@ -60,6 +75,18 @@ impl ExtlinuxConf {
             (Some(label), None) => Some(label),
             (None, _) => self.labels.first(),
             _ => None,
+        }
+    }
+}
+
+impl Label {
+    /// Of several files, or several directories, the first one counts; a file goes before a directory. Source: `parse_label`
+    /// and `label_boot` of U-Boot.
+    fn set_device_tree(&mut self, named: DeviceTree) {
+        let is_file = |tree: &DeviceTree| matches!(tree, DeviceTree::File(_));
+        let is_better = self.device_tree.as_ref().is_none_or(|known| !is_file(known) && is_file(&named));
+        if is_better {
+            self.device_tree = Some(named);
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct Boot {
     pub options: Vec<String>,
     /// Initrds, as GRUB names files.
     pub initrds: Vec<String>,
+    /// The device tree, as GRUB names files; `None` where the firmware's is used.
+    pub device_tree: Option<String>,
 }
 
 /// Where an entry is: its number in the menu, in the submenu, and so on.

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::SystemdBoot;
-use super::entries::Listed;
+use super::entries::{Listed, on_partition};
 use crate::Error;
-use crate::loader::boot_files::Copied;
-use crate::loader::entry::{Payload, is_managed};
+use crate::loader::boot_files::{Copied, are_there, has_secrets};
+use crate::loader::bootspec;
+use crate::loader::entry::{Entry, Files, Payload, is_managed};
 use crate::loader::pe::{HEAD_BYTES, Pe};
 use crate::loader::uki::{self, Hash, Image};
 use crate::loader::{authenticode, kernel_image};
@@ -23,42 +24,47 @@ impl SystemdBoot<'_> {
     /// Check, and repair from the store what can be.
     pub(super) fn check_files(&self, listed: &Listed) -> Result<(), Error> {
         match &listed.entry.payload {
-            Payload::Files { linux, initrds } => self.check_named(listed, linux.as_deref(), initrds),
+            Payload::Files(files) => self.check_named(listed, files),
             Payload::Image(image) => self.check_image(listed, image),
         }
     }
 
-    /// Whether everything that the loader starts is there. Costs nothing, and says nothing of what is in it.
-    pub(super) fn are_files_there(&self, listed: &Listed) -> bool {
-        let Payload::Files { linux, initrds } = &listed.entry.payload else { return true };
-        let is_missing = |path: &String| {
-            let size = self.host.size(&listed.on_partition(path));
-            size.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        };
-        !linux.iter().chain(initrds).any(is_missing)
+    /// Whether everything that the loader starts is there. What an image names is looked at with the image.
+    pub(super) fn are_files_there(&self, entry: &Entry, partition: &Path) -> bool {
+        let Payload::Files(files) = &entry.payload else { return true };
+        are_there(self.host, files.all().map(|path| on_partition(partition, path)))
     }
 
-    fn check_named(&self, listed: &Listed, linux: Option<&str>, initrds: &[String]) -> Result<(), Error> {
+    fn check_named(&self, listed: &Listed, files: &Files) -> Result<(), Error> {
         let top = PathBuf::from(listed.entry.toplevel.as_str());
-        if let Some(linux) = linux {
+        if let Some(linux) = &files.linux {
             self.check_copy(listed, &top.join("kernel"), linux, false)?;
             self.check_kernel(listed, &listed.on_partition(linux))?;
         }
-        // NixOS appends an owner's secrets to the copy on the boot partition.
-        let secrets = self.host.read(&top.join("append-initrd-secrets")).is_ok();
+        let secrets = has_secrets(self.host, &listed.entry.toplevel);
         let (managed, others): (Vec<&String>, Vec<&String>) =
-            initrds.iter().partition(|path| is_managed(path));
+            files.initrds.iter().partition(|path| is_managed(path));
         for other in others {
             self.check_initrd(listed, &listed.on_partition(other))?;
         }
         match managed[..] {
-            [] => Ok(()),
+            [] => {}
             [initrd] => {
                 self.check_copy(listed, &top.join("initrd"), initrd, secrets)?;
-                self.check_initrd(listed, &listed.on_partition(initrd))
+                self.check_initrd(listed, &listed.on_partition(initrd))?;
             }
-            _ => Err(listed.damaged("it has more than one initrd of the installer's")),
+            _ => return Err(listed.damaged("it has more than one initrd of the installer's")),
         }
+        files.device_tree.as_ref().map_or(Ok(()), |name| self.check_device_tree(listed, name))
+    }
+
+    /// The installer copies what the system's description names; whatever else the entry names has to be there.
+    fn check_device_tree(&self, listed: &Listed, name: &str) -> Result<(), Error> {
+        let described = bootspec::device_tree(self.host, &listed.entry.toplevel);
+        if let Some(store) = described.filter(|_| is_managed(name)) {
+            self.check_copy(listed, &store, name, false)?;
+        }
+        self.check_there(listed, &listed.on_partition(name), "device tree")
     }
 
     /// The file is the store's.
@@ -74,10 +80,14 @@ impl SystemdBoot<'_> {
         kernel_image::check(&head, size).map_err(|why| listed.damaged(&format!("{why} ({})", file.display())))
     }
 
-    /// It is there, and more than nothing.
     fn check_initrd(&self, listed: &Listed, file: &Path) -> Result<(), Error> {
+        self.check_there(listed, file, "initrd")
+    }
+
+    /// It is there, and more than nothing.
+    fn check_there(&self, listed: &Listed, file: &Path, what: &str) -> Result<(), Error> {
         match self.host.size(file) {
-            Ok(0) => Err(listed.damaged(&format!("the initrd is empty ({})", file.display()))),
+            Ok(0) => Err(listed.damaged(&format!("the {what} is empty ({})", file.display()))),
             Ok(_) => Ok(()),
             Err(error) => Err(listed.damaged(&Error::io("read", file)(error).chain())),
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use golden_core::Toplevel;
 
 use super::SystemdBoot;
-use crate::loader::boot_files::Standing;
+use crate::loader::boot_files::{LACKS_FILES, Standing, first_whole, say_unused};
 use crate::loader::entry::{Entry, Payload, is_managed};
 use crate::loader::loader_conf::{self, Key};
 use crate::loader::uki::Image;
@@ -59,18 +59,28 @@ impl SystemdBoot<'_> {
 
     fn listed(&self, entry: Entry, partition: &'static Path) -> Listed {
         let is_managed = is_installers_payload(&entry);
-        let standing = Standing::of(self.host, &entry.toplevel, &entry.options, is_managed);
+        let is_there = is_managed && self.are_files_there(&entry, partition);
+        let standing = Standing::of(self.host, &entry.toplevel, &entry.options, is_managed, is_there);
         Listed { entry, partition, standing }
     }
 
-    /// The entry by which a toplevel is booted. Where secure boot asks for images, an old text beside one boots nothing.
+    /// An entry by which a toplevel is booted, with its files whole. Where secure boot asks for images, an old text beside one
+    /// boots nothing.
     pub(super) fn entry(&self, toplevel: &Toplevel) -> Result<Listed, Error> {
         let mut entries = self.entries()?;
         entries.retain(|listed| listed.entry.toplevel == *toplevel);
-        let is_image = |listed: &Listed| matches!(listed.entry.payload, Payload::Image(_));
-        entries.sort_by_key(|listed| !is_image(listed));
-        let index = entries.iter().position(|listed| is_used(&entries, listed));
-        index.map(|index| entries.swap_remove(index)).ok_or_else(|| Error::NoEntry(toplevel.clone()))
+        let standings: Vec<Standing> = entries.iter().map(|listed| listed.standing).collect();
+        let (mut used, others): (Vec<Listed>, Vec<Listed>) =
+            entries.into_iter().partition(|listed| listed.standing.is_used_among(standings.iter().copied()));
+        if used.iter().any(Listed::is_image) {
+            used.retain(Listed::is_image);
+        }
+        let name = |listed: &Listed| listed.entry.file.clone();
+        let whole = first_whole(self.host, toplevel, used, name, |listed| self.check_files(listed))?;
+        for listed in others.iter().filter(|listed| listed.standing.lacks_files()) {
+            say_unused(self.host, &listed.entry.file, LACKS_FILES);
+        }
+        Ok(whole)
     }
 }
 
@@ -79,17 +89,21 @@ impl Listed {
         self.entry.toplevel.clone()
     }
 
+    fn is_image(&self) -> bool {
+        matches!(self.entry.payload, Payload::Image(_))
+    }
+
     /// Where its own file is.
     pub fn directory(&self) -> PathBuf {
         match self.entry.payload {
-            Payload::Files { .. } => conf_entries_of(self.partition),
+            Payload::Files(_) => conf_entries_of(self.partition),
             Payload::Image(_) => images_of(self.partition),
         }
     }
 
     /// A path of the loader's, which may have backslashes.
     pub fn on_partition(&self, path: &str) -> PathBuf {
-        self.partition.join(path.replace('\\', "/").trim_start_matches('/'))
+        on_partition(self.partition, path)
     }
 
     pub fn damaged(&self, why: &str) -> Error {
@@ -97,11 +111,16 @@ impl Listed {
     }
 }
 
+/// A path of the loader's, which may have backslashes, on this partition.
+pub(super) fn on_partition(partition: &Path, path: &str) -> PathBuf {
+    partition.join(path.replace('\\', "/").trim_start_matches('/'))
+}
+
 /// Whether an installer of NixOS's put there what this entry boots: systemd-boot's copies kernels, lanzaboote makes images
 /// of this name and copies the kernels that they name.
 fn is_installers_payload(entry: &Entry) -> bool {
     match &entry.payload {
-        Payload::Files { linux, .. } => linux.as_deref().is_some_and(is_managed),
+        Payload::Files(files) => files.linux.as_deref().is_some_and(is_managed),
         Payload::Image(image) => {
             entry.file.to_ascii_lowercase().starts_with("nixos-") && image.files().all(is_managed)
         }

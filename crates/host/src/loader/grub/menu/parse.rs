@@ -183,6 +183,7 @@ impl<'a> Parser<'a> {
                     "initrd" | "initrd16" | "initrdefi" | "module" | "module2" => {
                         boot.initrds.extend(text(arguments));
                     }
+                    "devicetree" => boot.device_tree = text(arguments).into_iter().next(),
                     _ => {}
                 }
             }
