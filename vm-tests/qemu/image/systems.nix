@@ -23,6 +23,47 @@ let
       done
     find . | cpio -o -H newc --quiet | gzip -1 > $out/initrd
   '';
+  # NixOS gives every system this script, and the script of one without secrets ends before it does anything.
+  secretsOf = secrets: build "append-initrd-secrets"
+    {
+      script = builtins.toFile "append-initrd-secrets" ''
+        #!/bin/bash -e
+        function usage {
+          echo "USAGE: $0 INITRD_FILE" >&2
+          echo "Appends this configuration's secrets to INITRD_FILE" >&2
+        }
+
+        if [ $# -ne 1 ]; then
+          usage
+          exit 1
+        fi
+
+        if [ "$1"x = "--helpx" ]; then
+          usage
+          exit 0
+        fi
+
+        ${if secrets == "" then "exit 0" else ""}
+
+        export PATH=/usr/bin:/bin
+
+        function cleanup {
+          if [ -n "$tmp" -a -d "$tmp" ]; then
+            rm -fR "$tmp"
+          fi
+        }
+        trap cleanup EXIT
+
+        tmp=$(mktemp -d ''${TMPDIR:-/tmp}/initrd-secrets.XXXXXXXXXX)
+
+        ${if secrets == "" then "" else ''
+        mkdir -p $(dirname "$tmp/.initrd-secrets/${secrets}")
+        cp -a ${secrets} "$tmp/.initrd-secrets/${secrets}"
+        ''}
+
+        (cd "$tmp" && find . -mindepth 1 | sort | cpio --quiet -o -H newc | gzip -1) >> "$1"
+      '';
+    } "install -D -m 755 $script $out/bin/append-initrd-secrets";
   # Not what it should be, but a file.
   noise = name: file: build name { } "head -c 200000 /dev/urandom > $out/${file}";
   # A service that does this before the boot check, which comes as early as it can, or right after it.
@@ -41,9 +82,9 @@ let
   freezes = "echo 1 > /sys/fs/cgroup/init.scope/cgroup.freeze";
   base = "console=ttyS0 8250.nr_uarts=2 mitigations=off audit=0 apparmor=0 loglevel=4 panic=1 systemd.show_status=0 systemd.log_target=journal";
   # `fault` is what goes wrong in stage 2 before systemd, `half` whether its activation ends half-way; `units` are wanted by
-  # multi-user.target, `early` by sysinit.target; `checks` is its checks.toml.
+  # multi-user.target, `early` by sysinit.target; `checks` is its checks.toml; `secrets` is the file that its initrd gets.
   system = name:
-    { params ? "", units ? { }, early ? { }, fault ? "", half ? "", checks ? "", fstab ? "", kernel ? kernelOf "kernel", initrd ? initrdOf "initrd" }:
+    { params ? "", units ? { }, early ? { }, fault ? "", half ? "", checks ? "", fstab ? "", kernel ? kernelOf "kernel", initrd ? initrdOf "initrd", secrets ? "" }:
     build "nixos-system-${name}"
       {
         inherit kernel initrd fault half checks fstab;
@@ -51,6 +92,7 @@ let
         switch = ./switch-to-configuration;
         install = ./install-loader;
         grub = ./install-grub;
+        append = secretsOf secrets;
         agent = ./agent;
         unitFiles = map (unit: builtins.toFile unit (units // early).${unit}) (builtins.attrNames (units // early));
         unitNames = builtins.attrNames (units // early);
@@ -76,9 +118,10 @@ let
       done
       sed -i "s|@out@|$out|g; s|@name@|${name}|g" $out/etc/systemd/system/*.service
       ln -s $kernel/bzImage $out/kernel; ln -s $initrd/initrd $out/initrd
+      ln -s $append/bin/append-initrd-secrets $out/append-initrd-secrets
       echo -n "${base} ${params}" > $out/kernel-params
       echo -n "25.11-test" > $out/nixos-version
-      echo "{\"org.nixos.bootspec.v1\":{\"init\":\"$out/init\",\"kernel\":\"$out/kernel\",\"initrd\":\"$out/initrd\",\"label\":\"NixOS ${name}\",\"system\":\"x86_64-linux\",\"toplevel\":\"$out\"}}" > $out/boot.json
+      echo "{\"org.nixos.bootspec.v1\":{\"init\":\"$out/init\",\"kernel\":\"$out/kernel\",\"initrd\":\"$out/initrd\",\"initrdSecrets\":\"$append/bin/append-initrd-secrets\",\"label\":\"NixOS ${name}\",\"system\":\"x86_64-linux\",\"toplevel\":\"$out\"}}" > $out/boot.json
     '';
   # A network card with an address, or one that is cut off; QEMU's own gateway answers.
   network = script: {
@@ -152,6 +195,8 @@ let
     };
     # Boot files that no other system has: what happens to them happens to nobody else.
     own-files = system "own-files" { kernel = kernelOf "kernel-own"; initrd = initrdOf "initrd-own"; };
+    # Its owner's key comes into its initrd when its entry is written.
+    secret = system "secret" { initrd = initrdOf "initrd-secret"; secrets = "/etc/vm-secret"; };
     kernel-garbage = system "kernel-garbage" { kernel = noise "kernel-garbage" "bzImage"; };
     initrd-garbage = system "initrd-garbage" { initrd = noise "initrd-garbage" "initrd"; };
     init-crashes = system "init-crashes" { fault = "exit 1"; };

@@ -32,8 +32,8 @@ mkdir -p "$2/var/log/journal"
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer motd-news.timer e2scrub_all.timer \
   e2scrub_reap.service getty@tty1.service serial-getty@ttyS0.service getty.target systemd-logind.service dbus.service \
   dbus.socket systemd-hwdb-update.service ldconfig.service systemd-binfmt.service systemd-update-utmp.service \
-  systemd-journal-catalog-update.service systemd-random-seed.service systemd-pcrphase.service nix-daemon.socket \
-  nix-daemon.service systemd-resolved.service systemd-timesyncd.service dev-hugepages.mount \
+  systemd-journal-catalog-update.service systemd-random-seed.service systemd-pcrphase.service \
+  systemd-resolved.service systemd-timesyncd.service dev-hugepages.mount \
   dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-fs-fuse-connections.mount \
   systemd-boot-update.service systemd-boot-random-seed.service systemd-sysctl.service systemd-userdbd.socket \
   modprobe@configfs.service modprobe@drm.service modprobe@fuse.service modprobe@dm_mod.service modprobe@loop.service \

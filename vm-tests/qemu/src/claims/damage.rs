@@ -163,7 +163,8 @@ fn lost(setting: &Setting, name: &str, file: &str) -> Result<Story> {
     let mut story = setting.story(name)?;
     let (golden, trial) = (story.toplevel("good-a")?, story.toplevel("own-files")?);
     story.deploy("own-files")?;
-    story.run(&format!("rm /boot/EFI/nixos/*-{file}-own-*; rm $(readlink -f {trial}/{file}); sync"))?;
+    story.run(&format!("rm /boot/EFI/nixos/*-{file}-own-*; sync"))?;
+    in_store(&mut story, &format!("rm $(readlink -f {trial}/{file}); sync"))?;
     story.reboot()?;
     story.expect(&["boot good-a", "up good-a"])?;
     let why = format!("could not be started: cannot copy {trial}/{file}");
@@ -179,6 +180,47 @@ fn lost(setting: &Setting, name: &str, file: &str) -> Result<Story> {
     story.reboot()?;
     story.expect(&["boot good-a", "up good-a"])?;
     ensure!(story.default()? == golden, "the default is not golden");
+    Ok(story)
+}
+
+/// Do something to the store, which is mounted read-only.
+fn in_store(story: &mut Story, command: &str) -> Result<()> {
+    story
+        .run(&format!("unshare --mount sh -ec 'mount -o remount,rw,bind /nix/store; {command}'"))
+        .map(drop)
+        .with_context(|| format!("cannot change the store: {command}"))
+}
+
+/// The unit as it is shipped, on the store as NixOS mounts it. Every system has NixOS's script that appends secrets.
+pub(super) fn verify(setting: &Setting, name: &str) -> Result<Story> {
+    const INITRD: &str = "/boot/EFI/nixos/*-initrd-initrd.efi";
+    let mut story = setting.story(name)?;
+    let golden = story.toplevel("good-a")?;
+    let (touched, said) = story.guest()?.try_run("touch /nix/store/x")?;
+    ensure!(touched != 0 && said.contains("Read-only file system"), "the store is not read-only: {said}");
+    story
+        .run("systemctl start golden-verify.service")
+        .context("golden-verify fails on a golden that is whole")?;
+    story.run(&format!(
+        "rm {INITRD}; sync; systemctl start golden-verify.service; cmp {golden}/initrd {INITRD}"
+    ))?;
+    story.run(&format!(
+        "printf x >> {INITRD}; sync; systemctl start golden-verify.service; cmp {golden}/initrd {INITRD}"
+    ))?;
+    let events = story.history()?;
+    ensure!(
+        !events.iter().any(|event| event == "golden-damaged"),
+        "a golden that is whole is damaged: {events:?}"
+    );
+    in_store(&mut story, &format!("printf x | dd of={golden}/etc/fstab bs=1 conv=notrunc; sync"))?;
+    let (status, _) = story.guest()?.try_run("systemctl start golden-verify.service")?;
+    ensure!(status != 0, "a byte that changed in golden was not found");
+    let said = story.run("journalctl -b --no-pager -o cat -u golden-verify.service")?;
+    ensure!(said.contains("was modified"), "the journal does not say what changed: {said}");
+    let events = story.history()?;
+    ensure!(events.iter().any(|event| event == "golden-damaged"), "the owner is not told: {events:?}");
+    story.run("systemctl reset-failed golden-verify.service")?;
+    story.epilogue()?;
     Ok(story)
 }
 

@@ -70,6 +70,14 @@ pub(super) const CLAIMS: &[Claim] = &[
         run: Run::Vm(golden::pin),
     },
     Claim {
+        name: "verify",
+        says: "golden-verify passes where the store is mounted read-only, puts back an initrd without secrets, and finds a changed byte",
+        loader: SystemdBoot,
+        boots: None,
+        in_ci: true,
+        run: Run::Vm(damage::verify),
+    },
+    Claim {
         name: "disabled",
         says: "golden.disable=1: nothing of ours runs",
         loader: SystemdBoot,
