@@ -64,8 +64,8 @@ pub fn entry(bytes: &[u8]) {
     assert_eq!(entry.file, name);
     assert!(entry.options.iter().all(|word| lossy.contains(word.as_str())));
     assert!(entry.options.iter().map(String::len).sum::<usize>() <= lossy.len());
-    let Payload::Files { linux, initrds } = &entry.payload else { panic!("a text is no image") };
-    for path in linux.iter().chain(initrds) {
+    let Payload::Files(files) = &entry.payload else { panic!("a text is no image") };
+    for path in files.all() {
         assert!(lossy.contains(path.as_str()));
         // What is managed is a file in one directory.
         let plain = path.replace('\\', "/");

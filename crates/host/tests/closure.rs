@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use golden_core::{Event, Toplevel};
 use golden_host::operation::{self, Options};
-use golden_host::simulated::{
-    Program, Said, SimulatedHost, Tree, World, boot_id, golden_profile, install, start,
-};
+use golden_host::simulated::{Program, SimulatedHost, Tree, World, boot_id, golden_profile, install, start};
 use golden_host::{Error, Output};
 
 const STATE_DIR: &str = "/var/lib/golden-generation";
@@ -78,10 +76,13 @@ fn host(has_daemon: bool) -> SimulatedHost {
     Program::Confirm.run(&host).unwrap();
     Program::Pin { force: false }.run(&host).unwrap();
     assert_eq!(host.world().current(&golden_profile()), Some((1, a())));
-    let nix = |tree: &mut Tree| {
-        if has_daemon { tree.write(SOCKET, b"") } else { drop(tree.remove(Path::new(SOCKET))) }
+    let set_socket = |tree: &mut Tree| {
+        let _ = tree.remove(Path::new(SOCKET));
+        if has_daemon {
+            tree.write(SOCKET, b"");
+        }
     };
-    host.change(|world| nix(Arc::make_mut(&mut world.nix)));
+    host.change(|world| set_socket(Arc::make_mut(&mut world.nix)));
     host.said();
     host
 }
