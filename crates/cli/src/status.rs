@@ -2,11 +2,13 @@
 
 use std::fmt::Write;
 
-use golden_core::{Drill, Ledger, Live, LivePhase, Revision, Toplevel, Trial};
+use golden_core::{Drill, Ledger, Live, LivePhase, MAX_NOT_STARTED, Revision, Toplevel, Trial};
 use golden_host::command::Common;
 use golden_host::loader;
 use golden_host::operation::{self, Options};
-use golden_host::{Error, Host, LinuxHost, Reading, Store, describe_injection, describe_reason};
+use golden_host::{
+    Error, Host, LinuxHost, Reading, Store, describe_injection, describe_not_started, describe_reason,
+};
 use serde::Serialize;
 
 use crate::coverage::{Coverage, Machine, coverage};
@@ -98,6 +100,9 @@ pub(crate) fn status(
     let damage = operation::glance_at_golden(host, options).err().map(|error| error.chain());
     let state = if ledger.safe_mode.is_some() {
         State::SafeMode
+    } else if loader.as_ref().is_ok_and(|loader| loader.is_bypassed) {
+        // Nobody reads what would have to boot a trial, or to come back from one.
+        State::Unprotected
     } else if ledger.trial.is_some() {
         State::Trial
     } else if ledger.rollback.is_some() || ledger.rolled_back.is_some() {
@@ -182,6 +187,15 @@ fn in_words(status: &Status, colours: bool) -> String {
     if let Some(trial) = &status.trial {
         let (tried, failed) = (trial.attempts.len(), trial.attempts.failures());
         let _ = writeln!(text, "trial:    {} ({tried} attempts, {failed} failed)", trial.toplevel);
+        if let Some(missed) = &trial.not_started {
+            let times = match missed.times {
+                0 | 1 => "once".to_owned(),
+                MAX_NOT_STARTED => "twice or more".to_owned(),
+                times => format!("{times} times"),
+            };
+            let because = describe_not_started(missed.because);
+            let _ = writeln!(text, "          NOT STARTED {times}, which is no failure: {because}");
+        }
     }
     if let Some(to) = &status.unfinished_rollback {
         let _ =

@@ -18,7 +18,8 @@ mod shutdown;
 mod sleep;
 
 use crate::{
-    Arming, Event, Ledger, Moment, OneShot, Origin, Plan, Policy, RebootCause, Seen, Step, Toplevel, Trial,
+    Arming, Event, Landing, Ledger, Moment, NotStartedBecause, OneShot, Origin, Plan, Policy, RebootCause,
+    Seen, StartedBy, Step, Toplevel, Trial,
 };
 
 /// What to do at `moment`, from nothing but the arguments.
@@ -134,7 +135,11 @@ fn commit_and_arm(
 ) -> Plan {
     let Some(trial) = &ledger.trial else { return Plan::nothing() };
     let armed_at = seen.loader.as_ref().filter(|_| arm).and_then(|loader| loader.firmware_boots);
-    let with_arming = |arming| with_trial(ledger, &Trial { arming, armed_at, ..trial.clone() });
+    let armed_by = if arm { seen.started_by() } else { StartedBy::default() };
+    let with_arming = |arming| {
+        let armed_by = armed_by.clone();
+        with_trial(ledger, &Trial { arming, armed_at, armed_by, ..trial.clone() })
+    };
     let default = stand_in_of(ledger, seen, policy, trial).filter(|default| !seen.is_default(default));
     let secure = |plan: Plan| default.iter().fold(plan, |plan, to| plan.then(Step::SetDefault(to.clone())));
     let intended = with_arming(if arm { Arming::Intended } else { Arming::Idle });
@@ -166,17 +171,64 @@ fn starts_since(seen: &Seen, armed_at: Option<u32>) -> Option<i32> {
     armed_at.map(|then| now.wrapping_sub(then).cast_signed())
 }
 
-/// Whether the loader consumed the one-shot that was to boot `toplevel`, and started it or could not.
-fn was_consumed(seen: &Seen, arming: Arming, armed_at: Option<u32>, toplevel: &Toplevel) -> bool {
+/// What was armed, and what was known when it was.
+#[derive(Clone, Copy)]
+struct Armed<'a> {
+    toplevel: &'a Toplevel,
+    arming: Arming,
+    at: Option<u32>,
+    by: &'a StartedBy,
+}
+
+impl<'a> From<&'a Trial> for Armed<'a> {
+    fn from(trial: &'a Trial) -> Self {
+        let Trial { toplevel, arming, armed_at, armed_by, .. } = trial;
+        Self { toplevel, arming: *arming, at: *armed_at, by: armed_by }
+    }
+}
+
+impl<'a> From<&'a Landing> for Armed<'a> {
+    fn from(landing: &'a Landing) -> Self {
+        let Landing { toplevel, arming, armed_at, armed_by, .. } = landing;
+        Self { toplevel, arming: *arming, at: *armed_at, by: armed_by }
+    }
+}
+
+/// Why what was armed was not started, if the machine shows that; something else runs. Where the loader takes a one-shot back
+/// and the firmware counts, what became of the one-shot shows it too: one that is gone after a single start, which was that of what
+/// runs, has started nothing.
+fn not_started(seen: &Seen, armed: Armed<'_>) -> Option<NotStartedBecause> {
+    let loader = seen.loader.as_ref().filter(|_| armed.arming == Arming::Armed)?;
+    if let Some(because) = seen.started_elsewhere(armed.by) {
+        return Some(because);
+    }
+    let starts =
+        starts_since(seen, armed.at).filter(|_| loader.consumes_one_shot && seen.booted_by_default())?;
+    let is_passed_over = loader.incomplete.contains(armed.toplevel);
+    match &loader.one_shot {
+        OneShot::Clear if starts == 1 && !is_passed_over => Some(NotStartedBecause::Forgotten),
+        OneShot::Armed(toplevel) if starts > 0 && toplevel == armed.toplevel => {
+            Some(NotStartedBecause::Ignored)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the loader consumed the one-shot that was to boot this toplevel, and started it or could not.
+fn was_consumed<'a>(seen: &Seen, armed: impl Into<Armed<'a>>) -> bool {
+    let armed = armed.into();
     let Some(loader) = &seen.loader else { return false };
+    if not_started(seen, armed).is_some() {
+        return false;
+    }
     // Started never since it was armed: somebody took the one-shot back. Once: for what runs now, and a person picked
     // that, or the loader passed over what it could not start. Fewer times than then: the firmware has lost its memory, and
     // the one-shot with it.
-    let starts = starts_since(seen, armed_at);
-    let passed_over = loader.incomplete.contains(toplevel);
+    let starts = starts_since(seen, armed.at);
+    let passed_over = loader.incomplete.contains(armed.toplevel);
     // Where the boot check takes it back, one that is gone says nothing: an installer may have set another default.
     loader.consumes_one_shot
-        && arming == Arming::Armed
+        && armed.arming == Arming::Armed
         && loader.one_shot == OneShot::Clear
         && starts.is_none_or(|starts| starts > 1 || starts == 1 && passed_over)
 }

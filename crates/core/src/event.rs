@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BootId, Cause, Injection, Revision, SafeModeReason, Shutdown, Toplevel};
+use crate::{BootId, Cause, Injection, NotStartedBecause, Revision, SafeModeReason, Shutdown, Toplevel};
 
 /// One thing that happened. Each has a `MESSAGE_ID` of its own in the journal and is one line of history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,8 @@ pub enum Event {
     AttemptFailed { toplevel: Toplevel, failures: u32, max_failures: u32, boot: Option<BootId>, cause: Cause },
     /// The loader booted the trial and did not take the one-shot back.
     OneShotStayed { toplevel: Toplevel },
+    /// The trial was armed and not started, so often in a row.
+    NotStarted { toplevel: Toplevel, times: u32, because: NotStartedBecause },
     /// An attempt ended innocently.
     AttemptInterrupted { toplevel: Toplevel, boot: BootId, shutdown: Shutdown },
     /// The trial passed.

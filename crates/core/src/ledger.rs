@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempts, Baseline, BootId, Kept, Policy, Revision, Toplevel};
+use crate::{Attempts, Baseline, BootId, Kept, NotStartedBecause, Policy, Revision, StartedBy, Toplevel};
 
 /// Format this build writes.
 pub const FORMAT: u32 = 1;
@@ -14,6 +14,8 @@ pub const MAX_CONFIRMED: usize = 64;
 pub const MAX_QUARANTINED: usize = 256;
 /// Undecided trials that are remembered; the oldest is forgotten first.
 pub const MAX_UNDECIDED: usize = 16;
+/// Starts in a row that missed a trial, of which the owner is told; what comes after them is not counted.
+pub const MAX_NOT_STARTED: u32 = 2;
 /// Dumps of the kernel that are remembered.
 pub const MAX_DUMPS: usize = 128;
 
@@ -124,6 +126,12 @@ pub struct Trial {
     /// What the firmware had counted when that was armed; `None` where it does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub armed_at: Option<u32>,
+    /// Which loader ran when that was armed.
+    #[serde(default, skip_serializing_if = "StartedBy::is_unknown")]
+    pub armed_by: StartedBy,
+    /// Boots in a row that show that it was armed and not started, before the next one that starts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_started: Option<NotStarted>,
     /// Attempts so far, the oldest first; only the last can be open.
     #[serde(default)]
     pub attempts: Attempts,
@@ -133,6 +141,18 @@ pub struct Trial {
     /// What it was built from, as far as anybody said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub unknown: Kept,
+}
+
+/// That something was armed and not started. No attempt, for it never ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NotStarted {
+    /// How often in a row, up to [`MAX_NOT_STARTED`].
+    pub times: u32,
+    /// Why, the last time.
+    pub because: NotStartedBecause,
     #[serde(flatten)]
     #[allow(missing_docs)]
     pub unknown: Kept,
@@ -196,6 +216,9 @@ pub struct Landing {
     /// What the firmware had counted when that was done; `None` where it does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub armed_at: Option<u32>,
+    /// Which loader ran when that was done.
+    #[serde(default, skip_serializing_if = "StartedBy::is_unknown")]
+    pub armed_by: StartedBy,
     /// Its boots since, the oldest first; only the last can be open.
     #[serde(default)]
     pub attempts: Attempts,
@@ -441,7 +464,12 @@ impl Ledger {
     /// The same, and nothing is armed: if a one-shot is gone later, nothing follows from that.
     pub(crate) fn disarmed(mut self) -> Self {
         self.trial = self.trial.map(Trial::disarmed);
-        self.landing = self.landing.map(|it| Landing { arming: Arming::Idle, armed_at: None, ..it });
+        self.landing = self.landing.map(|it| Landing {
+            arming: Arming::Idle,
+            armed_at: None,
+            armed_by: StartedBy::default(),
+            ..it
+        });
         self.drill = self.drill.map(|drill| Drill {
             trial: drill.trial.disarmed(),
             landing: drill.landing.map(Trial::disarmed),
@@ -528,6 +556,8 @@ impl Trial {
             origin,
             arming: Arming::Idle,
             armed_at: None,
+            armed_by: StartedBy::default(),
+            not_started: None,
             attempts: Attempts::default(),
             baseline: None,
             revision: None,
@@ -537,7 +567,17 @@ impl Trial {
 
     /// The same, and its next attempt is not armed.
     pub(crate) fn disarmed(self) -> Self {
-        Self { arming: Arming::Idle, armed_at: None, ..self }
+        Self { arming: Arming::Idle, armed_at: None, armed_by: StartedBy::default(), ..self }
+    }
+
+    /// Count a boot that shows that it was armed and not started. Returns how often that was in a row, if it is news.
+    pub(crate) fn miss(&mut self, because: NotStartedBecause) -> Option<u32> {
+        let before = self.not_started.take();
+        let times = before.as_ref().map_or(0, |missed| missed.times);
+        let counted = (times + 1).min(MAX_NOT_STARTED);
+        let unknown = before.map(|missed| missed.unknown).unwrap_or_default();
+        self.not_started = Some(NotStarted { times: counted, because, unknown });
+        (counted > times).then_some(counted)
     }
 
     pub(crate) fn has_failed(&self, policy: &Policy) -> bool {
@@ -573,6 +613,7 @@ impl Landing {
             toplevel,
             arming: Arming::Idle,
             armed_at: None,
+            armed_by: StartedBy::default(),
             attempts: Attempts::default(),
             unknown: Kept::new(),
         }

@@ -23,11 +23,11 @@ pub use event::{Event, RebootCause};
 pub use kept::{Kept, Value};
 pub use ledger::{
     Arming, Confirmed, Drill, FORMAT, Golden, Header, Injection, Landing, Ledger, Live, LivePhase,
-    MAX_CONFIRMED, MAX_DUMPS, MAX_QUARANTINED, MAX_UNDECIDED, Origin, Quarantined, QuarantinedRevision,
-    READER, Rollback, RolledBack, SafeMode, SafeModeReason, Trial, Waited,
+    MAX_CONFIRMED, MAX_DUMPS, MAX_NOT_STARTED, MAX_QUARANTINED, MAX_UNDECIDED, NotStarted, Origin,
+    Quarantined, QuarantinedRevision, READER, Rollback, RolledBack, SafeMode, SafeModeReason, Trial, Waited,
 };
 pub use name::{BootId, InvalidName, Revision, Toplevel};
 pub use plan::{Plan, Refusal, Step};
 pub use policy::{Policy, RollbackTarget};
 pub use quarantine::{Named, Verdict, second_chance_in_secs, verdict};
-pub use seen::{Damage, Loader, Moment, OneShot, Seen, ShutdownSeen, StartedBy};
+pub use seen::{Damage, Loader, Moment, NotStartedBecause, OneShot, Seen, ShutdownSeen, StartedBy};

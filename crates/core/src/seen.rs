@@ -34,6 +34,23 @@ pub struct Seen {
     pub uptime_secs: u64,
 }
 
+/// Why a system was not started although it was armed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotStartedBecause {
+    /// Another loader started the machine.
+    AnotherLoader,
+    /// The loader was read from another partition.
+    AnotherPartition,
+    /// The one-shot is gone, and the firmware has started the machine no more than once.
+    Forgotten,
+    /// The one-shot is still there, although the firmware has started the machine.
+    Ignored,
+    /// A reason that only a newer build knows.
+    #[serde(other)]
+    Other,
+}
+
 /// Why a system cannot be booted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
@@ -63,6 +80,8 @@ pub struct Loader {
     pub started_by: StartedBy,
     /// How often the firmware has started the machine; `None` where it does not count.
     pub firmware_boots: Option<u32>,
+    /// Whether another loader started this boot: what is configured was read by nobody.
+    pub is_bypassed: bool,
     /// Whether it takes a one-shot back by itself, before it starts the kernel. Where it does not, the boot check does, and
     /// nothing may be armed while an attempt runs: a panic would boot it again, for ever.
     pub consumes_one_shot: bool,
@@ -173,7 +192,37 @@ pub struct ShutdownSeen {
     pub goes_elsewhere: bool,
 }
 
+impl StartedBy {
+    /// Whether nothing says which.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The name without the version, which an update of the loader changes.
+    fn name(&self) -> Option<&str> {
+        self.loader.as_ref()?.split_whitespace().next()
+    }
+
+    /// Why this is not the loader that said `then`; `None` where it is the same as far as either says.
+    fn differs_from(&self, then: &Self) -> Option<NotStartedBecause> {
+        let partitions = self.partition.as_ref().zip(then.partition.as_ref());
+        if then.loader.is_some() && self.name() != then.name() {
+            Some(NotStartedBecause::AnotherLoader)
+        } else {
+            partitions.filter(|(now, then)| now != then).map(|_| NotStartedBecause::AnotherPartition)
+        }
+    }
+}
+
 impl Seen {
+    /// Why this boot was started by another loader than the one that was told by `then` what to boot.
+    pub(crate) fn started_elsewhere(&self, then: &StartedBy) -> Option<NotStartedBecause> {
+        let loader = self.loader.as_ref()?;
+        let bypassed = loader.is_bypassed.then_some(NotStartedBecause::AnotherLoader);
+        bypassed.or_else(|| loader.started_by.differs_from(then))
+    }
+
     /// Whether the loader booted its default because nobody asked for anything else. A person's pick in the
     /// menu and an owner's one-shot boot something that is not the default.
     pub(crate) fn booted_by_default(&self) -> bool {
@@ -186,6 +235,11 @@ impl Seen {
     /// Whether nobody can tell what the loader boots by itself: its configuration was torn, or names many systems.
     pub(crate) fn has_no_clear_default(&self) -> bool {
         self.loader.as_ref().is_some_and(|loader| loader.default.is_none())
+    }
+
+    /// Which loader started this boot, as far as that is known.
+    pub(crate) fn started_by(&self) -> StartedBy {
+        self.loader.as_ref().map(|loader| loader.started_by.clone()).unwrap_or_default()
     }
 
     pub(crate) fn runs(&self, toplevel: &Toplevel) -> bool {

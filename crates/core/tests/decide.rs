@@ -368,6 +368,7 @@ fn what_is_quarantined_is_never_landed_on_whatever_a_ledger_says() {
         from: toplevel("other"),
         arming: golden_core::Arming::Idle,
         armed_at: None,
+        armed_by: golden_core::StartedBy::default(),
         toplevel: quarantined.clone(),
         attempts: Attempts::default(),
         unknown: Kept::new(),

@@ -1,7 +1,8 @@
 //! What the journal is told: every `MESSAGE_ID`, its priority and its text. Made known to people by the catalog.
 
 use golden_core::{
-    Cause, Event, Evidence, Injection, RebootCause, Revision, SafeModeReason, Shutdown, Toplevel,
+    Cause, Event, Evidence, Injection, NotStartedBecause, RebootCause, Revision, SafeModeReason, Shutdown,
+    Toplevel,
 };
 
 /// How urgent a journal entry is, as syslog counts.
@@ -121,6 +122,7 @@ pub fn message_id(event: &Event) -> &'static str {
         Event::RollbackBegan { .. } => "cfec0381fd6d42828de8f6afd584a404",
         Event::RolledBack { .. } => "ba18af9fedda4688b2802dc09336a9b4",
         Event::OneShotStayed { .. } => "94f1be0d6c3a4e7e8a5b0c9d2e716f38",
+        Event::NotStarted { .. } => "bceb7cc4d6304c8f88fa1f1a752f27a2",
         Event::LandingFailed { .. } => "6f0d4c9be7c14f2c8b1d93a5c0e2f784",
         Event::DrillBegan { .. } => "0b6a1b7e5f0f4f6fa2c6c7f51d9a3e42",
         Event::DrillEnded { .. } => "c41d5e0a9d5b4b6e8f27f4b0a6d81c93",
@@ -159,6 +161,7 @@ pub fn priority(event: &Event) -> Priority {
         | Event::GoldenDamaged { .. }
         | Event::RolledBack { .. } => Priority::Error,
         Event::OneShotStayed { .. }
+        | Event::NotStarted { .. }
         | Event::Inferred { .. }
         | Event::Gone { .. }
         | Event::Unprotected { .. }
@@ -247,6 +250,10 @@ pub fn describe(event: &Event) -> String {
         Event::RolledBack { from, to } => format!("rolled back from {from} to {to}"),
         Event::OneShotStayed { toplevel } => format!(
             "the loader booted {toplevel} once and did not take that back: a panic before the boot check would boot it for ever"
+        ),
+        Event::NotStarted { toplevel, times, because } => format!(
+            "{toplevel} was armed and not started, {times} times in a row: {}; it has not failed, and waits",
+            describe_not_started(*because)
         ),
         Event::LandingFailed { toplevel, cause, .. } => {
             format!("{toplevel}, which the machine came back to, failed: {}", describe_cause(cause))
@@ -368,6 +375,23 @@ fn describe_shutdown(shutdown: Shutdown) -> &'static str {
         Shutdown::Kexec => "a kexec",
         Shutdown::SoftReboot => "a soft reboot",
         Shutdown::Other => "a shutdown",
+    }
+}
+
+/// Why something was not started although it was armed, as a part of a sentence.
+#[must_use]
+pub fn describe_not_started(because: NotStartedBecause) -> &'static str {
+    match because {
+        NotStartedBecause::AnotherLoader => "another boot loader than the configured one started the machine",
+        NotStartedBecause::AnotherPartition => "the boot loader was read from another boot partition",
+        NotStartedBecause::Forgotten => {
+            "its one-shot is gone and the firmware started the machine only once, so it forgets its variables, or somebody \
+             picked another entry"
+        }
+        NotStartedBecause::Ignored => {
+            "its one-shot is still there although the firmware started the machine, so its boot loader did not run"
+        }
+        NotStartedBecause::Other => "for a reason that only a newer build knows",
     }
 }
 

@@ -39,7 +39,7 @@ pub use history::{Line, append as append_history, read_history, read_history_as_
 pub use host::{Comparison, Ended, Host, Limits, LockGuard, Output};
 pub use journal::{
     Delivery, Priority, Trouble, describe, describe_cause, describe_evidence, describe_injection,
-    describe_reason, message_id, priority,
+    describe_not_started, describe_reason, message_id, priority,
 };
 pub use linux::{LinuxHost, run_within};
 pub use manager::SafetyNet;

@@ -25,6 +25,7 @@ pub enum Kind {
     DrillEnded,
     GoldenDamaged,
     OneShotStayed,
+    NotStarted,
     Unprotected,
     Refused,
     Confirmed,
@@ -35,7 +36,7 @@ pub enum Kind {
 
 impl Kind {
     /// What an owner can choose.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::RolledBack,
         Self::SafeMode,
         Self::SafeModeEnded,
@@ -47,6 +48,7 @@ impl Kind {
         Self::DrillEnded,
         Self::GoldenDamaged,
         Self::OneShotStayed,
+        Self::NotStarted,
         Self::Unprotected,
         Self::Refused,
         Self::Confirmed,
@@ -54,7 +56,7 @@ impl Kind {
     ];
 
     /// What is told where the owner says nothing: what went wrong, and rehearsals.
-    pub const DEFAULT: [Self; 9] = [
+    pub const DEFAULT: [Self; 10] = [
         Self::RolledBack,
         Self::SafeMode,
         Self::SafeModeEnded,
@@ -64,6 +66,7 @@ impl Kind {
         Self::FailedLate,
         Self::DrillEnded,
         Self::GoldenDamaged,
+        Self::NotStarted,
     ];
 
     /// Its name in history, in settings and in JSON.
@@ -81,6 +84,7 @@ impl Kind {
             Self::DrillEnded => "drill-ended",
             Self::GoldenDamaged => "golden-damaged",
             Self::OneShotStayed => "one-shot-stayed",
+            Self::NotStarted => "not-started",
             Self::Unprotected => "unprotected",
             Self::Refused => "refused",
             Self::Confirmed => "confirmed",

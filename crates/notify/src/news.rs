@@ -255,6 +255,9 @@ impl Telling<'_> {
             Event::OneShotStayed { toplevel } => {
                 self.alone(number, Kind::OneShotStayed, line, None, Some(toplevel), false);
             }
+            Event::NotStarted { toplevel, .. } => {
+                self.alone(number, Kind::NotStarted, line, None, Some(toplevel), false);
+            }
             Event::Unprotected { toplevel } => {
                 self.alone(number, Kind::Unprotected, line, None, Some(toplevel), false);
             }

@@ -134,6 +134,7 @@ fn first(kind: Kind, facts: &Facts<'_>) -> (Severity, String, String) {
             format!("{because}. The machine runs, and a rollback would have to go elsewhere."),
         ),
         Kind::OneShotStayed => (Severity::Normal, "is not covered against a panic", format!("{because}.")),
+        Kind::NotStarted => (Severity::Normal, "does not start a new system", format!("{because}.")),
         Kind::Unprotected => (Severity::Normal, "deployed without a way back", format!("{because}.")),
         Kind::Refused => (Severity::Normal, "refused a system that failed before", format!("{because}.")),
         Kind::Confirmed => (Severity::Low, "confirmed a new system", format!("{because}.")),
@@ -173,6 +174,10 @@ fn next(kind: Kind, facts: &Facts<'_>) -> String {
             )
         }
         Kind::OneShotStayed => format!("`golden status` on {host} says what to do."),
+        Kind::NotStarted => format!(
+            "Look at {host}: `golden status` says what is known. The boot order of the firmware, or another boot loader, is what \
+             to put right."
+        ),
         Kind::Unprotected => format!("Pin a system that works on {host}: `pin-golden`."),
         Kind::Refused => {
             format!("Deploy a changed system on {host}, or release this one: `golden quarantine release`.")

@@ -3,12 +3,12 @@
 use super::ladder::Whither;
 use super::{
     First, another_try, commit_and_arm, drill, is_budget_spent, is_known_good, is_settled, ladder, landing,
-    live, reboot, rollback, starts_since, was_consumed, with_trial,
+    live, not_started, reboot, rollback, starts_since, was_consumed, with_trial,
 };
 use crate::quarantine::is_refused;
 use crate::{
-    Arming, Attempt, Cause, End, Event, Evidence, Ledger, Origin, Plan, Policy, RebootCause, Seen, Step,
-    Toplevel, Trial,
+    Arming, Attempt, Cause, End, Event, Evidence, Ledger, MAX_NOT_STARTED, NotStartedBecause, Origin, Plan,
+    Policy, RebootCause, Seen, Step, Toplevel, Trial,
 };
 
 pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
@@ -90,18 +90,41 @@ fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> 
         return plan;
     }
     let mut trial = trial.clone();
-    let events = close_earlier(&mut trial, seen, policy);
     let runs = seen.booted.as_ref() == Some(&trial.toplevel);
+    let missed = if runs { None } else { not_started(seen, (&trial).into()) };
+    let events = close_earlier(&mut trial, seen, policy);
     match (trial.has_failed(policy), runs) {
         (true, _) => rollback::begin(ledger, seen, policy, trial, events, Whither::Reboots),
         (false, true) => begin_attempt(First::Ledger, ledger, seen, policy, trial, events),
+        // Its loader may have it: what another one lists says nothing, and is left alone.
+        (false, false) if missed.is_some() && (is_gone(seen, &trial) || is_bypassed(seen)) => {
+            let told = missed.and_then(|because| miss(&mut trial, because));
+            let plan = Plan::nothing();
+            let after = with_trial(ledger, &trial);
+            let plan = if after == *ledger { plan } else { plan.commit(&after) };
+            plan.tell(events).tell(told)
+        }
         (false, false) if is_gone(seen, &trial) => give_up(ledger, trial, events),
         // It cannot be armed now, or has yet to prove itself in this boot. The next boot tries again.
         (false, false) if seen.damage_of(&trial.toplevel).is_some() || is_live(ledger, seen, &trial) => {
             Plan::nothing().commit(&with_trial(ledger, &trial)).tell(events)
         }
-        (false, false) => next_attempt(ledger, seen, policy, trial, events),
+        (false, false) => {
+            let told = missed.and_then(|because| miss(&mut trial, because));
+            next_attempt(ledger, seen, policy, trial, events).tell(told)
+        }
     }
+}
+
+/// The owner is told when it was not started twice in a row: once may have been a person in the menu.
+fn miss(trial: &mut Trial, because: NotStartedBecause) -> Option<Event> {
+    let times = trial.miss(because).filter(|times| *times == MAX_NOT_STARTED)?;
+    Some(Event::NotStarted { toplevel: trial.toplevel.clone(), times, because })
+}
+
+/// Whether another loader started this boot than the one that is configured.
+fn is_bypassed(seen: &Seen) -> bool {
+    seen.loader.as_ref().is_some_and(|loader| loader.is_bypassed)
 }
 
 /// The default is neither the trial nor known to be good: something was deployed after the trial, and nobody marked
@@ -165,10 +188,7 @@ fn close_earlier(trial: &mut Trial, seen: &Seen, policy: &Policy) -> Vec<Event> 
         events.push(failed(trial, policy, boot, Cause::Vanished));
     }
     let elsewhere = seen.booted.as_ref() != Some(&trial.toplevel);
-    if elsewhere
-        && seen.booted_by_default()
-        && was_consumed(seen, trial.arming, trial.armed_at, &trial.toplevel)
-    {
+    if elsewhere && seen.booted_by_default() && was_consumed(seen, &*trial) {
         let (cause, evidence) = unseen(seen, &trial.toplevel);
         trial.attempts.add_unseen(cause.clone(), &evidence);
         events.push(failed(trial, policy, None, cause));
@@ -214,6 +234,7 @@ fn begin_attempt(
         events.push(Event::OneShotStayed { toplevel: trial.toplevel.clone() });
     }
     trial.attempts.begin(&seen.boot);
+    trial.not_started = None;
     let attempt = u32::try_from(trial.attempts.len()).unwrap_or(u32::MAX);
     let toplevel = trial.toplevel.clone();
     events.push(Event::AttemptBegan { toplevel, attempt, boot: seen.boot.clone() });
@@ -237,7 +258,8 @@ fn next_attempt(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: Trial, eve
     let died = !events.is_empty() && seen.booted_by_default();
     let in_place = trial.arming == Arming::Armed && seen.is_armed(&trial.toplevel);
     if events.is_empty() && (in_place || seen.loader.is_none()) {
-        return Plan::nothing();
+        let after = with_trial(ledger, &trial);
+        return if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after) };
     }
     if died && !is_budget_spent(ledger, policy) {
         let toplevel = trial.toplevel.clone();

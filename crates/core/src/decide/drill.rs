@@ -60,7 +60,7 @@ fn arm(plan: Plan, ledger: &Ledger, seen: &Seen, drill: &Drill, events: Vec<Even
     let with = |arming| {
         let mut drill = drill.clone();
         let next = drill.landing.as_mut().unwrap_or(&mut drill.trial);
-        (next.arming, next.armed_at) = (arming, armed_at);
+        (next.arming, next.armed_at, next.armed_by) = (arming, armed_at, seen.started_by());
         Ledger { drill: Some(drill), ..ledger.clone() }
     };
     let next = drill.landing.as_ref().unwrap_or(&drill.trial).toplevel.clone();
@@ -120,9 +120,7 @@ pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy, drill: &Drill
     let was_open = trial.attempts.open().is_some();
     trial.attempts.close(End::Failed { cause: Cause::Vanished }, &seen.evidence);
     let runs = seen.booted.as_ref() == Some(&trial.toplevel);
-    let unseen = !runs
-        && seen.booted_by_default()
-        && was_consumed(seen, trial.arming, trial.armed_at, &trial.toplevel);
+    let unseen = !runs && seen.booted_by_default() && was_consumed(seen, &*trial);
     if unseen {
         trial.attempts.add_unseen(Cause::NeverReachedBootCheck, &seen.evidence);
     }
@@ -184,10 +182,7 @@ fn check_landing(ledger: &Ledger, seen: &Seen, mut drill: Drill, mut landing: Tr
     }
     landing.attempts.close(End::Failed { cause: Cause::Vanished }, &seen.evidence);
     let runs = seen.booted.as_ref() == Some(&landing.toplevel);
-    if !runs
-        && seen.booted_by_default()
-        && was_consumed(seen, landing.arming, landing.armed_at, &landing.toplevel)
-    {
+    if !runs && seen.booted_by_default() && was_consumed(seen, &landing) {
         landing.attempts.add_unseen(Cause::NeverReachedBootCheck, &seen.evidence);
     }
     if runs && landing.attempts.failures() == 0 {

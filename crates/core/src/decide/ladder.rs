@@ -183,7 +183,8 @@ pub(super) fn send(
     };
     let armed_at = seen.loader.as_ref().and_then(|loader| loader.firmware_boots);
     let with = |arming| {
-        let landing = Landing { arming, armed_at, ..landing.clone() };
+        let armed_by = seen.started_by();
+        let landing = Landing { arming, armed_at, armed_by, ..landing.clone() };
         Ledger { landing: Some(landing), ..after.clone() }
     };
     Plan::nothing()
@@ -222,9 +223,7 @@ pub(super) fn stay_aimed(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback
 
 /// Whether the landing was booted once and died before its boot check: what boots by itself runs.
 pub(super) fn was_missed(seen: &Seen, landing: &Landing) -> bool {
-    seen.booted.as_ref() != Some(&landing.toplevel)
-        && seen.booted_by_default()
-        && was_consumed(seen, landing.arming, landing.armed_at, &landing.toplevel)
+    seen.booted.as_ref() != Some(&landing.toplevel) && seen.booted_by_default() && was_consumed(seen, landing)
 }
 
 /// It has failed, and something better runs already, or at least something that starts.

@@ -37,6 +37,7 @@ pub fn seen(number: u32, booted: &str) -> Seen {
             started_by: StartedBy::default(),
             firmware_boots: None,
             incomplete: Vec::new(),
+            is_bypassed: false,
             consumes_one_shot: true,
         }),
         baseline: None,

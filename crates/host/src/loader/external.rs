@@ -116,6 +116,7 @@ impl BootLoader for External<'_> {
             started_by: interface::started_by(self.host),
             firmware_boots: self.host.firmware_boots().ok().flatten(),
             incomplete: Vec::new(),
+            is_bypassed: false,
             consumes_one_shot: true,
         })
     }

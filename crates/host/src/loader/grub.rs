@@ -338,6 +338,7 @@ impl BootLoader for Grub<'_> {
             firmware_boots: self.host.firmware_boots().ok().flatten(),
             // GRUB waits at its menu for a person there.
             incomplete: Vec::new(),
+            is_bypassed: false,
             consumes_one_shot: true,
         })
     }

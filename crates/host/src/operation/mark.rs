@@ -35,7 +35,11 @@ pub fn mark(
         return loader::detect(host, options).map_or(Ok(()), |loader| loader.follow_installer(toplevel));
     }
     let loader = loader::detect(host, options)?;
-    let is_listed = loader.see()?.listed.contains(toplevel);
+    let seen = loader.see()?;
+    if let (true, Err(why)) = (seen.is_bypassed, loader.takes_default()) {
+        host.complain(Trouble::NotMarked, &format!("{toplevel} will not be started: {why}"));
+    }
+    let is_listed = seen.listed.contains(toplevel);
     let marked = match elsewhere(host, options, toplevel) {
         // Its installer failed. What was deployed before it is still what is tried next.
         _ if !is_listed && check(host, options, toplevel, told).is_ok() => {

@@ -17,6 +17,9 @@ const OTHER_SYSTEM: &str = "auto-windows";
 /// Power on. A person may pick the entry of a system in the menu.
 pub(super) fn start(world: &mut World, pick: Option<&Toplevel>) -> Start {
     let menu = Menu::read(world);
+    if forgets(world) {
+        Arc::make_mut(&mut world.variables).remove(ONE_SHOT);
+    }
     // Consumed before anything is started, whatever becomes of it.
     let one_shot = world.variables.get(ONE_SHOT).map(|value| from_utf16(value));
     if one_shot.is_some() && world.lie != Some(Lie::KeepsOneShots) {
@@ -35,6 +38,11 @@ pub(super) fn start(world: &mut World, pick: Option<&Toplevel>) -> Start {
     told.insert("LoaderEntrySelected".to_owned(), to_utf16(&entry.id));
     count_down(world, entry);
     load(world, entry, choice)
+}
+
+/// Whether what a running system has set is gone at the next start.
+fn forgets(world: &World) -> bool {
+    matches!(world.lie, Some(Lie::ForgetsVariables | Lie::SaysItForgets))
 }
 
 /// Have another operating system started once, as `systemctl reboot --boot-loader-entry=` does.
@@ -78,7 +86,8 @@ impl Menu {
     /// What boots with these variables, if nobody touches the keyboard.
     #[must_use]
     pub fn foresee(&self, world: &World) -> Foreseen {
-        let one_shot = world.variables.get(ONE_SHOT).map(|value| from_utf16(value));
+        let one_shot = world.variables.get(ONE_SHOT).filter(|_| !forgets(world));
+        let one_shot = one_shot.map(|value| from_utf16(value));
         let once = one_shot.as_deref().and_then(|name| self.choose(world, Some(name), None));
         let default = self.choose(world, None, None);
         Foreseen {

@@ -74,6 +74,10 @@ pub enum Lie {
     IgnoresWrites,
     /// It leaves a one-shot where it is.
     KeepsOneShots,
+    /// The firmware forgets at the next start what a running system has set.
+    ForgetsVariables,
+    /// The same, and it says so, as U-Boot does.
+    SaysItForgets,
 }
 
 /// What systemd knows about a shutdown that has begun.
@@ -295,6 +299,10 @@ impl World {
         } else {
             ""
         };
+        if self.lie == Some(Lie::SaysItForgets) {
+            let name = "RTStorageVolatile-b2ac5fc9-92b7-4acd-aeac-11e818c3130c";
+            volatile.write(format!("/sys/firmware/efi/efivars/{name}"), b"\x06\0\0\0ubootefi.var\0");
+        }
         volatile.write("/proc/cmdline", format!("{by_grub}init={toplevel}/init quiet\n").as_bytes());
     }
 }

@@ -213,6 +213,10 @@ pub fn quarantined_in_time(
     });
     let Some(quarantined) = newly else { return };
     let (found, max) = (failures(&quarantined.attempts), explorer.configuration.max_failures);
+    if found > counted.most {
+        let text = format!("{} is quarantined for what it was not started for", counted.toplevel.short());
+        explorer.violate(Property::NeverStartedNeverFails, before.id, &text);
+    }
     if found < max || found < counted.least || found > counted.most {
         let text = format!(
             "{} is quarantined after {found} failures; really: {counted:?}",

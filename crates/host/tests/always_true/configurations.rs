@@ -66,6 +66,9 @@ pub const CONFIGURATIONS: &[Configuration] = &[
     Configuration { habits: &[Quarantine, Wait], ..ASKED },
     Configuration { max_failures: 2, habits: &[Assess, FailLate], ..ASKED },
     Configuration { firmware_counts: false, habits: &[Assess, FailLate], ..NEWER },
+    // The firmware forgets its variables, which its counter shows, or which it says.
+    Configuration { lie: Some(Lie::ForgetsVariables), ..TWO },
+    Configuration { lie: Some(Lie::SaysItForgets), firmware_counts: false, ..TWO },
     // Somebody else's one-shots.
     Configuration { habits: &[BootElsewhere], ..TWO },
     Configuration { firmware_counts: false, habits: &[BootElsewhere], ..TWO },

@@ -86,7 +86,7 @@ impl Configuration {
     /// what dies before is booted for ever, and nobody hears of it.
     pub fn has_one_shot(self) -> bool {
         let consumes = matches!(self.loader, Loader::SystemdBoot | Loader::Grub { writes: true });
-        consumes && self.lie != Some(Lie::KeepsOneShots)
+        consumes && !matches!(self.lie, Some(Lie::KeepsOneShots | Lie::SaysItForgets))
     }
 
     pub fn policy(self) -> Policy {

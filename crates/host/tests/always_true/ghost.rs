@@ -2,6 +2,7 @@
 
 use crate::explore::Configuration;
 use golden_core::{Arming, Attempt, BootId, End, Ledger, Toplevel, Trial};
+use golden_host::simulated::Lie;
 
 /// The failed attempts that really happened since a trial began.
 ///
@@ -63,7 +64,9 @@ impl Counted {
         }
         let armed = ledger.trial.as_ref().is_some_and(|trial| trial.arming == Arming::Armed);
         if self.toplevel != *booted {
-            if std::mem::take(&mut self.is_passed_over) {
+            // A start more than the firmware would need hides that it has forgotten.
+            let is_forgotten = armed && configuration.lie == Some(Lie::ForgetsVariables);
+            if std::mem::take(&mut self.is_passed_over) || is_forgotten {
                 self.may_have_been_booted();
             }
         } else if armed && !picked {

@@ -168,6 +168,7 @@ fn write_trial(
 ) -> std::fmt::Result {
     write!(key, "t{}{:?}{:?}", trial.toplevel.short(), trial.origin, trial.arming)?;
     let failed_before = trial.baseline.as_ref().map(|before| &before.failed_checks);
+    write!(key, "m{:?}", trial.not_started.as_ref().map(|missed| missed.times))?;
     write!(key, "{failed_before:?}{:?}{}", trial.revision.is_some(), has_failed_checks(&trial.attempts))?;
     write_attempts(key, &trial.attempts, boot)?;
     if trial.arming == Arming::Armed {

@@ -50,6 +50,7 @@ enum Property {
     ExcusedChecks,
     LateFailures,
     OthersMaySendIt,
+    NeverStartedNeverFails,
 }
 
 impl Property {
@@ -280,6 +281,11 @@ fn an_excused_check_ends_no_boot() {
 #[test]
 fn a_late_failure_reboots_only_where_the_owner_asked_for_that() {
     holds(Property::LateFailures);
+}
+
+#[test]
+fn a_healthy_system_that_was_never_started_is_never_quarantined() {
+    holds(Property::NeverStartedNeverFails);
 }
 
 #[test]

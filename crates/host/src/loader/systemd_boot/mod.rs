@@ -12,6 +12,8 @@ use super::interface::{self, INFO, from_utf16, to_utf16};
 use super::loader_conf::Key;
 use super::mounts::Mounts;
 use super::{BootLoader, loader_conf};
+use crate::evidence::printable;
+use crate::system::EFI_VARIABLES;
 use crate::{Error, Host, durable};
 use entries::{Listed, Named, Spelling, has_entries, is_used, named};
 
@@ -23,8 +25,6 @@ const ONE_SHOT: &str = "LoaderEntryOneShot";
 const DEFAULT: &str = "LoaderEntryDefault";
 const PREFERRED: &str = "LoaderEntryPreferred";
 const SELECTED: &str = "LoaderEntrySelected";
-/// Where Linux shows the firmware's variables.
-const VARIABLES: &str = "/sys/firmware/efi/efivars";
 
 /// systemd-boot with its boot partitions.
 pub struct SystemdBoot<'a> {
@@ -75,6 +75,39 @@ impl<'a> SystemdBoot<'a> {
         }
     }
 
+    /// Whether the firmware keeps what a running system sets in memory only. Source: U-Boot's `EFI_RT_VOLATILE_STORE` and the
+    /// EBBR specification: these name the file on the ESP that a running system would have to write, and nothing does.
+    fn forgets_variables(&self) -> bool {
+        let is_there = |name: &&str| {
+            let path = format!("{EFI_VARIABLES}/{name}-b2ac5fc9-92b7-4acd-aeac-11e818c3130c");
+            self.host.size(Path::new(&path)).is_ok()
+        };
+        ["RTStorageVolatile", "VarToFile"].iter().any(|name| is_there(&name))
+    }
+
+    /// Who started this boot instead, as far as the machine shows it, as a part of a sentence. systemd-boot says its name in every
+    /// boot. That nobody does is no evidence by itself: a machine that is looked at from outside shows no variables.
+    fn bypassed_by(&self) -> Option<String> {
+        let has = |directory: &str| self.host.list(Path::new(directory)).is_ok();
+        if has("/sys/firmware") && !has("/sys/firmware/efi") {
+            return Some("the machine was started by a BIOS".to_owned());
+        }
+        match interface::started_by(self.host).loader {
+            Some(info) if info.starts_with("systemd-boot") => None,
+            Some(info) => Some(format!("{} started the machine", printable(&info))),
+            None => {
+                let can_say = self.host.efi_read(INFO).is_ok();
+                let says_nothing = self.variable(SELECTED).is_ok_and(|selected| selected.is_none());
+                let has_grub = self.host.size(Path::new("/boot/grub/grub.cfg")).is_ok();
+                let is_other = can_say && says_nothing && has_grub;
+                is_other.then(|| {
+                    "GRUB is there too, and a loader that does not say its name started the machine"
+                        .to_owned()
+                })
+            }
+        }
+    }
+
     fn spelling(&self) -> Result<Spelling, Error> {
         Ok(Spelling::of(self.variable(INFO)?.as_deref()))
     }
@@ -114,16 +147,35 @@ impl BootLoader for SystemdBoot<'_> {
     }
 
     fn has_one_shot(&self) -> Result<(), String> {
-        let variables = self.mounts.at(Path::new(VARIABLES));
+        let variables = self.mounts.at(Path::new(EFI_VARIABLES));
         if variables.is_none() && self.mounts.are_known() {
             return Err("the firmware's variables are not there".to_owned());
         }
         if variables.is_some_and(|mount| mount.is_read_only) {
             return Err("the firmware's variables can only be read".to_owned());
         }
+        if self.forgets_variables() {
+            return Err("the firmware forgets at the next start what a running system sets in its variables"
+                .to_owned());
+        }
         match self.host.efi_read(ONE_SHOT) {
             Ok(_) => Ok(()),
             Err(error) => Err(format!("the firmware's variables cannot be used: {error}")),
+        }
+    }
+
+    fn takes_default(&self) -> Result<(), String> {
+        if let Some(other) = self.bypassed_by() {
+            return Err(format!(
+                "{other}, and systemd-boot is configured: what is set there is read by nobody"
+            ));
+        }
+        let is_set = |name| self.variable(name).is_ok_and(|set| set.is_some());
+        match [PREFERRED, DEFAULT].into_iter().find(|name| is_set(name)) {
+            Some(name) if self.forgets_variables() => Err(format!(
+                "{name} is set and goes before loader.conf, and the firmware forgets at the next start that it was changed"
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -152,6 +204,7 @@ impl BootLoader for SystemdBoot<'_> {
             started_by: interface::started_by(self.host),
             // Evidence that is welcome and not needed.
             firmware_boots: self.host.firmware_boots().ok().flatten(),
+            is_bypassed: self.bypassed_by().is_some(),
             consumes_one_shot: true,
             incomplete: listed()
                 .filter(|listed| listed.standing.lacks_files())
