@@ -82,7 +82,7 @@ impl<'a> SystemdBoot<'a> {
             let path = format!("{EFI_VARIABLES}/{name}-b2ac5fc9-92b7-4acd-aeac-11e818c3130c");
             self.host.size(Path::new(&path)).is_ok()
         };
-        ["RTStorageVolatile", "VarToFile"].iter().any(|name| is_there(&name))
+        ["RTStorageVolatile", "VarToFile"].iter().any(is_there)
     }
 
     /// Who started this boot instead, as far as the machine shows it, as a part of a sentence. systemd-boot says its name in every
