@@ -48,6 +48,8 @@ pub enum Event {
     OneShotStayed { toplevel: Toplevel },
     /// The trial was armed and not started, so often in a row.
     NotStarted { toplevel: Toplevel, times: u32, because: NotStartedBecause },
+    /// The loader could not be told to boot this system once. It waits until it can.
+    NotArmed { toplevel: Toplevel, why: String },
     /// An attempt ended innocently.
     AttemptInterrupted { toplevel: Toplevel, boot: BootId, shutdown: Shutdown },
     /// The trial passed.

@@ -21,8 +21,11 @@ pub enum Step {
     Keep(Toplevel),
     /// Point the golden profile at this toplevel and check that it can be landed on.
     PinProfile(Toplevel),
-    /// Point the system profile at this toplevel.
+    /// Point the system profile at this toplevel, as its newest generation: installers list the newest ones.
     SetProfile(Toplevel),
+    /// The same for what it named before a deployer was refused: the generation that names this toplevel already, if there is one. A
+    /// deployer that tries again and again adds no generations.
+    PutProfileBack(Toplevel),
     /// Have this toplevel install its boot loader configuration. Runs without the lock: it marks.
     InstallLoader(Toplevel),
     /// Watch the switch of the running system that is about to happen.

@@ -18,6 +18,8 @@ pub struct Seen {
     pub older_goldens: Vec<Toplevel>,
     /// What the system profile points at.
     pub profile: Option<Toplevel>,
+    /// The specialisations of that system. A deployer that switches to one of them leaves the profile at their parent.
+    pub specialisations: Vec<Toplevel>,
     /// What the loader says; `None` where it cannot be asked (the boot partition is not there). Then nothing of
     /// the loader is changed and nothing is concluded from it.
     pub loader: Option<Loader>,
@@ -266,6 +268,11 @@ impl Seen {
     pub(crate) fn is_bootable(&self, toplevel: &Toplevel) -> bool {
         let listed = self.loader.as_ref().is_some_and(|loader| loader.listed.contains(toplevel));
         listed && self.damage_of(toplevel).is_none()
+    }
+
+    /// Whether the system profile was moved for this system: it names it, or the parent that it is a specialisation of.
+    pub(crate) fn profile_was_moved_for(&self, toplevel: &Toplevel) -> bool {
+        self.profile.as_ref() == Some(toplevel) || self.specialisations.contains(toplevel)
     }
 
     pub(crate) fn is_default(&self, toplevel: &Toplevel) -> bool {

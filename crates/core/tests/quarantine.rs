@@ -81,14 +81,14 @@ fn a_refused_switch_puts_the_profile_back_and_touches_none_that_is_somebodys() {
     let there = |profile: &str| Seen { profile: Some(toplevel(profile)), ..seen(4, "golden") };
     for moment in [Moment::Mark(trial.clone()), Moment::Check(trial.clone())] {
         let plan = decide(&ledger, &there("trial"), &policy(2), &moment);
-        assert!(does(&plan, &Step::SetProfile(toplevel("golden"))), "{plan:?}");
+        assert!(does(&plan, &Step::PutProfileBack(toplevel("golden"))), "{plan:?}");
         assert_eq!(
             plan.steps.last(),
-            Some(&Step::SetProfile(toplevel("golden"))),
+            Some(&Step::PutProfileBack(toplevel("golden"))),
             "what may fail comes last"
         );
         let plan = decide(&ledger, &there("other"), &policy(2), &moment);
-        assert!(!plan.steps.iter().any(|step| matches!(step, Step::SetProfile(_))), "{plan:?}");
+        assert!(!plan.steps.iter().any(|step| matches!(step, Step::PutProfileBack(_))), "{plan:?}");
     }
     // Who only asks changes nothing, and is no news.
     let plan = decide(&ledger, &there("other"), &policy(2), &Moment::Check(trial.clone()));
@@ -98,15 +98,15 @@ fn a_refused_switch_puts_the_profile_back_and_touches_none_that_is_somebodys() {
     let mut now = there("trial");
     now.loader.as_mut().unwrap().listed.push(toplevel("new"));
     let plan = decide(&waits, &now, &policy(2), &Moment::Check(trial.clone()));
-    assert!(does(&plan, &Step::SetProfile(toplevel("new"))), "{plan:?}");
+    assert!(does(&plan, &Step::PutProfileBack(toplevel("new"))), "{plan:?}");
     // What boots by itself, if it is known; else what runs.
     now = there("trial");
     now.loader.as_mut().unwrap().default = Some(toplevel("other"));
     let plan = decide(&failed(&policy(2)), &now, &policy(2), &Moment::Check(trial.clone()));
-    assert!(does(&plan, &Step::SetProfile(toplevel("other"))), "{plan:?}");
+    assert!(does(&plan, &Step::PutProfileBack(toplevel("other"))), "{plan:?}");
     now.loader.as_mut().unwrap().default = Some(trial.clone());
     let plan = decide(&failed(&policy(2)), &now, &policy(2), &Moment::Check(trial));
-    assert!(does(&plan, &Step::SetProfile(toplevel("golden"))), "{plan:?}");
+    assert!(does(&plan, &Step::PutProfileBack(toplevel("golden"))), "{plan:?}");
 }
 
 fn patient() -> Policy {
@@ -211,7 +211,7 @@ fn a_trial_that_waits_is_called_off_by_its_name_and_by_its_revision() {
         let plan = decide(&ledger, &now, &policy(2), &Moment::Quarantine(named.clone()));
         assert!(after(&plan, ledger.clone()).trial.is_none(), "{named:?}");
         assert!(does(&plan, &Step::Disarm), "{named:?}: {plan:?}");
-        assert!(does(&plan, &Step::SetProfile(toplevel("golden"))), "{named:?}: {plan:?}");
+        assert!(does(&plan, &Step::PutProfileBack(toplevel("golden"))), "{named:?}: {plan:?}");
     }
 }
 
@@ -274,7 +274,7 @@ fn a_person_leaves_what_runs_for_golden_and_that_reboot_is_his() {
     assert!(ledger.is_watched(&boot(2)));
     let there = Seen { profile: Some(other.clone()), ..landed };
     let plan = decide(&ledger, &there, &policy(2), &Moment::RollBack);
-    assert!(does(&plan, &Step::SetProfile(toplevel("golden"))), "{plan:?}");
+    assert!(does(&plan, &Step::PutProfileBack(toplevel("golden"))), "{plan:?}");
     // A deployer does not bring it back.
     assert!(is_refused(&ledger, &there, "other"));
 }

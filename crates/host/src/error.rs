@@ -29,6 +29,8 @@ pub enum Error {
     NoLoader,
     #[error("{0} has no boot entry")]
     NoEntry(Toplevel),
+    #[error("no system is known to work here")]
+    NothingKnownGood,
     #[error("the boot files of {toplevel} are not whole: {why}")]
     BootFiles { toplevel: Toplevel, why: String },
     #[error("the boot files of {toplevel} are not whole and cannot be repaired now")]
@@ -139,6 +141,7 @@ impl Error {
                 _ => Trouble::Io,
             },
             Self::NoLoader
+            | Self::NothingKnownGood
             | Self::NoEntry(_)
             | Self::BootFiles { .. }
             | Self::DidNotStick(_)
@@ -184,6 +187,7 @@ impl Error {
             Self::Database(_) => {
                 Some("see whether the daemon answers: `nix store info`, `systemctl status nix-daemon.socket`")
             }
+            Self::NothingKnownGood => Some("boot a system that you trust, and pin it: `pin-golden`"),
             Self::NoEntry(_) => Some("run `nixos-rebuild boot`, which writes the boot entries anew"),
             Self::EnvironmentBlock(_) => Some("make it anew: `grub-editenv /boot/grub/grubenv create`"),
             Self::NotObeyed(_) => Some("let it: on NixOS, do not set boot.loader.grub.default"),

@@ -40,7 +40,7 @@ impl Session<'_> {
             Step::Commit(ledger) => self.commit(ledger),
             Step::Tell(event) => self.tell(event),
             Step::SetDefault(toplevel) => self.loader()?.set_default(toplevel),
-            Step::Arm(toplevel) => self.loader()?.arm(toplevel),
+            Step::Arm(toplevel) => self.arm(toplevel),
             Step::Disarm => self.loader()?.disarm(),
             Step::Bless(toplevel) => self.loader()?.bless(toplevel),
             Step::Keep(toplevel) => {
@@ -49,6 +49,7 @@ impl Session<'_> {
             }
             Step::PinProfile(toplevel) => self.pin(toplevel),
             Step::SetProfile(toplevel) => profile::set_system(self.host, toplevel),
+            Step::PutProfileBack(toplevel) => profile::put_system_back(self.host, toplevel),
             Step::InstallLoader(toplevel) => profile::install_loader(self.host, toplevel),
             Step::WatchLive => manager::watch_live(self.host),
             Step::Activate(toplevel) => {
@@ -69,6 +70,18 @@ impl Session<'_> {
 
     fn loader(&self) -> Result<&dyn BootLoader, Error> {
         self.loader.as_deref().ok_or(Error::NoLoader)
+    }
+
+    /// What is damaged for good is a failed attempt. Anything else may last, and history says once that the trial is not booted.
+    fn arm(&self, toplevel: &Toplevel) -> Result<(), Error> {
+        let armed = self.loader()?.arm(toplevel);
+        if let Err(error) = &armed
+            && !error.damage().is_some_and(|damage| damage.is_lasting)
+            && !history::says_not_armed(self.host, self.state_dir, toplevel)
+        {
+            self.tell(&Event::NotArmed { toplevel: toplevel.clone(), why: error.chain() })?;
+        }
+        armed
     }
 
     fn commit(&self, ledger: &Ledger) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use golden_core::{BootId, Event};
+use golden_core::{BootId, Event, Toplevel};
 use serde::{Deserialize, Serialize};
 
 use crate::store::is_no_file;
@@ -104,6 +104,19 @@ pub fn read_history_as_written(host: &dyn Host, directory: &Path) -> Result<Vec<
     let lines = [older, newer];
     let lines = lines.iter().flat_map(|bytes| bytes.split(|&byte| byte == b'\n'));
     Ok(lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
+}
+
+/// Whether history says already that this system cannot be armed, and nothing of it since.
+pub(crate) fn says_not_armed(host: &dyn Host, directory: &Path, toplevel: &Toplevel) -> bool {
+    let lines = read_history(host, directory).unwrap_or_default();
+    let last = lines.iter().rev().find_map(|line| match &line.event {
+        Event::NotArmed { toplevel: of, .. } if of == toplevel => Some(true),
+        Event::Marked { toplevel: of, .. }
+        | Event::Inferred { toplevel: of }
+        | Event::AttemptBegan { toplevel: of, .. } => (of == toplevel).then_some(false),
+        _ => None,
+    });
+    last == Some(true)
 }
 
 fn current(directory: &Path) -> PathBuf {

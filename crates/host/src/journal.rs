@@ -121,6 +121,7 @@ pub fn message_id(event: &Event) -> &'static str {
         Event::Rebooting { .. } => "3307ddf8467044619a79bb2d6df609f1",
         Event::RollbackBegan { .. } => "cfec0381fd6d42828de8f6afd584a404",
         Event::RolledBack { .. } => "ba18af9fedda4688b2802dc09336a9b4",
+        Event::NotArmed { .. } => "3c0b7d5e92f84a61b6d4e8a1f70c2935",
         Event::OneShotStayed { .. } => "94f1be0d6c3a4e7e8a5b0c9d2e716f38",
         Event::NotStarted { .. } => "bceb7cc4d6304c8f88fa1f1a752f27a2",
         Event::LandingFailed { .. } => "6f0d4c9be7c14f2c8b1d93a5c0e2f784",
@@ -162,6 +163,7 @@ pub fn priority(event: &Event) -> Priority {
         | Event::RolledBack { .. } => Priority::Error,
         Event::OneShotStayed { .. }
         | Event::NotStarted { .. }
+        | Event::NotArmed { .. }
         | Event::Inferred { .. }
         | Event::Gone { .. }
         | Event::Unprotected { .. }
@@ -255,6 +257,9 @@ pub fn describe(event: &Event) -> String {
             "{toplevel} was armed and not started, {times} times in a row: {}; it has not failed, and waits",
             describe_not_started(*because)
         ),
+        Event::NotArmed { toplevel, why } => {
+            format!("{toplevel} cannot be armed and is not booted until it can: {why}")
+        }
         Event::LandingFailed { toplevel, cause, .. } => {
             format!("{toplevel}, which the machine came back to, failed: {}", describe_cause(cause))
         }

@@ -43,7 +43,7 @@ pub use journal::{
 };
 pub use linux::{LinuxHost, run_within};
 pub use manager::SafetyNet;
-pub use profile::{NO_MARK, golden, system};
+pub use profile::{NO_MARK, golden, others_that_name, system};
 pub use routes::{Route, default_routes, network_is_down};
 pub use source::revision_of;
 pub use source::told_by_deployer;

@@ -9,6 +9,7 @@ mod deadline;
 mod drill;
 mod emergency;
 mod fail;
+mod fallback;
 mod golden;
 mod live;
 mod mark;
@@ -46,7 +47,7 @@ pub use live::{
     confirm_live, count_watch, end_going_back, end_watch, fail_live, go_back, goes_down, is_tried,
     leave_live, live, pass_live, put_profile_back, put_running_back, watcher,
 };
-pub use mark::{Switch, check, mark};
+pub use mark::{Switch, check, mark, mark_nothing};
 pub use rollback::{keep_post_mortem, roll_back};
 pub use shutdown::record_shutdown;
 pub use sleep::{hibernate, resume};

@@ -1,5 +1,6 @@
 //! Nix profiles: what the system profile and golden point at.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,23 +30,67 @@ pub fn golden(host: &dyn Host) -> Result<Option<Toplevel>, Error> {
 
 /// What the golden profile pointed at before, the newest first; each once.
 pub(crate) fn older_goldens(host: &dyn Host, golden: Option<&Toplevel>) -> Result<Vec<Toplevel>, Error> {
-    let profile = Path::new(GOLDEN);
-    let directory = profile.parent().unwrap_or(Path::new(PROFILES));
-    let names = match host.list(directory) {
-        Ok(names) => names,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("list", directory)(error)),
-    };
-    let number = |name: &str| name.strip_prefix("golden-")?.strip_suffix("-link")?.parse::<u32>().ok();
-    let mut numbers: Vec<u32> = names.iter().filter_map(|name| number(name.to_str()?)).collect();
-    numbers.sort_unstable_by(|left, right| right.cmp(left));
     let mut older = Vec::new();
-    for number in numbers {
-        let link = read_link(host, &directory.join(format!("golden-{number}-link")))?;
-        let toplevel: Option<Toplevel> = link.and_then(|path| path.to_str()?.parse().ok());
-        older.extend(toplevel.filter(|one| golden != Some(one) && !older.contains(one)));
+    for (_, toplevel) in generations(host, Path::new(GOLDEN))? {
+        older.extend(Some(toplevel).filter(|one| golden != Some(one) && !older.contains(one)));
     }
     Ok(older)
+}
+
+/// The generations of a profile that name a system, the newest first.
+fn generations(host: &dyn Host, profile: &Path) -> Result<Vec<(u32, Toplevel)>, Error> {
+    let directory = profile.parent().unwrap_or(Path::new(PROFILES));
+    let prefix = format!("{}-", profile.file_name().unwrap_or_default().to_string_lossy());
+    let number = |name: &str| name.strip_prefix(&prefix)?.strip_suffix("-link")?.parse::<u32>().ok();
+    let mut numbers: Vec<u32> =
+        names(host, directory)?.iter().filter_map(|name| number(name.to_str()?)).collect();
+    numbers.sort_unstable_by(|left, right| right.cmp(left));
+    let mut generations = Vec::new();
+    for number in numbers {
+        let link = read_link(host, &directory.join(format!("{prefix}{number}-link")))?;
+        let toplevel: Option<Toplevel> = link.and_then(|path| path.to_str()?.parse().ok());
+        generations.extend(toplevel.map(|toplevel| (number, toplevel)));
+    }
+    Ok(generations)
+}
+
+fn names(host: &dyn Host, directory: &Path) -> Result<Vec<OsString>, Error> {
+    match host.list(directory) {
+        Ok(names) => Ok(names),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(Error::io("list", directory)(error)),
+    }
+}
+
+/// The specialisations of a system. One that cannot be read is none.
+pub(crate) fn specialisations(host: &dyn Host, toplevel: Option<&Toplevel>) -> Vec<Toplevel> {
+    let Some(directory) = toplevel.map(|it| Path::new(it.as_str()).join("specialisation")) else {
+        return Vec::new();
+    };
+    let link = |name: OsString| host.read_link(&directory.join(name)).ok()?.to_str()?.parse().ok();
+    host.list(&directory).unwrap_or_default().into_iter().filter_map(link).collect()
+}
+
+/// Profiles besides `system` and golden that name this system, by name: those of comin, and of `nixos-rebuild --profile-name`.
+/// What cannot be read is none.
+#[must_use]
+pub fn others_that_name(host: &dyn Host, toplevel: &Toplevel) -> Vec<String> {
+    let directory = Path::new(GOLDEN).parent().unwrap_or(Path::new(PROFILES));
+    let names = host.list(directory).unwrap_or_default();
+    let names = names.into_iter().filter_map(|name| name.into_string().ok());
+    let is_other = |name: &String| {
+        // `comin`, and not the generations of it.
+        !name.ends_with("-link") && directory.join(name) != Path::new(GOLDEN)
+    };
+    let is_it = |name: &String| {
+        let named = target(host, &directory.join(name)).ok().flatten();
+        named.as_ref() == Some(toplevel) || specialisations(host, named.as_ref()).contains(toplevel)
+    };
+    let mut found: Vec<String> = names.filter(is_other).filter(is_it).collect();
+    found.sort();
+    found
 }
 
 /// What the system profile points at.
@@ -80,6 +125,18 @@ pub(crate) fn set_system(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Err
     set(host, Path::new(SYSTEM), toplevel)
 }
 
+/// Point the system profile back at this toplevel, by the newest generation that names it already.
+pub(crate) fn put_system_back(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
+    let profile = Path::new(SYSTEM);
+    let known = generations(host, profile)?.into_iter().find(|(_, known)| known == toplevel);
+    let Some((number, _)) = known.filter(|_| target(host, profile).ok().flatten().as_ref() != Some(toplevel))
+    else {
+        return set(host, profile, toplevel);
+    };
+    run(host, "nix-env", &["--profile", SYSTEM, "--switch-generation", &number.to_string()])?;
+    sync_links(host, profile)
+}
+
 /// Point the golden profile at this toplevel.
 pub(crate) fn set_golden(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
     let directory = Path::new(GOLDEN).parent().unwrap_or(Path::new(PROFILES));
@@ -92,7 +149,11 @@ fn set(host: &dyn Host, profile: &Path, toplevel: &Toplevel) -> Result<(), Error
         let path = profile.to_string_lossy();
         run(host, "nix-env", &["--profile", &path, "--set", toplevel.as_str()])?;
     }
-    // Nix does not sync the link it makes.
+    sync_links(host, profile)
+}
+
+/// Nix does not sync the links that it makes.
+fn sync_links(host: &dyn Host, profile: &Path) -> Result<(), Error> {
     let directory = profile.parent().unwrap_or(Path::new("/"));
     host.sync_directory(directory).map_err(Error::io("sync", directory))
 }

@@ -26,6 +26,7 @@ pub fn see(host: &dyn Host, loader: Option<Loader>) -> Result<Seen, Error> {
         boot: boot(host)?,
         older_goldens: profile::older_goldens(host, golden.as_ref())?,
         golden,
+        specialisations: profile::specialisations(host, profile.as_ref()),
         profile,
         loader,
         baseline: None,

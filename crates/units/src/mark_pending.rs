@@ -7,7 +7,7 @@ use clap::Parser;
 use golden_core::{Live, Toplevel};
 use golden_host::command::{self, Common};
 use golden_host::operation::{Options, Proof, Switch};
-use golden_host::{Exit, NO_MARK, operation};
+use golden_host::{Error, Exit, Host, NO_MARK, operation};
 
 /// Make the system that was just installed a trial
 ///
@@ -21,7 +21,8 @@ use golden_host::{Exit, NO_MARK, operation};
 #[command(name = "golden-mark-pending", version, after_help = Exit::HELP)]
 pub struct Arguments {
     /// Store path of the system that was made the default
-    toplevel: Toplevel,
+    // Parsed by the program: what is refused here was made the default all the same.
+    toplevel: String,
     #[command(flatten)]
     common: Common,
 }
@@ -56,18 +57,24 @@ pub fn main() -> ExitCode {
     command::run(
         |arguments: &Arguments| &arguments.common,
         |host, options, arguments| match std::env::var_os(NO_MARK) {
-            None => {
-                let told = golden_host::told_by_deployer();
-                operation::mark(host, options, &arguments.toplevel, switch(), told.as_ref())?;
-                if let Some(live) =
-                    operation::live(host, options)?.filter(|live| live.to == arguments.toplevel)
-                {
-                    let _ = writeln!(io::stderr(), "{}", announcement(&live, options));
-                }
-                Ok(())
-            }
+            None => mark(host, options, &arguments.toplevel),
             // A rollback installs the loader of where it landed.
             Some(_) => Ok(()),
         },
     )
+}
+
+fn mark(host: &dyn Host, options: &Options, named: &str) -> Result<(), Error> {
+    let Ok(toplevel) = named.parse::<Toplevel>() else {
+        let why = "is not the store path of a system (/nix/store/HASH-NAME)".to_owned();
+        let hint = "`readlink -f /nix/var/nix/profiles/system` prints one";
+        let error = Error::NotNamed { named: named.to_owned(), why, hint };
+        return Err(operation::mark_nothing(host, options, error));
+    };
+    let told = golden_host::told_by_deployer();
+    operation::mark(host, options, &toplevel, switch(), told.as_ref())?;
+    if let Some(live) = operation::live(host, options)?.filter(|live| live.to == toplevel) {
+        let _ = writeln!(io::stderr(), "{}", announcement(&live, options));
+    }
+    Ok(())
 }

@@ -101,10 +101,12 @@ pub(super) fn effects(ledger: &Ledger, seen: &Seen, live: &Live) -> Plan {
     }
     // What waits for its boot was what the profile named.
     let before = ledger.trial.as_ref().map_or(&live.from, |trial| &trial.toplevel);
+    let is_known = |profile: &Toplevel| profile != &live.to && is_known_good(ledger, seen, profile);
+    let is_moved = seen.profile_was_moved_for(&live.to) && !seen.profile.as_ref().is_some_and(is_known);
     // A profile that cannot be set, on a full disk, must not keep the network cut.
     Plan::nothing()
         .then_if(live.boot == seen.boot, || Step::Activate(live.from.clone()))
-        .then_if(seen.profile.as_ref() == Some(&live.to), || Step::SetProfile(before.clone()))
+        .then_if(is_moved, || Step::SetProfile(before.clone()))
 }
 
 /// What ran before runs again; if it cannot be made to, a reboot brings back what boots by itself.

@@ -169,7 +169,7 @@ fn refuse(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &Toplevel, re
     // On a full disk nothing of it boots all the same.
     let counted = ledger.counting(seen, toplevel);
     let plan = counted.iter().fold(plan, Plan::commit).tell([Event::Refused { toplevel: toplevel.clone() }]);
-    back.into_iter().fold(plan, |plan, to| plan.then(Step::SetProfile(to)))
+    back.into_iter().fold(plan, |plan, to| plan.then(Step::PutProfileBack(to)))
 }
 
 /// The default is right as the installer left it. What an earlier switch began is over.

@@ -13,7 +13,7 @@ pub(super) fn check(ledger: &Ledger, seen: &Seen, policy: &Policy, toplevel: &To
     let plan = counted.iter().fold(Plan::refuse(refusal), Plan::commit);
     // Who only asks has changed nothing, and is no news.
     let told = back.as_ref().map(|_| Event::Refused { toplevel: toplevel.clone() });
-    back.into_iter().fold(plan.tell(told), |plan, to| plan.then(Step::SetProfile(to)))
+    back.into_iter().fold(plan.tell(told), |plan, to| plan.then(Step::PutProfileBack(to)))
 }
 
 /// Where the system profile belongs if it names what was refused: the trial that is to be booted next, what boots by itself,
@@ -26,14 +26,16 @@ pub(super) fn put_back(
     refused: &Toplevel,
     default: Option<&Toplevel>,
 ) -> Option<Toplevel> {
-    if seen.profile.as_ref() != Some(refused) {
-        return None;
-    }
     let is_good =
         |toplevel: &&Toplevel| !ledger.is_quarantined(toplevel) && is_known_good(ledger, seen, toplevel);
+    // The parent of a refused specialisation may be known to be good itself: it stays then.
+    if !seen.profile_was_moved_for(refused) || seen.profile.as_ref().is_some_and(|it| is_good(&it)) {
+        return None;
+    }
     let trial = ledger.trial.as_ref().map(|trial| &trial.toplevel);
     let known = trial.or(default.filter(is_good)).or(seen.booted.as_ref().filter(is_good)).cloned();
-    known.or_else(|| stand_in(ledger, seen, policy, refused)).filter(|to| to != refused)
+    let to = known.or_else(|| stand_in(ledger, seen, policy, refused));
+    to.filter(|to| to != refused && seen.profile.as_ref() != Some(to))
 }
 
 /// A person says that something must not be deployed here.
@@ -111,7 +113,7 @@ fn withdraw(
         .into_iter()
         .fold(plan, |plan, stays| plan.then(Step::SetDefault(stays)));
     let plan = plan.commit(after).tell([event]);
-    back.into_iter().fold(plan, |plan, to| plan.then(Step::SetProfile(to)))
+    back.into_iter().fold(plan, |plan, to| plan.then(Step::PutProfileBack(to)))
 }
 
 /// Why the machine cannot do without it.

@@ -182,8 +182,10 @@ pub(super) fn effects(ledger: &Ledger, seen: &Seen) -> Plan {
     if seen.booted.as_ref() != Some(to) || ledger.is_quarantined(to) {
         return Plan::nothing();
     }
+    let is_known = |profile: &Toplevel| is_known_good(ledger, seen, profile);
     let failed = |profile: &Toplevel| {
         profile == from
+            || seen.specialisations.contains(from) && !is_known(profile)
             || called_off.as_ref() == Some(profile)
             || ledger.is_quarantined(profile)
             || ledger.is_failed_landing(profile)

@@ -28,6 +28,7 @@ pub fn seen(number: u32, booted: &str) -> Seen {
         boot: boot(number),
         golden: Some(toplevel("golden")),
         older_goldens: Vec::new(),
+        specialisations: Vec::new(),
         profile: Some(toplevel("trial")),
         loader: Some(Loader {
             listed,

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use golden_core::{Ledger, Moment, Revision, Seen, Toplevel, Verdict, landing, verdict};
+use golden_core::{Moment, Revision, Seen, Toplevel, Verdict, verdict};
 
+use super::fallback::fall_back;
 use super::{Options, act_for};
 use crate::config::load_options_of;
-use crate::loader::{self, BootLoader};
-use crate::{Error, Host, Reading, Store, Trouble, manager, source, system};
+use crate::{Error, Host, Reading, Store, Trouble, loader, manager, profile, source, system};
 
 /// What a deployer does with a system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,33 +34,72 @@ pub fn mark(
         // Without us, what was installed is what boots.
         return loader::detect(host, options).map_or(Ok(()), |loader| loader.follow_installer(toplevel));
     }
+    let marked = mark_listed(host, options, toplevel, switch, told);
+    if marked.is_err() {
+        fall_back(host, options, Some(toplevel));
+    }
+    marked
+}
+
+/// A deployer named no system: `error` says why. What its installer made the default was not marked.
+pub fn mark_nothing(host: &dyn Host, options: &Options, error: Error) -> Error {
+    if !system::is_disabled(host) {
+        fall_back(host, options, None);
+    }
+    error
+}
+
+fn mark_listed(
+    host: &dyn Host,
+    options: &Options,
+    toplevel: &Toplevel,
+    switch: Switch,
+    told: Option<&Revision>,
+) -> Result<(), Error> {
     let loader = loader::detect(host, options)?;
     let seen = loader.see()?;
     if let (true, Err(why)) = (seen.is_bypassed, loader.takes_default()) {
         host.complain(Trouble::NotMarked, &format!("{toplevel} will not be started: {why}"));
     }
     let is_listed = seen.listed.contains(toplevel);
-    let marked = match elsewhere(host, options, toplevel) {
-        // Its installer failed. What was deployed before it is still what is tried next.
+    match elsewhere(host, options, toplevel) {
         _ if !is_listed && check(host, options, toplevel, told).is_ok() => {
-            Err(Error::NoEntry(toplevel.clone()))
+            return not_listed(host, options, toplevel, told);
         }
         Some(state_dir) => {
             let (new, old) = (state_dir.display(), options.state_dir.display());
             let text =
                 format!("{toplevel} keeps its state in {new} and not in {old}: it is booted without a trial");
             host.complain(Trouble::NotMarked, &text);
-            act_for(host, options, &Moment::MarkUnprotected(toplevel.clone()), told)
+            act_for(host, options, &Moment::MarkUnprotected(toplevel.clone()), told)?;
         }
-        None => make_trial(host, options, toplevel, switch, told),
-    };
-    match &marked {
-        Ok(()) if !is_trial(host, options, toplevel) => return loader.follow_installer(toplevel),
-        // Not marked on purpose.
-        Ok(()) | Err(Error::Refused(_)) => {}
-        Err(_) => stay_on_golden(host, options, loader.as_ref(), toplevel),
+        None => make_trial(host, options, toplevel, switch, told)?,
     }
-    marked
+    if is_trial(host, options, toplevel) { Ok(()) } else { loader.follow_installer(toplevel) }
+}
+
+/// Its installer has left it without an entry. A system that is not known here did not get as far as to be deployed: the trial before
+/// it is still what is tried next. One that is known to be good was chosen instead of that trial, which is over; NixOS's installers
+/// list only the newest generations, so a person who switches to an older one can leave it without an entry.
+fn not_listed(
+    host: &dyn Host,
+    options: &Options,
+    toplevel: &Toplevel,
+    told: Option<&Revision>,
+) -> Result<(), Error> {
+    if is_known_good(host, options, toplevel)? {
+        act_for(host, options, &Moment::Mark(toplevel.clone()), told)?;
+    }
+    Err(Error::NoEntry(toplevel.clone()))
+}
+
+fn is_known_good(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<bool, Error> {
+    let is_golden = profile::golden(host)?.as_ref() == Some(toplevel);
+    let is_confirmed = match Store::new(host, &options.state_dir).read()? {
+        Reading::Whole(ledger) => ledger.is_confirmed(toplevel),
+        _ => false,
+    };
+    Ok(is_golden || is_confirmed)
 }
 
 fn make_trial(
@@ -101,27 +140,6 @@ fn is_trial(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> bool {
 fn elsewhere(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Option<PathBuf> {
     let theirs = load_options_of(host, toplevel)?.state_dir;
     (theirs != options.state_dir).then_some(theirs)
-}
-
-/// What could not be marked must not be what boots next: if it panics, nobody is there to help. Golden is known
-/// without a ledger.
-fn stay_on_golden(host: &dyn Host, options: &Options, loader: &dyn BootLoader, toplevel: &Toplevel) {
-    let ledger = match Store::new(host, &options.state_dir).read() {
-        Ok(Reading::Whole(ledger)) => *ledger,
-        _ => Ledger::default(),
-    };
-    let Ok(seen) = system::see(host, loader.see().ok()) else { return };
-    if ledger.is_confirmed(toplevel) || seen.golden.as_ref() == Some(toplevel) {
-        return;
-    }
-    let stays = landing(&ledger, &seen, &options.policy, toplevel);
-    let text = match stays.filter(|stays| loader.set_default(stays).is_ok()) {
-        Some(stays) => format!("{toplevel} was not marked and is not booted: {stays} is what boots next"),
-        None => {
-            format!("{toplevel} was not marked: it is what boots next, and nothing protects from a panic")
-        }
-    };
-    host.complain(Trouble::NotMarked, &text);
 }
 
 /// Whether a deployer may make this toplevel what boots next; `told` is what he says that it was built from. If not, a system

@@ -32,6 +32,20 @@ pub(super) fn set_profile(host: &SimulatedHost, profile: &Path, toplevel: &Tople
     )
 }
 
+/// Point a profile at one of its generations, as `nix-env --profile PROFILE --switch-generation NUMBER` does.
+pub(super) fn switch_generation(host: &SimulatedHost, profile: &Path, number: u32) -> io::Result<()> {
+    host.effect(
+        || Effect::SetProfile(profile.to_owned()),
+        |world| {
+            let generations = world.generations(profile);
+            let known = generations.into_iter().find(|(known, _)| *known == number);
+            let (_, toplevel) = known.ok_or(io::ErrorKind::NotFound)?;
+            point(world, profile, number, &toplevel);
+            Ok(())
+        },
+    )
+}
+
 fn point(world: &mut World, profile: &Path, number: u32, toplevel: &Toplevel) {
     let name = profile.file_name().unwrap_or_default().to_string_lossy();
     let link = format!("{name}-{number}-link");

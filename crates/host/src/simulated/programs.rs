@@ -8,7 +8,7 @@ use golden_core::Toplevel;
 
 use super::effect::Effect;
 use super::host::SimulatedHost;
-use super::installer::{install_loader, set_profile};
+use super::installer::{install_loader, set_profile, switch_generation};
 use super::world::World;
 use crate::operation::Switch;
 use crate::{NO_MARK, Output, operation};
@@ -64,6 +64,10 @@ impl SimulatedHost {
                     return Ok(success(""));
                 }
                 set_profile(self, Path::new(profile), &toplevel).map(|()| success(""))
+            }
+            ("nix-env", ["--profile", profile, "--switch-generation", number]) => {
+                let number = number.parse().map_err(io::Error::other)?;
+                switch_generation(self, Path::new(profile), number).map(|()| success(""))
             }
             ("nix-store", ["--query", "--requisites", toplevel]) => {
                 let toplevel = toplevel.parse().map_err(io::Error::other)?;

@@ -205,9 +205,13 @@ pub(super) fn named(entries: &[Listed], spelling: Spelling, key: Key, pattern: &
     if found.iter().all(is_certain) { Named::Only(first.toplevel()) } else { Named::Unclear }
 }
 
-/// Whether a partition has a place for entries.
+/// Whether a partition has a place for entries. One that is there and cannot be read is one: what reads it says why.
 pub(super) fn has_entries(host: &dyn Host, partition: &Path) -> bool {
-    [conf_entries_of(partition), images_of(partition)].iter().any(|directory| host.list(directory).is_ok())
+    let is_missing = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    };
+    let mut directories = [conf_entries_of(partition), images_of(partition)].into_iter();
+    directories.any(|directory| !host.list(&directory).is_err_and(|error| is_missing(&error)))
 }
 
 fn conf_entries_of(partition: &Path) -> PathBuf {

@@ -220,9 +220,13 @@ impl BootLoader for SystemdBoot<'_> {
         let text = loader_conf::with_default(&self.conf_bytes()?, &id);
         durable::replace_text_in_place(self.host, &self.conf(), &text)?;
         for name in [PREFERRED, DEFAULT] {
-            // What says so already may stand where nothing can be written.
-            if self.variable(name)?.is_some_and(|set| set != id) {
-                self.set_variable(name, &id)?;
+            match self.variable(name) {
+                Ok(None) => {}
+                // What says so already may stand where nothing can be written.
+                Ok(Some(set)) if set == id => {}
+                Ok(Some(_)) => self.set_variable(name, &id)?,
+                // It may name any entry, and goes before what was written. Firmware that cannot read it may still replace it.
+                Err(error) => self.set_variable(name, &id).map_err(|_| error)?,
             }
         }
         match self.see()?.default {
