@@ -19,6 +19,8 @@ pub(crate) struct Machine {
     /// Whether there is a known-good generation with a boot entry, or why the loader cannot be asked.
     pub landing: Result<bool, String>,
     pub has_golden: bool,
+    /// Why the default boot entry is not known to boot a known-good system.
+    pub default_is_good: Result<(), String>,
     /// Why what boots by itself cannot be set.
     pub default: Result<(), String>,
     /// Why the loader boots nothing once.
@@ -45,6 +47,7 @@ pub(crate) fn coverage(machine: &Machine) -> Vec<Coverage> {
     };
     let one_shot = || {
         landing.clone()?;
+        machine.default_is_good.clone()?;
         machine.one_shot.clone().map_err(|why| format!("the loader boots nothing once: {why}"))
     };
     let net = |is_in_force: fn(&SafetyNet) -> bool, by: &str, missing: &str| -> Means {
@@ -78,6 +81,9 @@ pub(crate) fn coverage(machine: &Machine) -> Vec<Coverage> {
     );
     // Without its state, a boot does not know whether it is a trial; only a loader that has gone back to its default tells.
     let without_state = landing.clone().and(match (&machine.state_mount, &machine.one_shot) {
+        (Some(_), Ok(())) if machine.default_is_good.is_err() => {
+            machine.default_is_good.clone().map(|()| String::new())
+        }
         (None, _) => Ok("the state directory is on the root file system".to_owned()),
         (Some(_), Ok(())) if machine.has_golden => {
             Ok("a reboot after a countdown on the console: the loader's default is golden, or what was confirmed last".to_owned())
@@ -118,6 +124,7 @@ mod tests {
         Machine {
             landing: Ok(true),
             has_golden: true,
+            default_is_good: Ok(()),
             default: Ok(()),
             one_shot: Ok(()),
             net: Ok(net),
@@ -148,6 +155,10 @@ mod tests {
         assert_eq!(not_covered(&no_landing).len(), 7);
         let fixed = Machine { default: Err("it is fixed".to_owned()), ..machine() };
         assert_eq!(not_covered(&fixed), not_covered(&no_landing), "nothing is ever tried");
+        let unclear = Machine { default_is_good: Err("it cannot be told".to_owned()), ..machine() };
+        assert_eq!(not_covered(&unclear), ["a kernel panic", "a dead initrd"]);
+        let apart = Machine { state_mount: Some(PathBuf::from("/var")), ..unclear };
+        assert_eq!(not_covered(&apart).len(), 3, "without its state, a boot has nothing but the default");
         assert!(coverage(&fixed).iter().filter(|it| !it.covered).all(|it| it.by.contains("it is fixed")));
     }
 

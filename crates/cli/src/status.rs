@@ -44,6 +44,10 @@ pub(crate) struct Status {
     live: Option<Switch>,
     default: Option<Toplevel>,
     pub trial: Option<Trial>,
+    /// Why the trial neither runs nor is armed.
+    pub not_armed: Option<String>,
+    /// Profiles besides `system` that name a system which failed, by name.
+    left_behind: Vec<String>,
     /// What a rollback comes back to whose second phase is not done.
     unfinished_rollback: Option<Toplevel>,
     /// A rehearsal under way.
@@ -96,7 +100,21 @@ pub(crate) fn status(
     let known = |toplevel: &Toplevel| golden.as_ref() == Some(toplevel) || ledger.is_confirmed(toplevel);
     let landing_exists = |loader: &golden_core::Loader| loader.listed.iter().any(known);
     // A mark that could not keep it back, or a system that nobody marked: a panic would boot it again.
-    let default_is_known = |loader: &golden_core::Loader| loader.default.as_ref().is_none_or(known);
+    let default_is_good = loader.as_ref().map_err(String::clone).and_then(|loader| match &loader.default {
+        Some(default) if known(default) => Ok(()),
+        Some(default) => Err(format!("the default boot entry is {default}, which is not known to work here")),
+        None => Err("the default boot entry cannot be told".to_owned()),
+    });
+    let not_armed = crate::why::not_armed(host, options, &ledger, &loader);
+    let failed = ledger
+        .rolled_back
+        .iter()
+        .map(|done| &done.from)
+        .chain(ledger.quarantine.iter().map(|it| &it.toplevel));
+    let mut left_behind: Vec<String> =
+        failed.flat_map(|failed| golden_host::others_that_name(host, failed)).collect();
+    left_behind.sort();
+    left_behind.dedup();
     let damage = operation::glance_at_golden(host, options).err().map(|error| error.chain());
     let state = if ledger.safe_mode.is_some() {
         State::SafeMode
@@ -111,7 +129,8 @@ pub(crate) fn status(
         || golden.is_none()
         || damage.is_some()
         || takes_default.is_err()
-        || !loader.as_ref().is_ok_and(|loader| landing_exists(loader) && default_is_known(loader))
+        || default_is_good.is_err()
+        || !loader.as_ref().is_ok_and(landing_exists)
     {
         State::Unprotected
     } else {
@@ -128,6 +147,7 @@ pub(crate) fn status(
         coverage: coverage(&Machine {
             landing: loader.as_ref().map(landing_exists).map_err(String::clone),
             has_golden: golden.is_some(),
+            default_is_good,
             default: takes_default,
             one_shot: boot_loader.and_then(|it| it.has_one_shot()),
             net: operation::safety_net(host).map_err(|error| error.chain()),
@@ -137,6 +157,8 @@ pub(crate) fn status(
         damage,
         golden,
         trial: ledger.trial,
+        not_armed,
+        left_behind,
         unfinished_rollback: ledger.rollback.map(|rollback| rollback.to),
         drill: ledger.drill,
         safe_mode: ledger.safe_mode.map(|mode| describe_reason(&mode.reason).to_owned()),
@@ -196,6 +218,12 @@ fn in_words(status: &Status, colours: bool) -> String {
             let because = describe_not_started(missed.because);
             let _ = writeln!(text, "          NOT STARTED {times}, which is no failure: {because}");
         }
+    }
+    if let Some(why) = &status.not_armed {
+        let _ = writeln!(text, "          NOT ARMED: {why}");
+    }
+    for name in &status.left_behind {
+        let _ = writeln!(text, "profile:  {name} still names a system that failed");
     }
     if let Some(to) = &status.unfinished_rollback {
         let _ =

@@ -113,6 +113,11 @@ fn trial(status: &Status, max_failures: u32) -> (String, String) {
             "Nothing to do: it is confirmed once it proves healthy, or the machine goes back by itself.";
         return (happened, advice.to_owned());
     }
+    if let Some(why) = &status.not_armed {
+        let happened = format!("{toplevel} is new, and could not be armed: {why}.{cause}");
+        let advice = "Look at the boot partition and the EFI variables: each boot tries to arm it again.";
+        return (happened, advice.to_owned());
+    }
     let happened = match failed {
         0 => format!("{toplevel} is new: it is tried at the next boot."),
         _ => format!(

@@ -1,6 +1,7 @@
 //! `golden why`: what was deployed, what became of it, and what to do.
 
 mod find;
+mod stands;
 mod words;
 
 use std::path::PathBuf;
@@ -12,6 +13,9 @@ use golden_host::postmortem::{Closures, FailedLanding, Story};
 use golden_host::{Error, LinuxHost, Reading, Store};
 use serde::Serialize;
 use serde_json::{Value, json};
+
+pub(crate) use stands::not_armed;
+use stands::{Stands, stands};
 
 /// Version of the JSON answer.
 const SCHEMA: u32 = 2;
@@ -49,6 +53,8 @@ struct Why {
     asked_of: Option<String>,
     #[serde(skip)]
     state: State,
+    #[serde(skip)]
+    stands: Stands,
 }
 
 /// How far it has come.
@@ -87,8 +93,10 @@ pub(crate) fn run(common: &Common, of: Option<&str>, json: bool) -> Result<Strin
         // Nobody knows whether it may be deployed.
         why.state = State::Nothing;
     }
+    let ledger = ledger.unwrap_or_default();
+    why.stands = stands(&host, &options, &ledger, why.failed.as_ref());
     why.summary = words::summary(&why);
-    why.to_do = words::to_do(&why, &ledger.unwrap_or_default());
+    why.to_do = words::to_do(&why, &ledger);
     let colours = crate::style::has_colours();
     Ok(if json { crate::print::json(&why) } else { words::all(&why, colours) })
 }
@@ -112,6 +120,7 @@ pub(crate) fn published(
             story.failed_checks.iter_mut().for_each(|check| check.output.clear());
         }
     }
+    why.stands = stands(host, options, ledger, why.failed.as_ref());
     why.summary = words::summary(&why);
     Some(json!({
         "failed": why.failed,

@@ -100,6 +100,105 @@ fn why_tells_the_story_first_then_what_to_do_and_then_the_details() {
     assert!(!why.contains('\u{1b}'), "what failed does not write to the terminal");
 }
 
+/// The system profile names this system.
+fn name_in(machine: &Machine, profile: &str, system: &str) {
+    let number = format!("{profile}-1-link");
+    let _ = std::fs::remove_file(machine.at(profile));
+    let _ = std::fs::remove_file(machine.at(&number));
+    machine.link(profile, number.rsplit('/').next().unwrap());
+    machine.link(&number, &toplevel(system));
+}
+
+type Change = fn(&Machine);
+
+#[test]
+fn every_sentence_of_why_is_about_how_the_machine_stands_now() {
+    const SYSTEM: &str = "/nix/var/nix/profiles/system";
+    const COMIN: &str = "/nix/var/nix/profiles/system-profiles/comin";
+    let without_quarantine: Change = |machine| {
+        let mut ledger = ledger(machine);
+        let failed = ledger["quarantine"][0]["attempts"].take();
+        ledger["undecided"] =
+            json!([{ "toplevel": toplevel("c"), "attempts": failed, "origin": "marked", "arming": "idle" }]);
+        ledger["quarantine"] = json!([]);
+        machine.put(LEDGER, ledger.to_string().as_bytes());
+    };
+    let cases: [(&str, Change); 8] = [
+        ("Golden is the default boot entry.", |machine| {
+            machine.put("/boot/loader/loader.conf", b"default nixos-b.conf\n");
+        }),
+        ("Golden is the default boot entry.", |machine| {
+            machine.put("/boot/loader/loader.conf", b"default nothing.conf\n");
+        }),
+        ("The system profile names golden.", |machine| name_in(machine, SYSTEM, "b")),
+        ("The system profile names golden.", |machine| name_in(machine, SYSTEM, "c")),
+        ("The system profile names golden.", |machine| {
+            std::fs::remove_file(machine.at("/nix/var/nix/profiles/system-profiles/golden")).unwrap();
+        }),
+        ("c is quarantined: deployers are refused it.", without_quarantine),
+        ("quarantine release", without_quarantine),
+        ("c is quarantined: deployers are refused it.", |machine| {
+            ask(machine, &["quarantine", "release", "cccc-c"]);
+        }),
+    ];
+    for (sentence, change) in cases {
+        let machine = rolled_back();
+        name_in(&machine, SYSTEM, "a");
+        let why = ask(&machine, &["why", "cccc-c"]);
+        assert!(why.contains(sentence), "{sentence}: {why}");
+        change(&machine);
+        let why = ask(&machine, &["why"]);
+        assert!(!why.contains(sentence), "{sentence}: {why}");
+    }
+    let machine = rolled_back();
+    name_in(&machine, SYSTEM, "a");
+    without_quarantine(&machine);
+    let why = ask(&machine, &["why"]);
+    assert!(why.contains("c is not quarantined: it may be deployed again."), "{why}");
+    // A deployer has a profile of its own.
+    let machine = rolled_back();
+    for (names, is_said) in [("a", false), ("c", true)] {
+        name_in(&machine, COMIN, names);
+        let why = ask(&machine, &["why"]);
+        assert_eq!(why.contains("The profile comin still names c."), is_said, "{names}: {why}");
+        let status = ask(&machine, &["status"]);
+        assert_eq!(status.contains("comin still names a system that failed"), is_said, "{names}: {status}");
+    }
+}
+
+#[test]
+fn nothing_is_to_be_done_only_while_the_trial_runs_or_is_armed() {
+    let machine = Machine::installed();
+    let ledger = json!({
+        "format": 1, "min_reader": 1, "revision": 9, "confirmed": [{ "toplevel": toplevel("a") }],
+        "trial": { "toplevel": toplevel("b"), "origin": "marked", "attempts": [], "arming": "intended" },
+    });
+    machine.put(LEDGER, ledger.to_string().as_bytes());
+    for (is_armed, one_shot) in [(true, "nixos-b.conf"), (false, "nixos-a.conf")] {
+        machine.set_variable("LoaderEntryOneShot", one_shot);
+        let (why, status) = (ask(&machine, &["why"]), ask(&machine, &["status"]));
+        assert_eq!(why.contains("To do: Nothing"), is_armed, "{why}");
+        assert_eq!(why.contains("It is not armed"), !is_armed, "{why}");
+        assert_eq!(status.contains("NOT ARMED"), !is_armed, "{status}");
+    }
+}
+
+#[test]
+fn a_panic_is_not_covered_while_the_default_boot_entry_is_not_known_to_be_good() {
+    for (default, is_told) in [("nixos-a.conf", false), ("nothing.conf", true), ("nixos-b.conf", true)] {
+        let machine = rolled_back();
+        let mut now = ledger(&machine);
+        now["rolled_back"] = Value::Null;
+        machine.put(LEDGER, now.to_string().as_bytes());
+        machine.put("/boot/loader/loader.conf", format!("default {default}\n").as_bytes());
+        let status = ask(&machine, &["status"]);
+        let panic = status.lines().find(|line| line.starts_with("a kernel panic is covered: ")).unwrap();
+        assert_eq!(panic.contains("default boot entry"), is_told, "{default}: {panic}");
+        assert!(!is_told || panic.contains("covered: no"), "{default}: {panic}");
+        assert_eq!(status.starts_with("unprotected"), is_told, "{default}: {status}");
+    }
+}
+
 #[test]
 fn why_is_answered_from_the_ledger_alone() {
     let machine = rolled_back();

@@ -274,7 +274,7 @@ fn a_person_leaves_what_runs_for_golden_and_that_reboot_is_his() {
     assert!(ledger.is_watched(&boot(2)));
     let there = Seen { profile: Some(other.clone()), ..landed };
     let plan = decide(&ledger, &there, &policy(2), &Moment::RollBack);
-    assert!(does(&plan, &Step::PutProfileBack(toplevel("golden"))), "{plan:?}");
+    assert!(does(&plan, &Step::SetProfile(toplevel("golden"))), "{plan:?}");
     // A deployer does not bring it back.
     assert!(is_refused(&ledger, &there, "other"));
 }

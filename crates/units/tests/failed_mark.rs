@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
 
 #[path = "../../host/tests/machine/mod.rs"]
 mod machine;
@@ -199,11 +200,84 @@ fn a_one_shot_that_belongs_to_no_trial_is_taken_back() {
     add(&machine, "c");
     install(&machine, "c");
     let ledger = machine.text(LEDGER);
-    let newer = ledger.replace("\"min_reader\": 1", "\"min_reader\": 2").replace("\"min_reader\":1", "\"min_reader\":2");
+    let newer = ledger
+        .replace("\"min_reader\": 1", "\"min_reader\": 2")
+        .replace("\"min_reader\":1", "\"min_reader\":2");
     assert_ne!(newer, ledger);
     machine.put(LEDGER, newer.as_bytes());
     let (code, said) = status(&machine.run(MARK, &[&toplevel("c")]));
     assert_eq!(code, 65, "{said}");
     assert_eq!(default(&machine).as_deref(), Some("nixos-a.conf"), "{said}");
     assert_eq!(machine.variable_text("LoaderEntryOneShot"), None, "{said}");
+}
+
+/// The programs of Nix, as far as a refusal runs them: each is written down.
+const CHROOT: &str = r#"#!/bin/sh
+root=$1 program=$2
+shift 2
+echo "$program $*" >>"$root/ran"
+profile=$root$2
+case "$program $3" in
+"nix-env --set")
+    n=1
+    while [ -L "$profile-$n-link" ]; do n=$((n + 1)); done
+    ln -s "$4" "$profile-$n-link"
+    ln -sfn "system-$n-link" "$profile" ;;
+"nix-env --switch-generation") ln -sfn "system-$4-link" "$profile" ;;
+esac
+"#;
+
+fn names(machine: &Machine, profile: &str) -> String {
+    let link = fs::read_link(machine.at(profile)).unwrap();
+    let directory = machine.at(profile).parent().unwrap().to_owned();
+    fs::read_link(directory.join(link)).unwrap().to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_deployer_that_is_refused_again_and_again_adds_no_generations() {
+    const PROFILE: &str = "/nix/var/nix/profiles/system";
+    let machine = deployed();
+    assert_eq!(status(&machine.run(MARK, &[&toplevel("b")])).0, 0);
+    for number in [2, 3] {
+        machine.boot(number, "b");
+        assert_eq!(status(&machine.run(BOOT_CHECK, &[])).0, 0);
+    }
+    machine.boot(4, "a");
+    assert_eq!(status(&machine.run(BOOT_CHECK, &[])).0, 0);
+    machine.put("/stubs/chroot", CHROOT.as_bytes());
+    fs::set_permissions(machine.at("/stubs/chroot"), fs::Permissions::from_mode(0o755)).unwrap();
+    for (number, system) in [(1, "a"), (2, "b")] {
+        machine.link(&format!("{PROFILE}-{number}-link"), &toplevel(system));
+    }
+    for _ in 0..3 {
+        // `nix-env --set` takes the newest generation if it is this system already.
+        let _ = fs::remove_file(machine.at(PROFILE));
+        machine.link(PROFILE, "system-2-link");
+        install(&machine, "b");
+        let path = format!("{}:{}", machine.at("/stubs").display(), std::env::var("PATH").unwrap());
+        let mut mark = Command::new(MARK);
+        mark.arg("--root").arg(machine.root()).arg(toplevel("b")).env("PATH", path);
+        let (code, said) = status(&mark.output().unwrap());
+        assert_eq!(code, 77, "{said}");
+        assert_eq!(names(&machine, PROFILE), toplevel("a"), "{said}");
+    }
+    assert!(!machine.at(&format!("{PROFILE}-3-link")).is_symlink(), "{}", machine.text("/ran"));
+}
+
+#[test]
+fn a_trial_that_cannot_be_armed_is_told_once_in_history() {
+    let machine = deployed();
+    // What is read as no variable and cannot be written: a link to nowhere.
+    symlink("nowhere/nothing", machine.variable("LoaderEntryOneShot")).unwrap();
+    let (code, said) = status(&machine.run(MARK, &[&toplevel("b")]));
+    assert_eq!(code, 74, "{said}");
+    assert!(said.contains("could not be armed yet") && !said.contains("was not marked"), "{said}");
+    for number in [2, 3] {
+        machine.boot(number, "a");
+        symlink("nowhere/nothing", machine.variable("LoaderEntryOneShot")).unwrap();
+        machine.run(BOOT_CHECK, &[]);
+    }
+    let history = machine.text("/var/lib/golden-generation/history.jsonl");
+    assert_eq!(history.matches("\"not-armed\"").count(), 1, "{history}");
+    assert!(history.contains("LoaderEntryOneShot"), "{history}");
 }

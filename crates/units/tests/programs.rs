@@ -59,8 +59,7 @@ fn help_names_every_exit_status() {
 
 #[test]
 fn wrong_use_is_said_in_one_sentence() {
-    let wrong: [(&str, &[&str]); 3] =
-        [(BOOT_CHECK, &["--nonsense"]), (CONFIRM, &["surplus"]), (MARK, &[])];
+    let wrong: [(&str, &[&str]); 3] = [(BOOT_CHECK, &["--nonsense"]), (CONFIRM, &["surplus"]), (MARK, &[])];
     for (program, arguments) in wrong {
         let (code, said) = status(&Machine::installed().run(program, arguments));
         assert_eq!(code, 64, "{program} {arguments:?}: {said}");

@@ -126,6 +126,7 @@ fn nothing() -> Why {
         post_mortem: None,
         asked_of: None,
         state: State::Nothing,
+        stands: super::Stands::default(),
     }
 }
 

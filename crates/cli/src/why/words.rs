@@ -9,6 +9,7 @@ use golden_host::{describe_evidence, describe_reason};
 use super::{State, Why};
 use crate::print::printable;
 use crate::style::{Look, paint};
+use crate::summary::capitalised;
 
 /// Lines of the output of a check, and of the difference of two closures, that are shown to people; `--json` has all.
 const SHOWN: usize = 20;
@@ -70,6 +71,7 @@ fn what_happened(why: &Why, failed: &Toplevel) -> String {
         (State::Trial, _) => format!("{failed} is on trial."),
         (State::GoingBack, Some(to)) => format!("Rolling back from {failed}\nto {to}."),
         (_, Some(to)) => format!("Rolled back from {failed}\nto {to}."),
+        (_, None) if why.asked => format!("A person put {failed} into quarantine."),
         (_, None) => format!("{failed} failed here."),
     }
 }
@@ -78,21 +80,76 @@ fn with_revision(toplevel: &Toplevel, revision: Option<&Revision>) -> String {
     revision.map_or(toplevel.to_string(), |revision| format!("{toplevel} (revision {revision})"))
 }
 
-fn what_the_machine_did(why: &Why) -> Option<String> {
-    let asked = if why.asked { "A person asked for that. " } else { "" };
-    match why.state {
-        State::Nothing | State::Trial => None,
-        State::GoingBack => Some(format!(
-            "{asked}The rollback is not finished: `systemctl status golden-rollback` says why, and the next boot goes on with it."
-        )),
-        State::Back if why.landed_on.is_some() => Some(format!(
-            "{asked}What works is what boots by itself and what the system profile names, and what failed is not deployed again."
-        )),
-        State::Back | State::Past if why.asked => Some("A person put it into quarantine.".to_owned()),
-        State::Back | State::Past => Some("It is in quarantine: it is not deployed again.".to_owned()),
-        State::Released => Some(format!("{asked}It may be deployed again.")),
-        State::Works => Some(format!("{asked}It was deployed again since, and was confirmed.")),
+/// What was done, and how that stands at the time of asking.
+fn what_the_machine_did(why: &Why) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let is_over = !matches!(why.state, State::Nothing | State::Trial);
+    if why.asked && is_over && why.landed_on.is_some() {
+        sentences.push("A person asked for that.".to_owned());
     }
+    match why.state {
+        State::Nothing | State::Trial => {}
+        State::GoingBack => sentences.push(
+            "The rollback is not finished: `systemctl status golden-rollback` says why, and the next boot goes on with it."
+                .to_owned(),
+        ),
+        State::Back => sentences.extend(where_it_is_back(why)),
+        State::Past | State::Released => {}
+        State::Works => sentences.push("It was deployed again since, and was confirmed.".to_owned()),
+    }
+    if let (true, Some(failed)) = (is_over && why.unreadable.is_none(), &why.failed) {
+        sentences.extend(profiles_left_behind(why));
+        let name = name_of(failed);
+        sentences.extend(match (why.state, why.stands.is_quarantined) {
+            (_, true) => Some(format!("{name} is quarantined: deployers are refused it.")),
+            (State::Works, false) => None,
+            (_, false) => Some(format!("{name} is not quarantined: it may be deployed again.")),
+        });
+    }
+    sentences
+}
+
+fn where_it_is_back(why: &Why) -> Vec<String> {
+    let Some(to) = &why.landed_on else { return Vec::new() };
+    let is_golden = why.stands.golden.as_ref() == Some(to);
+    let here = if is_golden { "golden".to_owned() } else { name_of(to) };
+    let default = match &why.stands.default {
+        Some(default) if default == to => format!("{} is the default boot entry.", capitalised(&here)),
+        Some(default) => format!("The default boot entry is {}, and not {here}.", name_of(default)),
+        None => "The default boot entry cannot be told: `golden status` says more.".to_owned(),
+    };
+    let profile = match &why.stands.profile {
+        Some(profile) if profile == to => Some(format!("The system profile names {here}.")),
+        Some(profile) if why.failed.as_ref() == Some(profile) => None,
+        Some(profile) => Some(format!("The system profile names {}.", name_of(profile))),
+        None => None,
+    };
+    [default].into_iter().chain(profile).collect()
+}
+
+/// What still names the failed system: a program that activates such a profile activates what failed.
+fn profiles_left_behind(why: &Why) -> Vec<String> {
+    let Some(failed) = &why.failed else { return Vec::new() };
+    let mut left: Vec<String> = Vec::new();
+    if why.state == State::Back && why.stands.profile.as_ref() == Some(failed) {
+        left.push(
+            "The system profile still names it: `systemctl start golden-rollback` puts that right."
+                .to_owned(),
+        );
+    }
+    if why.state != State::Works {
+        let others = why.stands.others.iter();
+        left.extend(
+            others.map(|name| format!("The profile {} still names {}.", printable(name), name_of(failed))),
+        );
+    }
+    left
+}
+
+/// A system without the directory of the store and the hash.
+fn name_of(toplevel: &Toplevel) -> String {
+    let name = toplevel.as_str().rsplit('/').next().unwrap_or_default();
+    name.split_once('-').map_or(name, |(_, name)| name).to_owned()
 }
 
 pub(super) fn to_do(why: &Why, ledger: &Ledger) -> Vec<String> {
@@ -107,8 +164,17 @@ pub(super) fn to_do(why: &Why, ledger: &Ledger) -> Vec<String> {
     let release = format!("`golden quarantine release {failed}`");
     sentences.push(match why.state {
         State::Nothing | State::Works => return sentences,
-        State::Trial => "Nothing: the machine tries it again, or comes back by itself. `golden rollback` does not wait for that.".to_owned(),
+        State::Trial => match &why.stands.not_armed {
+            None => "Nothing: the machine tries it again, or comes back by itself. `golden rollback` does not wait for that.".to_owned(),
+            Some(cause) => format!(
+                "It is not armed, and the next boot does not try it: {}. Each boot tries to arm it again.",
+                printable(cause)
+            ),
+        },
         State::Released => "Deploy it again, or something else.".to_owned(),
+        _ if !why.stands.is_quarantined => {
+            "Change the configuration and deploy it, or deploy this system once more.".to_owned()
+        }
         _ if !why.failed_on_landing_too.is_empty() => {
             format!("Mend what is around the machine first. Then allow the same system again: {release}, and deploy it.")
         }

@@ -29,7 +29,8 @@ pub(super) fn put_back(
     let is_good =
         |toplevel: &&Toplevel| !ledger.is_quarantined(toplevel) && is_known_good(ledger, seen, toplevel);
     // The parent of a refused specialisation may be known to be good itself: it stays then.
-    if !seen.profile_was_moved_for(refused) || seen.profile.as_ref().is_some_and(|it| is_good(&it)) {
+    let is_good_parent = seen.profile.as_ref().is_some_and(|profile| profile != refused && is_good(&profile));
+    if !seen.profile_was_moved_for(refused) || is_good_parent {
         return None;
     }
     let trial = ledger.trial.as_ref().map(|trial| &trial.toplevel);

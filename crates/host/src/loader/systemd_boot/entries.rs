@@ -207,9 +207,8 @@ pub(super) fn named(entries: &[Listed], spelling: Spelling, key: Key, pattern: &
 
 /// Whether a partition has a place for entries. One that is there and cannot be read is one: what reads it says why.
 pub(super) fn has_entries(host: &dyn Host, partition: &Path) -> bool {
-    let is_missing = |error: &io::Error| {
-        matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-    };
+    let is_missing =
+        |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
     let mut directories = [conf_entries_of(partition), images_of(partition)].into_iter();
     directories.any(|directory| !host.list(&directory).is_err_and(|error| is_missing(&error)))
 }
