@@ -16,6 +16,8 @@ pub(crate) struct Coverage {
 
 /// What that depends on.
 pub(crate) struct Machine {
+    /// Whether the suite is switched off for this boot.
+    pub disabled: bool,
     /// Whether there is a known-good generation with a boot entry, or why the loader cannot be asked.
     pub landing: Result<bool, String>,
     pub has_golden: bool,
@@ -37,6 +39,7 @@ type Means = Result<String, String>;
 
 pub(crate) fn coverage(machine: &Machine) -> Vec<Coverage> {
     let landing = match &machine.landing {
+        _ if machine.disabled => Err("golden.disable=1 is on the kernel command line".to_owned()),
         Ok(true) => {
             let cannot =
                 |why| format!("no trial can be kept back, for the loader's default cannot be set: {why}");
@@ -122,6 +125,7 @@ mod tests {
             guards_shutdown: true,
         };
         Machine {
+            disabled: false,
             landing: Ok(true),
             has_golden: true,
             default_is_good: Ok(()),
@@ -153,6 +157,8 @@ mod tests {
         assert_eq!(not_covered(&no_one_shot), ["a kernel panic", "a dead initrd"]);
         let no_landing = Machine { landing: Ok(false), ..machine() };
         assert_eq!(not_covered(&no_landing).len(), 7);
+        let disabled = Machine { disabled: true, ..machine() };
+        assert_eq!(not_covered(&disabled), not_covered(&no_landing), "no unit of the suite runs");
         let fixed = Machine { default: Err("it is fixed".to_owned()), ..machine() };
         assert_eq!(not_covered(&fixed), not_covered(&no_landing), "nothing is ever tried");
         let unclear = Machine { default_is_good: Err("it cannot be told".to_owned()), ..machine() };

@@ -94,16 +94,6 @@ enum Question {
         #[arg(long, requires = "failure")]
         yes: bool,
     },
-    /// Fail as a rehearsal wants it: run by its units
-    #[command(hide = true)]
-    Inject,
-    /// Say that the machine is in safe mode: run by golden-safe-mode.service
-    #[command(hide = true)]
-    Announce {
-        /// It is over
-        #[arg(long)]
-        over: bool,
-    },
     /// Publish how this machine stands, for a status page and Prometheus: run by golden-publish.service
     Publish(crate::publish::Arguments),
     /// Serve a read-only status page: of this machine, or of a fleet
@@ -115,11 +105,37 @@ enum Question {
     },
 }
 
+/// What units of the suite ask, and no person. A command line of its own: help, manual pages and completions of `golden` are
+/// made from the other one, and some of them list hidden subcommands.
+#[derive(Parser)]
+#[command(name = "golden")]
+struct OfUnits {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    order: Order,
+}
+
+#[derive(Subcommand)]
+enum Order {
+    /// Fail as a rehearsal wants it
+    Inject,
+    /// Say that the machine is in safe mode
+    Announce {
+        /// It is over
+        #[arg(long)]
+        over: bool,
+    },
+}
+
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
     if let Some(status) = golden_checks::answer() {
         return status;
+    }
+    if let Ok(OfUnits { common, order }) = OfUnits::try_parse() {
+        return obey(&common, &order);
     }
     let Arguments { common, question } = match parse::<Arguments>() {
         Ok(arguments) => arguments,
@@ -139,12 +155,9 @@ pub fn main() -> ExitCode {
                 .map(|()| String::new())
         }
         Question::Drill { failure, json, yes } => crate::drill::run(&common, failure, json, yes),
-        Question::Inject => match crate::drill::inject(&common) {
-            Ok(true) => return Exit::Refused.into(),
-            done => done.map(|_| String::new()),
-        },
-        Question::Announce { over } => crate::announce::run(&common, over),
-        Question::History(filter) => crate::history::run(&common, &filter),
+        Question::History(filter) => {
+            return crate::history::run(&common, &filter).unwrap_or_else(|error| Exit::report(&error));
+        }
         Question::Confirm => during("confirming", || crate::rollback::confirm(&common)),
         Question::Pin { force } => during("reading the whole of it", || pin(&common, force)),
         Question::Rollback { yes } => crate::rollback::roll_back(&common, yes),
@@ -152,9 +165,23 @@ pub fn main() -> ExitCode {
         Question::Publish(arguments) => crate::publish::run(&common, &arguments),
         Question::Serve(arguments) => return crate::serve::run(&common, &arguments),
     };
+    print(answered)
+}
+
+fn print(answered: Result<String, Error>) -> ExitCode {
     match answered {
         Ok(text) => answer(&text),
         Err(error) => Exit::report(&error),
+    }
+}
+
+fn obey(common: &Common, order: &Order) -> ExitCode {
+    match order {
+        Order::Inject => match crate::drill::inject(common) {
+            Ok(true) => Exit::Refused.into(),
+            done => print(done.map(|_| String::new())),
+        },
+        Order::Announce { over } => print(crate::announce::run(common, *over)),
     }
 }
 

@@ -7,7 +7,7 @@ use golden_host::command::Common;
 use golden_host::loader;
 use golden_host::operation::{self, Options};
 use golden_host::{
-    Error, Host, LinuxHost, Reading, Store, describe_injection, describe_not_started, describe_reason,
+    Error, Host, LinuxHost, Store, describe_injection, describe_not_started, describe_reason,
 };
 use serde::Serialize;
 
@@ -32,6 +32,8 @@ pub(crate) enum State {
 pub(crate) struct Status {
     schema: u32,
     pub state: State,
+    /// Whether `golden.disable=1` keeps the suite from doing anything in this boot.
+    pub disabled: bool,
     /// Why the ledger cannot be read; nothing is known of trials then.
     pub unreadable: Option<String>,
     pub golden: Option<Toplevel>,
@@ -73,12 +75,8 @@ struct Switch {
 
 pub(crate) fn run(common: &Common, json: bool) -> Result<String, Error> {
     let host = common.host();
-    let (ledger, unreadable) = match Store::new(&host, &common.options(&host).state_dir).read()? {
-        Reading::Whole(ledger) => (*ledger, None),
-        Reading::Missing => (Ledger::default(), None),
-        Reading::Corrupt(why) => (Ledger::default(), Some(why)),
-    };
-    let status = status(&host, &common.options(&host), ledger, unreadable)?;
+    let (ledger, unreadable) = Store::new(&host, &common.options(&host).state_dir).read()?.told();
+    let status = status(&host, &common.options(&host), ledger.unwrap_or_default(), unreadable)?;
     let colours = crate::style::has_colours();
     Ok(if json { crate::print::json(&status) } else { in_words(&status, colours) })
 }
@@ -116,7 +114,10 @@ pub(crate) fn status(
     left_behind.sort();
     left_behind.dedup();
     let damage = operation::glance_at_golden(host, options).err().map(|error| error.chain());
-    let state = if ledger.safe_mode.is_some() {
+    let disabled = golden_host::is_disabled(host);
+    let state = if disabled {
+        State::Unprotected
+    } else if ledger.safe_mode.is_some() {
         State::SafeMode
     } else if loader.as_ref().is_ok_and(|loader| loader.is_bypassed) {
         // Nobody reads what would have to boot a trial, or to come back from one.
@@ -139,12 +140,14 @@ pub(crate) fn status(
     Ok(Status {
         schema: SCHEMA,
         state,
+        disabled,
         unreadable,
         running: link("/run/current-system").or_else(|| booted.clone()),
         booted,
         live: live.map(|Live { from, to, phase, confirmed, .. }| Switch { from, to, phase, confirmed }),
         default: loader.as_ref().ok().and_then(|loader| loader.default.clone()),
         coverage: coverage(&Machine {
+            disabled,
             landing: loader.as_ref().map(landing_exists).map_err(String::clone),
             has_golden: golden.is_some(),
             default_is_good,
@@ -184,6 +187,9 @@ fn in_words(status: &Status, colours: bool) -> String {
     };
     let word = word.as_ref().and_then(|word| word.as_str()).unwrap_or_default();
     let _ = writeln!(text, "{}", paint(colours, look, word));
+    if status.disabled {
+        text.push_str("disabled: golden.disable=1 is on the kernel command line; no unit of the suite runs in this boot\n");
+    }
     if let Some(why) = &status.unreadable {
         let _ =
             writeln!(text, "ledger:   not readable: {why}; the next program that writes it keeps it aside");

@@ -128,6 +128,12 @@ fn trial(status: &Status, max_failures: u32) -> (String, String) {
 }
 
 fn unprotected(status: &Status) -> (String, String) {
+    if status.disabled {
+        let happened =
+            "The suite is switched off for this boot: golden.disable=1 is on the kernel command line.";
+        let advice = "Reboot without golden.disable=1 when the machine is to be protected again.";
+        return (happened.to_owned(), advice.to_owned());
+    }
     if let Some(why) = &status.unreadable {
         let happened = format!("What golden-generation remembers cannot be read: {why}.");
         let advice = "Look at the disk, and at `journalctl -b -p warning`. Golden stays golden: nothing else is known until the next \

@@ -121,6 +121,20 @@ impl Assessment {
         self
     }
 
+    /// Whether both found the same. How long a check took, how often it was run and what it printed differs from run to run.
+    #[must_use]
+    pub fn found_the_same(&self, other: &Self) -> bool {
+        let found = |assessment: &Self| {
+            let mut found = assessment.clone();
+            for finding in &mut found.findings {
+                (finding.runs, finding.millis) = (0, 0);
+                finding.output.clear();
+            }
+            found
+        };
+        found(self) == found(other)
+    }
+
     /// Names of the required checks that failed and are not excused.
     #[must_use]
     pub fn failed_required(&self) -> Vec<String> {

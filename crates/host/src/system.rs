@@ -63,7 +63,8 @@ pub fn boot(host: &dyn Host) -> Result<BootId, Error> {
 
 /// Whether the owner switched the suite off for this boot. systemd asks for its units; programs that something else
 /// starts ask here.
-pub(crate) fn is_disabled(host: &dyn Host) -> bool {
+#[must_use]
+pub fn is_disabled(host: &dyn Host) -> bool {
     has_parameter(host, |word| word == "golden.disable=1")
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+use std::os::unix::fs::MetadataExt as _;
+
 use serde_json::Value;
 
 #[path = "../../host/tests/machine/mod.rs"]
@@ -99,6 +101,27 @@ fn settings_that_are_not_understood_are_a_required_check_that_failed() {
     assert_eq!(cause(&machine)["checks"][0], "checks.toml");
     let said = json(&machine, LAST)["findings"][0]["said"].as_str().unwrap().to_owned();
     assert!(said.contains("setle_secs") && said.contains("settle_secs"), "{said}");
+}
+
+#[test]
+fn the_same_assessment_again_leaves_the_file_that_starts_golden_publish_alone() {
+    let machine = Machine::installed();
+    machine.link("/run/current-system", &toplevel("a"));
+    assert_eq!(status(&machine.run(CONFIRM, &[])).0, 0);
+    let replaced = || std::fs::metadata(machine.at(LAST)).unwrap().ino();
+    let prints = |text: &str| {
+        let check =
+            format!("[check.one]\nkind = \"command\"\nretries = 0\ncommand = [\"sh\", \"-c\", \"{text}\"]\n");
+        machine.put(SETTINGS, check.as_bytes());
+        machine.run(ASSESS, &[]);
+    };
+    // What a check prints, and how long it takes, differs from run to run.
+    prints("date +%N; exit 1");
+    let first = replaced();
+    prints("date +%N; exit 1");
+    assert_eq!(replaced(), first, "golden-publish runs although nothing has changed");
+    prints("exit 0");
+    assert_ne!(replaced(), first);
 }
 
 #[test]

@@ -570,6 +570,22 @@ fn one_panic_with_a_crash_kernel_is_one_failed_attempt_and_its_cause_is_a_panic(
 }
 
 #[test]
+fn what_starts_by_itself_can_be_switched_off_on_the_kernel_command_line() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../units");
+    let units = fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
+    let mut started = 0;
+    for unit in units.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("golden-")) {
+        let Ok(text) = fs::read_to_string(&unit) else { continue };
+        // A unit that nothing enables is started by one of those, or by a program that asks for itself.
+        if text.contains("\n[Install]\n") {
+            assert!(text.contains("\nConditionKernelCommandLine=!golden.disable=1\n"), "{}", unit.display());
+            started += 1;
+        }
+    }
+    assert!(started >= 12, "{started}");
+}
+
+#[test]
 fn in_a_crash_kernel_systemd_starts_nothing_of_ours_but_the_boot_check() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../units");
     let files = fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());

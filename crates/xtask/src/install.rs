@@ -90,7 +90,7 @@ fn manual(mut command: Command, to: &Path) -> Result<()> {
 }
 
 fn pages(command: &Command, to: &Path, name: &str) -> Result<()> {
-    for subcommand in command.get_subcommands().filter(|it| it.get_name() != "help" && !it.is_hide_set()) {
+    for subcommand in command.get_subcommands().filter(|it| it.get_name() != "help") {
         pages(subcommand, to, &format!("{name}-{}", subcommand.get_name()))?;
     }
     write_page(command.clone().display_name(name.to_owned()), to, name)
@@ -197,6 +197,29 @@ mod tests {
         ] {
             assert!(prefix.join(file).is_file(), "{file}");
         }
+    }
+
+    #[test]
+    fn no_page_and_no_completion_lists_what_only_units_ask() {
+        let root = tempfile::tempdir().unwrap();
+        let install = installed(root.path());
+        let share = install.root.join(install.prefix.strip_prefix("/").unwrap()).join("share");
+        for file in [
+            "man/man8/golden.8",
+            "bash-completion/completions/golden",
+            "zsh/site-functions/_golden",
+            "fish/vendor_completions.d/golden.fish",
+        ] {
+            let text = fs::read_to_string(share.join(file)).unwrap();
+            assert!(text.contains("quarantine"), "{file}");
+            assert!(
+                !text.contains("announce") && !text.contains("inject"),
+                "{file} lists a subcommand of units"
+            );
+        }
+        assert!(!share.join("man/man8/golden-inject.8").exists());
+        let hidden = |command: &Command| command.get_subcommands().any(Command::is_hide_set);
+        assert!(!golden_cli::commands().iter().any(hidden), "completions of bash list hidden subcommands");
     }
 
     #[test]

@@ -197,8 +197,12 @@ fn failed_in_trial(ledger: &Ledger) -> Vec<String> {
     ends.flatten().collect()
 }
 
-/// Nobody waits for it.
+/// Nobody waits for it. The file stays as it is until something else is found: a path unit starts `golden-publish` whenever the
+/// file is replaced, and checks are run every few seconds in a live window.
 fn publish(host: &dyn Host, assessment: &Assessment) {
+    if last_assessment(host).ok().flatten().is_some_and(|last| last.found_the_same(assessment)) {
+        return;
+    }
     if let Err(error) = write(host, Path::new(LAST), assessment) {
         host.complain(error.trouble(), &error.chain());
     }
