@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use golden_core::{ASSESSMENT_SCHEMA, Assessment, Ledger};
 use golden_host::command::Common;
-use golden_host::{Error, Host, Line, LinuxHost, Reading, Store, Trouble, describe, priority, read_history};
+use golden_host::{Error, Host, Line, LinuxHost, Store, Trouble, describe, priority, read_history};
 use golden_serve::document::{KIND, MAX_BYTES, MAX_EVENTS, SCHEMA};
 use golden_serve::view::shortened;
 use golden_serve::{Document, metrics};
@@ -106,12 +106,11 @@ fn marks(host: &LinuxHost, state_dir: &Path) -> (Option<Vec<u8>>, Option<u64>, O
 fn copy(common: &Common, host: &LinuxHost, arguments: &Arguments) -> Result<Copy, Error> {
     let options = common.options(host);
     let (ledger, unreadable) = match Store::new(host, &options.state_dir).read() {
-        Ok(Reading::Whole(ledger)) => (*ledger, None),
-        Ok(Reading::Missing) => (Ledger::default(), None),
-        Ok(Reading::Corrupt(why)) => (Ledger::default(), Some(why)),
+        Ok(reading) => reading.told(),
         // A page that says so is better than an old one.
-        Err(error) => (Ledger::default(), Some(error.chain())),
+        Err(error) => (None, Some(error.chain())),
     };
+    let ledger = ledger.unwrap_or_default();
     let status = status::status(host, &options, ledger.clone(), unreadable)?;
     let history = read_history(host, &options.state_dir).unwrap_or_else(|error| {
         host.complain(error.trouble(), &error.chain());

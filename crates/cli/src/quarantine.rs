@@ -6,7 +6,7 @@ use clap::Subcommand;
 use golden_core::{Ledger, Named, Revision, Toplevel, second_chance_in_secs};
 use golden_host::command::Common;
 use golden_host::operation::{self, Options};
-use golden_host::{Error, LinuxHost, Reading, Store};
+use golden_host::{Error, LinuxHost, Store};
 use serde::Serialize;
 
 use crate::named;
@@ -79,11 +79,8 @@ pub(crate) fn run(common: &Common, question: &Question) -> Result<String, Error>
 }
 
 fn read(host: &LinuxHost, options: &Options) -> Result<(Ledger, Option<String>), Error> {
-    Ok(match Store::new(host, &options.state_dir).read()? {
-        Reading::Whole(ledger) => (*ledger, None),
-        Reading::Missing => (Ledger::default(), None),
-        Reading::Corrupt(why) => (Ledger::default(), Some(why)),
-    })
+    let (ledger, unreadable) = Store::new(host, &options.state_dir).read()?.told();
+    Ok((ledger.unwrap_or_default(), unreadable))
 }
 
 fn list(host: &LinuxHost, options: &Options) -> Result<Quarantine, Error> {

@@ -4,7 +4,7 @@ use std::io::{self, BufRead};
 
 use golden_core::{End, Ledger, Live, LivePhase};
 use golden_host::command::{Common, answer};
-use golden_host::{Error, LinuxHost, Reading, Store, operation};
+use golden_host::{Error, LinuxHost, Store, operation};
 
 /// Leave what runs, after a question.
 pub(crate) fn roll_back(common: &Common, yes: bool) -> Result<String, Error> {
@@ -82,8 +82,5 @@ pub(crate) fn confirm(common: &Common) -> Result<String, Error> {
 }
 
 fn read(host: &LinuxHost, state_dir: &std::path::Path) -> Result<Ledger, Error> {
-    Ok(match Store::new(host, state_dir).read()? {
-        Reading::Whole(ledger) => *ledger,
-        _ => Ledger::default(),
-    })
+    Ok(Store::new(host, state_dir).read()?.known().unwrap_or_default())
 }

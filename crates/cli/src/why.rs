@@ -10,7 +10,7 @@ use golden_core::{Ledger, Revision, Toplevel};
 use golden_host::command::Common;
 use golden_host::operation::Options;
 use golden_host::postmortem::{Closures, FailedLanding, Story};
-use golden_host::{Error, LinuxHost, Reading, Store};
+use golden_host::{Error, LinuxHost, Store};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -80,11 +80,7 @@ enum State {
 pub(crate) fn run(common: &Common, of: Option<&str>, json: bool) -> Result<String, Error> {
     let host = common.host();
     let options = common.options(&host);
-    let (ledger, unreadable) = match Store::new(&host, &options.state_dir).read()? {
-        Reading::Whole(ledger) => (Some(*ledger), None),
-        Reading::Missing => (None, None),
-        Reading::Corrupt(why) => (None, Some(why)),
-    };
+    let (ledger, unreadable) = Store::new(&host, &options.state_dir).read()?.told();
     let found = crate::style::during("asking the journal", || {
         find::find(&host, &options, &ledger.clone().unwrap_or_default(), of, true)
     })?;

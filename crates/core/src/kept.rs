@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Unknown fields by name. A rollback starts an older build on a newer ledger; what it rewrites must not lose
 /// what the newer one will need again.
@@ -20,9 +20,19 @@ pub enum Value {
     Unsigned(u64),
     Signed(i64),
     Float(f64),
+    /// A number that no other variant holds, in the digits of its writer. Serialized as an object whose one key is [`VERBATIM`].
+    #[serde(serialize_with = "verbatim")]
+    Number(String),
     Text(String),
     List(Vec<Value>),
     Map(BTreeMap<String, Value>),
+}
+
+/// Key of the object that stands for a number of which every digit is kept.
+pub const VERBATIM: &str = "$golden-generation::number";
+
+fn verbatim<To: Serializer>(digits: &str, to: To) -> Result<To::Ok, To::Error> {
+    to.collect_map([(VERBATIM, digits)])
 }
 
 impl<'de> Deserialize<'de> for Value {
@@ -89,6 +99,9 @@ impl<'de> Visitor<'de> for AnyValue {
         while let Some((name, value)) = map.next_entry()? {
             fields.insert(name, value);
         }
-        Ok(Value::Map(fields))
+        Ok(match (fields.get(VERBATIM), fields.len()) {
+            (Some(Value::Text(digits)), 1) => Value::Number(digits.clone()),
+            _ => Value::Map(fields),
+        })
     }
 }

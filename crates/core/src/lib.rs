@@ -20,7 +20,7 @@ pub use assessment::{ASSESSMENT_SCHEMA, Assessment, Baseline, Excuse, Finding, W
 pub use attempt::{Attempt, Attempts, Cause, End, Evidence, Shutdown};
 pub use decide::{decide, is_settled, landing};
 pub use event::{Event, RebootCause};
-pub use kept::{Kept, Value};
+pub use kept::{Kept, VERBATIM, Value};
 pub use ledger::{
     Arming, Confirmed, Drill, FORMAT, Golden, Header, Injection, Landing, Ledger, Live, LivePhase,
     MAX_CONFIRMED, MAX_DUMPS, MAX_NOT_STARTED, MAX_QUARANTINED, MAX_UNDECIDED, NotStarted, Origin,

@@ -27,10 +27,7 @@ pub fn release(host: &dyn Host, options: &Options, named: Named) -> Result<(), E
 /// It would be refused, or the machine cannot be asked.
 pub fn foresee_rollback(host: &dyn Host, options: &Options) -> Result<(Toplevel, Toplevel), Error> {
     loader::detect(host, options)?.see()?;
-    let ledger = match Store::new(host, &options.state_dir).read()? {
-        crate::Reading::Whole(ledger) => *ledger,
-        _ => golden_core::Ledger::default(),
-    };
+    let ledger = Store::new(host, &options.state_dir).read()?.known().unwrap_or_default();
     let from = what_runs(host)?;
     let seen = system::see(host, see_loader(host, options))?;
     let seen = Seen { sources: source::sources(host, None, &[&from]), ..seen };

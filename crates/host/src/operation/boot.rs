@@ -14,7 +14,7 @@ use crate::{Error, Host, Reading, Store, loader, profile, system};
 pub fn is_boot_settled(host: &dyn Host, state_dir: &Path) -> Result<bool, Error> {
     match Store::new(host, state_dir).read()? {
         Reading::Missing => Ok(true),
-        Reading::Corrupt(_) => Ok(false),
+        Reading::Partly(..) | Reading::Corrupt(_) => Ok(false),
         Reading::Whole(ledger) => {
             Ok(is_settled(&ledger, system::booted(host)?.as_ref(), profile::golden(host)?.as_ref()))
         }

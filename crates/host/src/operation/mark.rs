@@ -153,7 +153,7 @@ pub fn check(
     toplevel: &Toplevel,
     told: Option<&Revision>,
 ) -> Result<(), Error> {
-    let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
+    let Some(ledger) = Store::new(host, &options.state_dir).read()?.known() else { return Ok(()) };
     let nothing_refused = ledger.quarantine.is_empty() && ledger.quarantined_revisions.is_empty();
     if nothing_refused || system::is_disabled(host) {
         return Ok(());
