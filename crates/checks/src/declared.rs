@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use golden_core::Weight;
 use golden_host::settings::Problem;
+use golden_host::whole::{Bytes, Whole};
 use serde::Deserialize;
 use ureq::http::Uri;
 
 use crate::check::{Check, Work};
 use crate::probe::{Probe, Whom};
 use crate::settings::{Interval, Retries, Timeout, timing};
-use crate::whole::{Bytes, Whole};
 
 /// Where DNS servers listen.
 const DNS_PORT: u16 = 53;

@@ -27,7 +27,6 @@ mod probe;
 mod run;
 mod settings;
 mod tail;
-mod whole;
 
 pub use assessor::Assessor;
 pub use check::{Check, MAX_CHECKS, Timing, Work, list};

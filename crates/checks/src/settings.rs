@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use golden_core::{Toplevel, Weight};
 use golden_host::settings::{self, Problem};
+use golden_host::whole::Whole;
 use golden_host::{Error, Host};
 use serde::Deserialize;
 
 use crate::check::{Check, MAX_CHECKS, Timing};
 use crate::declared::Declared;
-use crate::whole::Whole;
 
 /// Where the settings are.
 pub const PATH: &str = "/etc/golden-generation/checks.toml";

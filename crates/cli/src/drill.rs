@@ -1,6 +1,7 @@
 //! `golden drill`: a rehearsal on the real machine, and how it went.
 
 use std::io::{self, BufRead, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use clap::ValueEnum;
 use golden_core::{Event, Injection};
 use golden_host::command::{Common, answer, say};
 use golden_host::{
-    Error, Host, Line, LinuxHost, describe, describe_injection, golden, operation, read_history,
+    Direction, Error, Host, Line, LinuxHost, describe, describe_injection, golden, operation, visit_history,
 };
 use serde::Serialize;
 
@@ -81,9 +82,13 @@ struct Last<'a> {
 }
 
 fn last(host: &LinuxHost, state_dir: &Path, json: bool) -> Result<String, Error> {
-    let lines = read_history(host, state_dir)?;
     let of_a_drill = |event: &Event| matches!(event, Event::DrillBegan { .. } | Event::DrillEnded { .. });
-    let last = lines.iter().rev().find(|line| of_a_drill(&line.event));
+    let mut last = None;
+    visit_history(host, state_dir, Direction::NewestFirst, &mut |line| {
+        last = Some(line).filter(|line| of_a_drill(&line.event));
+        if last.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    let last = last.as_ref();
     if json {
         return Ok(crate::print::json(&Last { schema: SCHEMA, last }));
     }

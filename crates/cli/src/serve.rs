@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use golden_host::Exit;
-use golden_host::command::{Common, say};
+use golden_host::command::{Common, number, say};
 use golden_serve::fleet::{Address, Sources};
 use golden_serve::{Limits, Options, Server};
 
@@ -34,8 +34,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", default_value_os_t = PathBuf::from(DIRECTORY).join(FILE))]
     published: PathBuf,
     /// Exit after SECONDS without a client, if systemd starts it again for the next one
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    idle: u64,
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, allow_negative_numbers = true, value_parser = number::<0, 86_400>)]
+    idle: usize,
 }
 
 /// Serve until it is over.
@@ -49,7 +49,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> ExitCode {
             directory: arguments.directory.as_ref().map(below),
         },
         names: arguments.names.clone(),
-        idle: Duration::from_secs(arguments.idle),
+        idle: Duration::from_secs(arguments.idle as u64),
         limits: Limits::default(),
     };
     match Server::new(&options) {

@@ -50,6 +50,56 @@ fn the_first_word_of_the_status_is_the_state() {
 }
 
 #[test]
+fn a_suite_that_is_switched_off_for_this_boot_is_said_and_is_never_ok() {
+    let machine = Machine::installed();
+    let trial =
+        format!(r#"{{"toplevel":"{}","origin":"marked","arming":"idle","attempts":[]}}"#, toplevel("b"));
+    for text in [ledger("null", ""), ledger(&trial, "")] {
+        machine.put(LEDGER, text.as_bytes());
+        machine.put("/proc/cmdline", b"quiet golden.disable=1\n");
+        let said = answer(&machine, &["status"]);
+        assert!(said.starts_with("unprotected\ndisabled: golden.disable=1"), "{said}");
+        let json: serde_json::Value = serde_json::from_str(&answer(&machine, &["status", "--json"])).unwrap();
+        assert_eq!((&json["state"], &json["disabled"]), (&"unprotected".into(), &true.into()));
+        for coverage in json["coverage"].as_array().unwrap() {
+            let by_the_watchdog_alone = coverage["failure"] == "a shutdown that hangs";
+            assert!(by_the_watchdog_alone || coverage["covered"] == false, "{coverage}");
+        }
+        // Another word on the command line switches nothing off.
+        machine.put("/proc/cmdline", b"quiet golden.disable=0 x.golden.disable=1\n");
+        let said = answer(&machine, &["status"]);
+        assert!(!said.contains("disabled"), "{said}");
+    }
+}
+
+#[test]
+fn a_state_directory_is_an_absolute_path_or_the_command_line_is_refused() {
+    let machine = Machine::installed();
+    let elsewhere = tempfile::tempdir().unwrap();
+    for directory in ["state", "./state", "../state", ""] {
+        for program in [GOLDEN, PIN] {
+            let mut command = Command::new(program);
+            command.arg("--root").arg(machine.root()).args(["--state-dir", directory]);
+            command.args((program == GOLDEN).then_some("confirm")).current_dir(elsewhere.path());
+            let (code, said) = status(&command.output().unwrap());
+            assert_eq!(code, 64, "{program} --state-dir {directory:?}: {said}");
+            assert!(said.contains("absolute path") || directory.is_empty(), "{said}");
+        }
+    }
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    assert!(!machine.at("/state").exists());
+    let config = "/etc/golden-generation/config.toml";
+    machine.put(config, b"state_dir = \"state\"\n");
+    let (code, said) = status(&machine.run(GOLDEN, &["confirm"]));
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        said.contains("state_dir: \"state\" is not an absolute path") && said.contains("the defaults apply"),
+        "{said}"
+    );
+    assert!(machine.at(LEDGER).exists() && !machine.at("/state").exists());
+}
+
+#[test]
 fn a_ledger_that_cannot_be_read_is_said() {
     let machine = Machine::installed();
     machine.put(LEDGER, b"{ torn");

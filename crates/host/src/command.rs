@@ -15,7 +15,7 @@ pub struct Common {
     #[arg(long, global = true, value_name = "DIR", default_value = "/", value_parser = directory)]
     pub root: PathBuf,
     /// Keep state in DIR, a path inside that system, whatever the settings say
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", value_parser = state_directory)]
     pub state_dir: Option<PathBuf>,
 }
 
@@ -49,6 +49,21 @@ impl Common {
 fn directory(path: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(path);
     if path.is_dir() { Ok(path) } else { Err("there is no such directory".to_owned()) }
+}
+
+/// Another ledger in the working directory would count against the real one.
+fn state_directory(path: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(path);
+    if path.is_absolute() { Ok(path) } else { Err("it is not an absolute path inside the system".to_owned()) }
+}
+
+/// A whole number from `LOW` to `HIGH` on a command line.
+///
+/// # Errors
+/// It is something else: the sentence says what it has to be.
+pub fn number<const LOW: usize, const HIGH: usize>(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (LOW..=HIGH).contains(number));
+    number.ok_or_else(|| format!("it has to be a whole number from {LOW} to {HIGH}"))
 }
 
 /// Say something on standard error. Nobody may be there to read it: that never keeps a program from going on.

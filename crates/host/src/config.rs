@@ -2,39 +2,56 @@
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use golden_core::{Policy, RollbackTarget, Toplevel};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use crate::loader::Kind;
 use crate::operation::{LiveOptions, Options, Proof, STATE_DIR};
+use crate::whole::Whole;
 use crate::{Error, Host, settings};
 
 /// Where the settings are.
 const PATH: &str = "/etc/golden-generation/config.toml";
 
+/// A number of which 0 means nothing.
+type Positive = Whole<1, { u32::MAX }>;
+/// A number of which 0 means that there is none.
+type Any = Whole<0, { u32::MAX }>;
+
 /// The file, with a default for whatever it does not say.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
-    state_dir: PathBuf,
-    max_failures: NonZeroU32,
-    max_interruptions: NonZeroU32,
-    max_automatic_reboots: u32,
+    state_dir: StateDir,
+    max_failures: Positive,
+    max_interruptions: Positive,
+    max_automatic_reboots: Any,
     rollback_target: RollbackTarget,
-    boot_deadline_secs: NonZeroU32,
+    boot_deadline_secs: Positive,
     live: LiveSettings,
     loader: Kind,
     loader_command: Option<PathBuf>,
     quarantine: Quarantine,
 }
 
+/// Where the state is. A relative path would depend on where a program is started.
+struct StateDir(PathBuf);
+
+impl<'de> Deserialize<'de> for StateDir {
+    fn deserialize<From: Deserializer<'de>>(from: From) -> Result<Self, From::Error> {
+        let path = PathBuf::deserialize(from)?;
+        let is_absolute = path.is_absolute();
+        let what = || de::Error::custom(format!("{:?} is not an absolute path", path.display()));
+        if is_absolute { Ok(Self(path)) } else { Err(what()) }
+    }
+}
+
 /// What the owner chose for what failed.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Quarantine {
-    second_chance_after_secs: u32,
+    second_chance_after_secs: Any,
 }
 
 /// The table `live`.
@@ -42,15 +59,15 @@ struct Quarantine {
 #[serde(default, deny_unknown_fields)]
 struct LiveSettings {
     enable: bool,
-    activation_secs: NonZeroU32,
-    window_secs: NonZeroU32,
+    activation_secs: Positive,
+    window_secs: Positive,
     proof: Proof,
 }
 
 impl Default for LiveSettings {
     fn default() -> Self {
-        let secs = |secs| NonZeroU32::new(secs).unwrap_or(NonZeroU32::MAX);
-        Self { enable: true, activation_secs: secs(900), window_secs: secs(120), proof: Proof::None }
+        let (activation_secs, window_secs) = (Whole::nearest(900), Whole::nearest(120));
+        Self { enable: true, activation_secs, window_secs, proof: Proof::None }
     }
 }
 
@@ -67,36 +84,38 @@ impl Default for Settings {
             second_chance_after_secs,
         } = Policy::default();
         Self {
-            state_dir: STATE_DIR.into(),
-            max_failures,
-            max_interruptions,
-            max_automatic_reboots,
+            state_dir: StateDir(STATE_DIR.into()),
+            max_failures: Whole::nearest(max_failures.get()),
+            max_interruptions: Whole::nearest(max_interruptions.get()),
+            max_automatic_reboots: Whole::nearest(max_automatic_reboots),
             rollback_target,
-            boot_deadline_secs: NonZeroU32::new(BOOT_DEADLINE_SECS).unwrap_or(NonZeroU32::MAX),
+            boot_deadline_secs: Whole::nearest(BOOT_DEADLINE_SECS),
             live: LiveSettings::default(),
             loader: Kind::default(),
             loader_command: None,
-            quarantine: Quarantine { second_chance_after_secs },
+            quarantine: Quarantine { second_chance_after_secs: Whole::nearest(second_chance_after_secs) },
         }
     }
 }
 
 impl From<Settings> for Options {
     fn from(settings: Settings) -> Self {
+        // It is 1 at least.
+        let positive = |number: Positive| NonZeroU32::new(number.count()).unwrap_or(NonZeroU32::MIN);
         Self {
-            state_dir: settings.state_dir,
+            state_dir: settings.state_dir.0,
             policy: Policy {
-                max_failures: settings.max_failures,
-                max_interruptions: settings.max_interruptions,
-                max_automatic_reboots: settings.max_automatic_reboots,
+                max_failures: positive(settings.max_failures),
+                max_interruptions: positive(settings.max_interruptions),
+                max_automatic_reboots: settings.max_automatic_reboots.count(),
                 rollback_target: settings.rollback_target,
-                second_chance_after_secs: settings.quarantine.second_chance_after_secs,
+                second_chance_after_secs: settings.quarantine.second_chance_after_secs.count(),
             },
-            boot_deadline: Duration::from_secs(settings.boot_deadline_secs.get().into()),
+            boot_deadline: settings.boot_deadline_secs.secs(),
             live: LiveOptions {
                 enable: settings.live.enable,
-                activation: Duration::from_secs(settings.live.activation_secs.get().into()),
-                window: Duration::from_secs(settings.live.window_secs.get().into()),
+                activation: settings.live.activation_secs.secs(),
+                window: settings.live.window_secs.secs(),
                 proof: settings.live.proof,
             },
             loader: settings.loader,
@@ -124,13 +143,13 @@ pub(crate) fn load_options_of(host: &dyn Host, toplevel: &Toplevel) -> Option<Op
 pub fn default_options(host: &dyn Host) -> Options {
     #[derive(Deserialize)]
     struct Place {
-        state_dir: PathBuf,
+        state_dir: StateDir,
     }
     let bytes = host.read(Path::new(PATH)).unwrap_or_default();
     let bytes = if settings::is_too_much(&bytes) { Vec::new() } else { bytes };
     let place = basic_toml::from_str::<Place>(&String::from_utf8_lossy(&bytes));
     let options = Options::default();
-    let state_dir = place.map_or_else(|_| options.state_dir.clone(), |place| place.state_dir);
+    let state_dir = place.map_or_else(|_| options.state_dir.clone(), |place| place.state_dir.0);
     Options { state_dir, ..options }
 }
 

@@ -161,7 +161,23 @@ impl Error {
 
     /// What to do, where there is something.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<String> {
+        // Whatever was to be done: with room, or with a right to write, it is done.
+        let of_place = self.place().and_then(|place| place_hint(self.trouble(), &place));
+        of_place.or_else(|| self.own_hint().map(str::to_owned))
+    }
+
+    /// The file system, or the firmware, that refused to write.
+    fn place(&self) -> Option<Place> {
+        match self {
+            Self::Io { path, .. } => Some(Place::Directory(path.parent().unwrap_or(path).to_owned())),
+            Self::EfiVariable { .. } => Some(Place::Firmware),
+            Self::NotRepaired { source, .. } => source.place(),
+            _ => None,
+        }
+    }
+
+    fn own_hint(&self) -> Option<&'static str> {
         match self {
             Self::NotNamed { hint, .. } => Some(hint),
             Self::LockHeld(_) => Some("it is safe to try again"),
@@ -214,5 +230,62 @@ impl Error {
             cause = source.source();
         }
         text
+    }
+}
+
+/// Where something could not be written.
+enum Place {
+    /// On the file system of this directory.
+    Directory(PathBuf),
+    /// In a variable.
+    Firmware,
+}
+
+/// What to do about a file system that is full or read-only.
+fn place_hint(trouble: Trouble, place: &Place) -> Option<String> {
+    Some(match (trouble, place) {
+        (Trouble::NoSpace, Place::Directory(at)) => {
+            format!("free space on the file system of {0} (`df -h {0}`), and run it again", at.display())
+        }
+        (Trouble::NoSpace, Place::Firmware) => {
+            "the firmware has no room for variables: remove boot entries that nobody needs (`efibootmgr`), and run it again"
+                .to_owned()
+        }
+        (Trouble::ReadOnly, Place::Directory(at)) => format!(
+            "make the file system of {} writable (`journalctl -k` says why it is not), and run it again",
+            at.display()
+        ),
+        (Trouble::ReadOnly, Place::Firmware) => {
+            "make /sys/firmware/efi/efivars writable: `mount -o remount,rw /sys/firmware/efi/efivars`".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_meets_a_full_or_read_only_file_system_is_told_which_one_and_what_to_do() {
+        use io::ErrorKind::{NotFound, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let ledger =
+            |kind: io::ErrorKind| Error::io("write", "/var/lib/golden-generation/ledger.json")(kind.into());
+        let variable =
+            |kind: io::ErrorKind| Error::EfiVariable { action: "write", name: "x", source: kind.into() };
+        let boot = |kind: io::ErrorKind| Box::new(Error::io("write", "/boot/EFI/nixos/kernel")(kind.into()));
+        let unrepaired = |kind| {
+            "/nix/store/aaaa-a".parse().map(|toplevel| Error::NotRepaired { toplevel, source: boot(kind) })
+        };
+        for (kind, words) in
+            [(StorageFull, "free space"), (QuotaExceeded, "free space"), (ReadOnlyFilesystem, "writable")]
+        {
+            let hint = ledger(kind).hint().unwrap_or_default();
+            assert!(hint.contains(words) && hint.contains("/var/lib/golden-generation"), "{hint}");
+            let hint = unrepaired(kind).ok().and_then(|error| error.hint()).unwrap_or_default();
+            assert!(hint.contains(words) && hint.contains("/boot/EFI/nixos"), "{hint}");
+            assert!(variable(kind).hint().is_some(), "{kind}");
+        }
+        assert_eq!(ledger(NotFound).hint(), None);
     }
 }

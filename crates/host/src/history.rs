@@ -1,5 +1,7 @@
 //! What happened, one JSON object a line, for people and dashboards. Never read to decide anything.
 
+mod walk;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -10,8 +12,13 @@ use serde::{Deserialize, Serialize};
 use crate::store::is_no_file;
 use crate::{Error, Host, durable};
 
+pub use walk::{Direction, visit_history};
+
 /// Size at which history is rotated, in bytes. One old file is kept: together at most twice this.
-const ROTATE_AT_BYTES: usize = 1 << 20;
+const ROTATE_AT_BYTES: u64 = 1 << 20;
+
+/// Most that is held in memory of either file, in bytes. More than the suite ever leaves in one.
+const RECENT_BYTES: usize = 4 << 20;
 
 /// Rotations in the middle of a reading that are waited for. Each is a megabyte of events.
 const MAX_ROTATIONS: u32 = 3;
@@ -47,32 +54,33 @@ pub fn append(host: &dyn Host, directory: &Path, boot: &BootId, event: &Event) -
     let mut bytes =
         serde_json::to_vec(&line).map_err(|source| Error::Serialize { path: path.clone(), source })?;
     bytes.push(b'\n');
-    let before = match host.read(&path) {
+    let before = match host.size(&path) {
         Ok(before) => before,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
         // No reboot happens that history does not know: what is in the way must not be what keeps the machine from one.
         Err(error) if is_no_file(&error) => {
             durable::rename_unread(host, &path, &previous(directory))?;
-            Vec::new()
+            0
         }
         Err(error) => return Err(Error::io("read", path)(error)),
     };
-    if before.len() + bytes.len() > ROTATE_AT_BYTES {
+    let is_full = before + bytes.len() as u64 > ROTATE_AT_BYTES;
+    if is_full {
         durable::rename(host, &path, &previous(directory))?;
-    } else if before.last().is_some_and(|&byte| byte != b'\n') {
+    } else if before > 0 && host.read_part(&path, before - 1, 1).map_err(Error::io("read", &path))? != b"\n" {
         // A power cut tore the last line: it must not take this one with it.
         bytes.insert(0, b'\n');
     }
     host.append(&path, &bytes).map_err(Error::io("write", &path))?;
     host.sync_file(&path).map_err(Error::io("sync", &path))?;
-    if before.is_empty() || before.len() + bytes.len() > ROTATE_AT_BYTES {
+    if before == 0 || is_full {
         host.sync_directory(directory).map_err(Error::io("sync", directory))?;
     }
     Ok(())
 }
 
-/// All that happened, the oldest first. A torn line, one of a kind that only a newer build knows, and what is no file of ours
-/// is left out.
+/// What happened lately, the oldest first: the last [`RECENT_BYTES`] of either file, which is everything unless something else
+/// than the suite writes there. A torn line, one of a kind that only a newer build knows, and what is no file of ours is left out.
 ///
 /// # Errors
 /// A file is there and cannot be read.
@@ -86,20 +94,15 @@ pub fn read_history(host: &dyn Host, directory: &Path) -> Result<Vec<Line>, Erro
 /// # Errors
 /// A file is there and cannot be read.
 pub fn read_history_as_written(host: &dyn Host, directory: &Path) -> Result<Vec<Vec<u8>>, Error> {
-    let read = |path: PathBuf| match host.read(&path) {
-        Ok(bytes) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound || is_no_file(&error) => Ok(Vec::new()),
-        Err(error) => Err(Error::io("read", path)(error)),
-    };
-    let mut older = read(previous(directory))?;
-    let mut newer = read(current(directory))?;
+    let mut older = recent(host, &previous(directory))?;
+    let mut newer = recent(host, &current(directory))?;
     // What is rotated between the two would be in neither.
     for _ in 0..MAX_ROTATIONS {
-        let again = read(previous(directory))?;
+        let again = recent(host, &previous(directory))?;
         if again == older {
             break;
         }
-        (older, newer) = (again, read(current(directory))?);
+        (older, newer) = (again, recent(host, &current(directory))?);
     }
     let lines = [older, newer];
     let lines = lines.iter().flat_map(|bytes| bytes.split(|&byte| byte == b'\n'));
@@ -119,11 +122,39 @@ pub(crate) fn says_not_armed(host: &dyn Host, directory: &Path, toplevel: &Tople
     last == Some(true)
 }
 
-fn current(directory: &Path) -> PathBuf {
+/// The whole lines among the last [`RECENT_BYTES`] of a file.
+fn recent(host: &dyn Host, path: &Path) -> Result<Vec<u8>, Error> {
+    let size = size(host, path)?;
+    let start = size.saturating_sub(RECENT_BYTES as u64);
+    if size == 0 {
+        return Ok(Vec::new());
+    }
+    let bytes = match host.read_part(path, start, RECENT_BYTES) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    if start == 0 {
+        return Ok(bytes);
+    }
+    let torn = bytes.iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |end| end + 1);
+    Ok(bytes[torn..].to_vec())
+}
+
+/// 0 for what is not there, and for what is no file of ours.
+fn size(host: &dyn Host, path: &Path) -> Result<u64, Error> {
+    match host.size(path) {
+        Ok(size) => Ok(size),
+        Err(error) if error.kind() == io::ErrorKind::NotFound || is_no_file(&error) => Ok(0),
+        Err(error) => Err(Error::io("read", path)(error)),
+    }
+}
+
+pub(crate) fn current(directory: &Path) -> PathBuf {
     directory.join("history.jsonl")
 }
 
-fn previous(directory: &Path) -> PathBuf {
+pub(crate) fn previous(directory: &Path) -> PathBuf {
     directory.join("history.1.jsonl")
 }
 

@@ -29,13 +29,16 @@ pub mod simulated;
 mod source;
 mod store;
 mod system;
+pub mod whole;
 
 pub use config::{default_options, load_options};
 pub use durable::{remove as remove_durably, rename_unread as rename_durably, replace as replace_durably};
 pub use error::Error;
 pub use evidence::last_words;
 pub use exit::Exit;
-pub use history::{Line, append as append_history, read_history, read_history_as_written, stamp};
+pub use history::{
+    Direction, Line, append as append_history, read_history, read_history_as_written, stamp, visit_history,
+};
 pub use host::{Comparison, Ended, Host, Limits, LockGuard, Output};
 pub use journal::{
     Delivery, Priority, Trouble, describe, describe_cause, describe_evidence, describe_injection,
@@ -48,4 +51,4 @@ pub use routes::{Route, default_routes, network_is_down};
 pub use source::revision_of;
 pub use source::told_by_deployer;
 pub use store::{Reading, Store};
-pub use system::{boot, booted, see};
+pub use system::{boot, booted, is_disabled, see};

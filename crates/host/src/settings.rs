@@ -74,7 +74,41 @@ pub fn parse<Settings: DeserializeOwned>(text: &str) -> Result<Settings, Problem
     if is_too_deep(text.as_bytes()) {
         return Err(Problem::new(format!("it has tables, lists or keys of more than {MAX_DEPTH} levels")));
     }
-    basic_toml::from_str(text).map_err(|error| explain(text, &error))
+    basic_toml::from_str(text).map_err(|error| match too_large::<Settings>(text, &error) {
+        Some(problem) => problem,
+        None => explain(text, &error),
+    })
+}
+
+/// What is said of a number that the parser does not take, since it has more than 64 bits: it is out of a range, too, and which one
+/// that is comes out where the largest possible number stands in its place.
+fn too_large<Settings: DeserializeOwned>(text: &str, error: &basic_toml::Error) -> Option<Problem> {
+    let (number, _) = error.line_col()?;
+    let line = text.lines().nth(number)?;
+    let is_of_number = |letter: char| letter.is_ascii_digit() || letter == '_';
+    let written = line.split(|letter| !is_of_number(letter)).max_by_key(|word| word.len())?;
+    let digits = written.replace('_', "");
+    if digits.is_empty() || digits.parse::<i64>().is_ok() {
+        return None;
+    }
+    let most = i64::MAX.to_string();
+    let lines = text.lines().enumerate();
+    let lines =
+        lines.map(|(at, line)| if at == number { line.replace(written, &most) } else { line.to_owned() });
+    let within = lines.collect::<Vec<_>>().join("\n");
+    let sentence = match basic_toml::from_str::<Settings>(&within) {
+        Err(error) => explain(&within, &error).0.replace(&most, &digits),
+        Ok(_) => format!("line {}: {digits} is out of range: at most {most}", number + 1),
+    };
+    Some(Problem::new(sentence))
+}
+
+/// The unit that the name of a setting ends with, for a sentence that ends with its range.
+fn unit(key: &str, what: &str) -> &'static str {
+    const UNITS: [(&str, &str); 3] = [("_secs", " seconds"), ("_bytes", " bytes"), ("_percent", " percent")];
+    let has_range = what.contains(" is out of range: ") || what.contains("a whole number: ");
+    let unit = UNITS.into_iter().find(|(ending, _)| has_range && last_part(key).ends_with(ending));
+    unit.map_or("", |(_, unit)| unit)
 }
 
 /// Whether the parser is better not asked.
@@ -114,8 +148,9 @@ fn explain(text: &str, error: &basic_toml::Error) -> Problem {
     };
     let line = error.line_col().map(|(line, _)| line_of(written, text, line));
     let place = line.map(|line| format!("line {}: ", line + 1)).unwrap_or_default();
+    let unit = unit(key, &what);
     let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
-    Problem::new(format!("{place}{key}{what}"))
+    Problem::new(format!("{place}{key}{what}{unit}"))
 }
 
 fn last_part(key: &str) -> &str {
@@ -300,6 +335,55 @@ mod tests {
             assert_eq!(parse::<Example>(text).unwrap_err().to_string(), expected, "{text}");
         }
         assert_eq!(parse::<Example>("[check.a]\nkind = \"no-failed-units\"").unwrap().check.len(), 1);
+    }
+
+    #[test]
+    fn a_number_that_no_type_holds_is_out_of_the_same_range_as_a_smaller_one() {
+        use crate::whole::{Bytes, Whole};
+        #[derive(Debug, Deserialize)]
+        #[allow(dead_code, reason = "it is only parsed")]
+        struct Numbers {
+            #[serde(default)]
+            wait_secs: Whole<1, 600>,
+            #[serde(default)]
+            retries: Whole<0, 100>,
+            free_bytes: Option<Bytes>,
+        }
+        for (text, expected) in [
+            ("wait_secs = 0", "wait_secs: 0 is out of range: 1 to 600 seconds"),
+            ("wait_secs = -5", "wait_secs: -5 is out of range: 1 to 600 seconds"),
+            ("wait_secs = 601", "wait_secs: 601 is out of range: 1 to 600 seconds"),
+            (
+                "wait_secs = 99999999999999999999",
+                "wait_secs: 99999999999999999999 is out of range: 1 to 600 seconds",
+            ),
+            (
+                "wait_secs = -99999999999999999999",
+                "wait_secs: -99999999999999999999 is out of range: 1 to 600 seconds",
+            ),
+            (
+                "wait_secs = 99_999_999_999_999_999_999 # s",
+                "wait_secs: 99999999999999999999 is out of range: 1 to 600 seconds",
+            ),
+            ("wait_secs = 1.5", "wait_secs: 1.5 is not a whole number: 1 to 600 seconds"),
+            ("wait_secs = \"5m\"", "wait_secs: \"5m\" is not a whole number: 1 to 600 seconds"),
+            ("wait_secs = true", "wait_secs: true is not a whole number: 1 to 600 seconds"),
+            (
+                "wait_secs = []",
+                "wait_secs: invalid type: sequence, expected a whole number: 1 to 600 seconds",
+            ),
+            ("retries = 101", "retries: 101 is out of range: 0 to 100"),
+            ("free_bytes = -1", "free_bytes: -1 is out of range: 0 to 9223372036854775807 bytes"),
+        ] {
+            let said = parse::<Numbers>(text).unwrap_err().to_string();
+            assert_eq!(said, format!("line 1: {expected}"), "{text}");
+        }
+        let anything =
+            parse::<BTreeMap<String, serde_json::Value>>("\nx = 99999999999999999999").unwrap_err();
+        assert_eq!(
+            anything.to_string(),
+            "line 2: 99999999999999999999 is out of range: at most 9223372036854775807"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use golden_host::settings::{Problem, nearest, one_line};
+use golden_host::whole::Whole;
 use golden_host::{Error, Host};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -19,9 +20,11 @@ pub const PATH: &str = "/etc/golden-generation/notify.toml";
 /// Most targets. Each has a file of its own in the outbox.
 const MAX_TARGETS: usize = 16;
 /// Time that one delivery may take, in seconds, unless told otherwise.
-const TIMEOUT_SECS: u64 = 20;
+const TIMEOUT_SECS: u32 = 20;
 /// Longest time that it may be told, in seconds. Must stay below the time of a round.
-const MAX_TIMEOUT_SECS: u64 = 60;
+const MAX_TIMEOUT_SECS: u32 = 60;
+/// Time that one delivery may take.
+type Timeout = Whole<1, MAX_TIMEOUT_SECS>;
 /// Where GitHub answers.
 const GITHUB: &str = "https://api.github.com";
 
@@ -218,15 +221,12 @@ fn target(name: &str, mut table: Table, events: &BTreeSet<Kind>) -> Result<Targe
     };
     let (title, text) =
         (reader.optional("title", table.remove("title")), reader.optional("text", table.remove("text")));
-    let secs = reader.optional("timeout_secs", table.remove("timeout_secs")).unwrap_or(TIMEOUT_SECS);
-    if !(1..=MAX_TIMEOUT_SECS).contains(&secs) {
-        reader.fault(&format!("timeout_secs is from 1 to {MAX_TIMEOUT_SECS}"));
-    }
+    let timeout = reader.seconds("timeout_secs", table.remove("timeout_secs"));
     let way = reader.way(&kind, &mut table);
     let name = name.to_owned();
     match (way, events) {
         (Some(way), Some(events)) if reader.faults.is_empty() => {
-            Ok(Target { name, events, title, text, timeout: Duration::from_secs(secs), way })
+            Ok(Target { name, events, title, text, timeout: timeout.secs(), way })
         }
         _ => Err(reader.faults),
     }
@@ -250,6 +250,17 @@ impl Reader<'_> {
                 self.fault(&format!("{key}: {error}"));
                 None
             }
+        }
+    }
+
+    fn seconds(&mut self, key: &str, value: Option<Value>) -> Timeout {
+        match value.map(serde_json::from_value) {
+            Some(Ok(seconds)) => seconds,
+            Some(Err(error)) => {
+                self.fault(&format!("{key}: {error} seconds"));
+                Timeout::nearest(TIMEOUT_SECS)
+            }
+            None => Timeout::nearest(TIMEOUT_SECS),
         }
     }
 
@@ -489,11 +500,15 @@ mod tests {
             ),
             (
                 "kind = \"ntfy\"\nurl = \"https://x/t\"\ntimeout_secs = -5",
-                "target.bad: timeout_secs: invalid value: integer `-5`",
+                "target.bad: timeout_secs: -5 is out of range: 1 to 60 seconds",
             ),
             (
                 "kind = \"ntfy\"\nurl = \"https://x/t\"\ntimeout_secs = 0",
-                "target.bad: timeout_secs is from 1 to 60",
+                "target.bad: timeout_secs: 0 is out of range: 1 to 60 seconds",
+            ),
+            (
+                "kind = \"ntfy\"\nurl = \"https://x/t\"\ntimeout_secs = \"5\"",
+                "target.bad: timeout_secs: \"5\" is not a whole number: 1 to 60 seconds",
             ),
             ("kind = \"mail\"\nto = \"a@b\\nBcc: c@d\"", "target.bad: to and from are mail addresses"),
             ("kind = \"issue\"\nforge = \"forgejo\"\nrepository = \"../x\"", "target.bad: url is missing"),

@@ -11,10 +11,8 @@ use crate::{Error, Host, Reading, Store, Trouble, system};
 /// `deployed` is `None` where the deployer named no system.
 pub(super) fn fall_back(host: &dyn Host, options: &Options, deployed: Option<&Toplevel>) {
     // Golden is known without a ledger.
-    let ledger = match Store::new(host, &options.state_dir).read() {
-        Ok(Reading::Whole(ledger)) => *ledger,
-        _ => Ledger::default(),
-    };
+    let ledger =
+        Store::new(host, &options.state_dir).read().ok().and_then(Reading::known).unwrap_or_default();
     let text = match secure(host, options, &ledger, deployed) {
         Ok(None) => return,
         Ok(Some(default)) => format!("{}{default} is the default boot entry", outcome(&ledger, deployed)),
