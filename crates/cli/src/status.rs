@@ -6,9 +6,7 @@ use golden_core::{Drill, Ledger, Live, LivePhase, MAX_NOT_STARTED, Revision, Top
 use golden_host::command::Common;
 use golden_host::loader;
 use golden_host::operation::{self, Options};
-use golden_host::{
-    Error, Host, LinuxHost, Store, describe_injection, describe_not_started, describe_reason,
-};
+use golden_host::{Error, Host, LinuxHost, Store, describe_injection, describe_not_started, describe_reason};
 use serde::Serialize;
 
 use crate::coverage::{Coverage, Machine, coverage};

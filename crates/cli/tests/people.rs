@@ -468,6 +468,40 @@ fn history_is_filtered() {
 }
 
 #[test]
+fn a_history_larger_than_any_file_that_is_read_whole_is_told_and_filtered() {
+    let machine = Machine::installed();
+    let line = |event: &str, number: u32| {
+        let (boot, b) = (boot(number), toplevel("b"));
+        format!(
+            r#"{{"time":"2020-01-01T00:00:00Z","written_in":"{boot}","event":"{event}","toplevel":"{b}"}}"#
+        ) + "\n"
+    };
+    let path = format!("{STATE}/history.jsonl");
+    machine.put(&path, line("gone", 0x0001_0000).as_bytes());
+    let file = std::fs::OpenOptions::new().write(true).open(machine.at(&path)).unwrap();
+    let size: u64 = 17 << 20;
+    std::os::unix::fs::FileExt::write_all_at(
+        &file,
+        ("\n".to_owned() + &line("adopted", 0x0002_0000)).as_bytes(),
+        size,
+    )
+    .unwrap();
+    assert!(file.metadata().unwrap().len() > size);
+    // What is between the first line and the last one is no line.
+    assert_eq!(ask(&machine, &["history"]).lines().count(), 2);
+    assert_eq!(ask(&machine, &["history", "--last", "1", "--json"]).matches("adopted").count(), 1);
+    assert_eq!(
+        ask(&machine, &["history", "--boot", &boot(0x0001_0000), "--json"]).matches("gone").count(),
+        1
+    );
+    for number in ["-1", "1.5", "many", "99999999999999999999"] {
+        let (code, said) = status(&machine.run(GOLDEN, &["history", "--last", number]));
+        assert_eq!(code, 64, "{said}");
+        assert!(said.contains("a whole number from 0 to 1000000"), "{said}");
+    }
+}
+
+#[test]
 fn colours_are_for_terminals() {
     let machine = rolled_back();
     for question in [&["why"][..], &["status"], &["history"], &["quarantine", "list"]] {
