@@ -62,8 +62,7 @@ pub enum Work {
 #[must_use]
 pub fn list(host: &LinuxHost, settings: &Settings) -> Vec<Check> {
     let mut checks = settings.checks.clone();
-    let disabled = greenboot::disabled(host, Path::new(greenboot::PATH));
-    drop_in::add(host, settings, &disabled, &mut checks);
+    drop_in::add(host, settings, Path::new(greenboot::PATH), &mut checks);
     if checks.len() > MAX_CHECKS {
         let why = format!("there are {} checks, and {MAX_CHECKS} are run at most", checks.len());
         checks.truncate(MAX_CHECKS - 1);

@@ -4,12 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use golden_core::Weight;
-use golden_host::settings::Problem;
+use golden_host::settings::{self, Problem};
 use golden_host::whole::{Bytes, Whole};
 use serde::Deserialize;
 use ureq::http::Uri;
 
-use crate::check::{Check, Work};
+use crate::check::{Check, Timing, Work};
 use crate::probe::{Probe, Whom};
 use crate::settings::{Interval, Retries, Timeout, timing};
 
@@ -86,7 +86,7 @@ impl Declared {
         }
         Ok(Check {
             weight: if self.required.unwrap_or(true) { Weight::Required } else { Weight::Wanted },
-            timing: timing(self.timeout_secs, self.retries, self.interval_secs),
+            timing: timing(Timing::default(), self.timeout_secs, self.retries, self.interval_secs),
             needs_network: self.needs_network.unwrap_or(self.kind.needs_network()),
             work,
             name,
@@ -176,11 +176,7 @@ fn word(key: &str, text: String) -> Result<String, String> {
 
 /// A unit, as systemd completes its name.
 fn unit(text: String) -> Result<String, String> {
-    let unit = word("unit", text)?;
-    if unit.contains(['*', '?', '[', '/']) {
-        return Err(format!("`{unit}` is a pattern, and the name of one unit is meant"));
-    }
-    Ok(if unit.contains('.') { unit } else { format!("{unit}.service") })
+    settings::unit_name(&word("unit", text)?)
 }
 
 fn address(text: &str) -> Result<(String, u16), String> {

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use golden_core::Weight;
 use golden_host::{Host, LinuxHost};
 
-use crate::check::{Check, Work};
+use crate::check::{Check, Timing, Work};
+use crate::greenboot;
 use crate::settings::Settings;
 
 const KINDS: [(&str, Weight); 2] = [("required.d", Weight::Required), ("wanted.d", Weight::Wanted)];
@@ -21,12 +22,17 @@ const MASK: &str = "/dev/null";
 /// Links that are followed to see that. Source: `path_resolution(7)`.
 const MAX_LINKS: u32 = 40;
 
-/// Add the drop-ins to the checks that are declared, which go first where a name is there twice, but for the disabled ones.
-pub(crate) fn add(host: &LinuxHost, settings: &Settings, disabled: &[String], checks: &mut Vec<Check>) {
-    let declared = checks.iter().map(|check| check.name.clone());
-    let mut search =
-        Search { host, settings, taken: declared.chain(disabled.iter().cloned()).collect(), checks };
+/// Add the drop-ins to the checks that are declared, which go first where a name is there twice, but for those that
+/// `greenboot_conf` disables.
+pub(crate) fn add(host: &LinuxHost, settings: &Settings, greenboot_conf: &Path, checks: &mut Vec<Check>) {
+    let disabled = greenboot::disabled(host, greenboot_conf).unwrap_or_else(|why| {
+        checks.push(Check::broken(&greenboot_conf.display().to_string(), Weight::Wanted, why));
+        Vec::new()
+    });
+    let taken = checks.iter().map(|check| check.name.clone()).collect();
+    let mut search = Search { host, settings, disabled, taken, usual: Timing::default(), checks };
     for directory in &settings.directories {
+        search.usual = usual(directory);
         for (kind, weight) in KINDS {
             search.directory(&directory.join(kind), "", weight, 0);
         }
@@ -38,10 +44,24 @@ pub(crate) fn add(host: &LinuxHost, settings: &Settings, disabled: &[String], ch
     }
 }
 
+/// How patient a drop-in of a directory is, where the owner says nothing of it. The `/etc` of a system that does not run yet is
+/// in its toplevel.
+fn usual(directory: &Path) -> Timing {
+    let mut usual = Timing::default();
+    if greenboot::DIRECTORIES.iter().any(|its| directory.ends_with(its.trim_start_matches('/'))) {
+        usual.timeout = greenboot::TIMEOUT;
+    }
+    usual
+}
+
 struct Search<'a> {
     host: &'a LinuxHost,
     settings: &'a Settings,
+    /// Names of files, as greenboot has them, in whatever directory.
+    disabled: Vec<String>,
     taken: BTreeSet<String>,
+    /// How patient a check of the directory is that is searched.
+    usual: Timing,
     checks: &'a mut Vec<Check>,
 }
 
@@ -57,7 +77,7 @@ impl Search<'_> {
                 return;
             }
         };
-        if let Some(why) = self.open_to_everybody(directory) {
+        if let Some(why) = open_to_everybody(self.host, directory) {
             self.checks.push(Check::broken(&directory.display().to_string(), weight, why));
             return;
         }
@@ -84,10 +104,13 @@ impl Search<'_> {
         if is_no_check(name) || depth > 0 && !is_for_bash(path) || !self.taken.insert(name.to_owned()) {
             return;
         }
+        if self.disabled.iter().any(|disabled| disabled == file_name(name)) {
+            return;
+        }
         let work =
             match (found, link) {
                 (_, Some(_)) if self.is_masked(path) => return,
-                (Ok(_), _) => match self.open_to_everybody(path) {
+                (Ok(_), _) => match open_to_everybody(self.host, path) {
                     Some(why) => Work::Broken(why),
                     None => Work::Script(path.to_owned()),
                 },
@@ -100,7 +123,7 @@ impl Search<'_> {
         self.checks.push(Check {
             name: name.to_owned(),
             weight,
-            timing: other.timing(),
+            timing: other.timing(self.usual),
             needs_network: other.needs_network,
             work,
         });
@@ -118,20 +141,24 @@ impl Search<'_> {
         }
         false
     }
+}
 
-    /// Why nothing of it is run, if everybody may say what that would be: checks are run as root, and judge.
-    fn open_to_everybody(&self, path: &Path) -> Option<String> {
-        const OTHERS_WRITE: u32 = 0o002;
-        let mode = fs::metadata(outside(self.host, path)).ok()?.permissions().mode();
-        (mode & OTHERS_WRITE != 0)
-            .then(|| format!("everybody may write to {}, and it is run as root (chmod o-w)", path.display()))
-    }
+/// Why nothing of it is run, if everybody may write to it: checks are run as root, and judge.
+pub(crate) fn open_to_everybody(host: &LinuxHost, path: &Path) -> Option<String> {
+    const OTHERS_WRITE: u32 = 0o002;
+    let mode = fs::metadata(outside(host, path)).ok()?.permissions().mode();
+    (mode & OTHERS_WRITE != 0)
+        .then(|| format!("everybody may write to {}, and it is run as root (chmod o-w)", path.display()))
 }
 
 /// What editors and package managers leave, and what is for people.
 fn is_no_check(name: &str) -> bool {
-    let file = name.rsplit('/').next().unwrap_or(name);
+    let file = file_name(name);
     file.starts_with('.') || file.ends_with('~') || file == "README" || file.starts_with("README.")
+}
+
+fn file_name(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
 }
 
 /// Whether it is a script for bash whatever its mode: greenboot's own are not executable.

@@ -41,9 +41,8 @@ fn broken(host: &LinuxHost, toplevel: &Toplevel) -> Vec<(String, String)> {
     for directory in &mut settings.directories {
         *directory = of(toplevel, directory);
     }
-    let disabled = greenboot::disabled(host, &of(toplevel, Path::new(greenboot::PATH)));
     let mut checks = settings.checks.clone();
-    drop_in::add(host, &settings, &disabled, &mut checks);
+    drop_in::add(host, &settings, &of(toplevel, Path::new(greenboot::PATH)), &mut checks);
     let required = checks.into_iter().filter(|check| check.weight == Weight::Required);
     required.filter_map(|check| Some((check.name.clone(), why(host, &check)?))).collect()
 }

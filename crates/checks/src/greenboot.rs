@@ -1,64 +1,86 @@
-//! What of greenboot's configuration says which checks are run. Source: greenboot's README and `etc/greenboot/greenboot.conf`.
+//! What greenboot's configuration says of its checks. Source: greenboot's `usr/libexec/greenboot/greenboot`, greenboot-rs's
+//! `src/main.rs` and `src/lib/greenboot.rs`.
 
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
-use golden_host::Host;
+use golden_host::{Host, Limits, LinuxHost, run_within};
 
-/// Read by bash there. Other variables in it are read by the check scripts themselves.
+use crate::child::program;
+use crate::drop_in::{open_to_everybody, outside};
+
+/// greenboot and its scripts source it; greenboot-rs reads it as an INI file.
 pub(crate) const PATH: &str = "/etc/greenboot/greenboot.conf";
-const DISABLED: &str = "DISABLED_HEALTHCHECKS=";
+/// Where greenboot's check scripts are.
+pub(crate) const DIRECTORIES: [&str; 2] = ["/etc/greenboot/check", "/usr/lib/greenboot/check"];
+/// Longest run of one of its scripts, where the owner says nothing. greenboot has no limit: the time that all checks have is
+/// what ends one, and this is longer than any of those.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// Names of the checks that the owner does not want, by the configuration that is there.
-pub(crate) fn disabled(host: &dyn Host, path: &Path) -> Vec<String> {
-    // Without it, nothing is disabled; what it says cannot be worse than a check too many.
-    host.read(path).map_or_else(|_| Vec::new(), |bytes| parse(&String::from_utf8_lossy(&bytes)))
+const DISABLED: &str = "DISABLED_HEALTHCHECKS";
+/// A file of settings is sourced in milliseconds.
+const LIMITS: Limits = Limits { time: Duration::from_secs(5), output_bytes: 1 << 16 };
+/// Prints the array after the file was sourced, as greenboot does it, also where the file ends the shell. What the file itself
+/// prints or starts does not get the pipe.
+const ASK: &str = r#"
+exec 3>&1 >/dev/null 2>&1
+trap 'printf "%s\0" ${DISABLED_HEALTHCHECKS[@]+"${DISABLED_HEALTHCHECKS[@]}"} >&3' EXIT
+IFS=$'\n\t'
+source "$1" 3>&-
+"#;
+
+/// Names of the checks that the owner does not want, by the file at `path`.
+///
+/// # Errors
+/// Everybody may write to the file, which is run as root; nothing of it is read then.
+pub(crate) fn disabled(host: &LinuxHost, path: &Path) -> Result<Vec<String>, String> {
+    let Ok(bytes) = host.read(path) else { return Ok(Vec::new()) };
+    if let Some(why) = open_to_everybody(host, path) {
+        return Err(why);
+    }
+    let mut names = ask_bash(&outside(host, path));
+    names.extend(by_greenboot_rs(&String::from_utf8_lossy(&bytes)));
+    Ok(names)
 }
 
-/// The words of the last array of that name, as bash reads them as long as nothing is expanded.
-fn parse(text: &str) -> Vec<String> {
-    let Some(start) = assigned(text) else { return Vec::new() };
-    let value = text[start..].trim_start()[DISABLED.len()..].trim_start_matches('(');
-    let (mut words, mut word, mut quote, mut is_comment) = (Vec::new(), None::<String>, None, false);
-    for letter in value.chars() {
-        match (letter, quote) {
-            ('\n', _) if is_comment => is_comment = false,
-            _ if is_comment => {}
-            (letter, Some(closing)) if letter == closing => quote = None,
-            ('"' | '\'', None) => {
-                quote = Some(letter);
-                word.get_or_insert_default();
-            }
-            (')', None) => break,
-            ('#', None) if word.is_none() => is_comment = true,
-            (' ' | '\t' | '\r' | '\n', None) => words.extend(word.take()),
-            (letter, _) => word.get_or_insert_default().push(letter),
-        }
-    }
-    words.extend(word);
-    words
+/// The array as bash has it: no parser of ours would know loops, expansions and files that are sourced in turn. Where there is no
+/// bash, none of the scripts can be run either.
+fn ask_bash(file: &Path) -> Vec<String> {
+    let mut bash = program("bash");
+    bash.args(["--norc", "--noprofile", "-c", ASK, "greenboot"]).arg(file);
+    bash.env("LC_ALL", "C").current_dir("/").stdin(Stdio::null());
+    let ended = run_within(bash, LIMITS);
+    let names = ended.map(|ended| ended.stdout).unwrap_or_default();
+    names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-/// Where in the text the last line begins that assigns it.
-fn assigned(text: &str) -> Option<usize> {
-    let mut at = 0;
-    let mut last = None;
-    for line in text.split_inclusive('\n') {
-        if line.trim_start().starts_with(DISABLED) {
-            last = Some(at);
+/// The array as greenboot-rs has it: the last `KEY = ("…" "…")` or `KEY: (…)` before any section; nothing where one line is none
+/// of an INI file.
+fn by_greenboot_rs(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
+    let mut value = None;
+    for line in lines.take_while(|line| !line.starts_with('[')) {
+        let Some((key, said)) = line.split_once(['=', ':']) else { return Vec::new() };
+        if key.trim_end() == DISABLED {
+            value = Some(said.trim_start());
         }
-        at += line.len();
     }
-    last
+    let array = value.and_then(|value| value.strip_prefix('(')?.strip_suffix(')'));
+    let words = array.unwrap_or_default().split_whitespace().map(|word| word.trim_matches('"'));
+    words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
     fn disabled_checks_are_read_as_bash_reads_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("greenboot.conf");
+        std::fs::write(directory.path().join("more"), "DISABLED_HEALTHCHECKS+=(sourced.sh)\n").unwrap();
+        let more = format!("source {}/more", directory.path().display());
         for (text, expected) in [
             ("", &[][..]),
             ("# DISABLED_HEALTHCHECKS=(\"a.sh\")\n", &[]),
@@ -66,17 +88,36 @@ mod tests {
             ("DISABLED_HEALTHCHECKS=(\"01_a.sh\" '02 b.sh' c)\nX=1", &["01_a.sh", "02 b.sh", "c"]),
             ("A=1\n DISABLED_HEALTHCHECKS=( # these\n\t\"a.sh\" # not\n\tb.sh\n)\n", &["a.sh", "b.sh"]),
             ("DISABLED_HEALTHCHECKS=(a)\nDISABLED_HEALTHCHECKS=(b)\n", &["b"]),
-            ("DISABLED_HEALTHCHECKS=(a", &["a"]),
-            ("DISABLED_HEALTHCHECKS=(\"a", &["a"]),
+            ("DISABLED_HEALTHCHECKS=(a)\nDISABLED_HEALTHCHECKS+=(b)\n", &["a", "b"]),
+            ("DISABLED_HEALTHCHECKS+=(\"a\")\n", &["a"]),
+            ("export DISABLED_HEALTHCHECKS=(a)", &["a"]),
+            ("declare -a DISABLED_HEALTHCHECKS; DISABLED_HEALTHCHECKS[3]=a", &["a"]),
+            ("DISABLED_HEALTHCHECKS=a.sh", &["a.sh"]),
+            ("DISABLED_HEALTHCHECKS=(a.sh \\\n  b.sh)", &["a.sh", "b.sh"]),
+            ("for i in 1 2; do DISABLED_HEALTHCHECKS+=(\"0${i}_x.sh\"); done", &["01_x.sh", "02_x.sh"]),
+            ("DISABLED_HEALTHCHECKS=(0{1,2}.sh); unset 'DISABLED_HEALTHCHECKS[0]'", &["02.sh"]),
+            ("set -eu; DISABLED_HEALTHCHECKS=(a); false; DISABLED_HEALTHCHECKS=(b)", &["a"]),
+            ("echo noise; DISABLED_HEALTHCHECKS=(a); sleep 300 & exit 3", &["a"]),
+            (&*more, &["sourced.sh"]),
         ] {
-            assert_eq!(parse(text), expected, "{text}");
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(ask_bash(&file), expected, "{text}");
         }
     }
 
-    proptest! {
-        #[test]
-        fn any_text_names_something_or_nothing(text in "(DISABLED_HEALTHCHECKS=|[()\"'# \n]|\\PC){0,40}") {
-            prop_assert!(parse(&text).iter().all(|name| name.len() <= text.len()));
+    #[test]
+    fn disabled_checks_are_read_as_greenboot_rs_reads_them() {
+        for (text, expected) in [
+            ("", &[][..]),
+            ("DISABLED_HEALTHCHECKS=()\n", &[]),
+            ("A=1\nDISABLED_HEALTHCHECKS = (\"a.sh\" b.sh)\n", &["a.sh", "b.sh"]),
+            ("DISABLED_HEALTHCHECKS: ( \"a.sh\" )\n; comment\n# comment\n", &["a.sh"]),
+            ("DISABLED_HEALTHCHECKS=(a)\nDISABLED_HEALTHCHECKS=(b)\n", &["b"]),
+            ("DISABLED_HEALTHCHECKS=(\na\n)\n", &[]),
+            ("[section]\nDISABLED_HEALTHCHECKS=(a)\n", &[]),
+            ("DISABLED_HEALTHCHECKS=a\n", &[]),
+        ] {
+            assert_eq!(by_greenboot_rs(text), expected, "{text}");
         }
     }
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::check::{Check, MAX_CHECKS, Timing};
 use crate::declared::Declared;
+use crate::greenboot;
 
 /// Where the settings are.
 pub const PATH: &str = "/etc/golden-generation/checks.toml";
@@ -19,7 +20,7 @@ pub const PATH: &str = "/etc/golden-generation/checks.toml";
 pub const SETTINGS: &str = "checks.toml";
 /// Where drop-ins are looked for, unless the owner says otherwise. The last two are greenboot's.
 pub const DIRECTORIES: [&str; 3] =
-    ["/etc/golden-generation/checks", "/etc/greenboot/check", "/usr/lib/greenboot/check"];
+    ["/etc/golden-generation/checks", greenboot::DIRECTORIES[0], greenboot::DIRECTORIES[1]];
 /// Longest name of a check, in bytes: that of a file.
 const MAX_NAME_BYTES: usize = 255;
 
@@ -169,18 +170,19 @@ impl File {
 }
 
 impl DropIn {
-    pub(crate) fn timing(self) -> Timing {
-        timing(self.timeout_secs, self.retries, self.interval_secs)
+    /// How patient it is; `usual` where nothing is said.
+    pub(crate) fn timing(self, usual: Timing) -> Timing {
+        timing(usual, self.timeout_secs, self.retries, self.interval_secs)
     }
 }
 
 /// The usual, but for what is said.
 pub(crate) fn timing(
+    usual: Timing,
     timeout: Option<Timeout>,
     retries: Option<Retries>,
     interval: Option<Interval>,
 ) -> Timing {
-    let usual = Timing::default();
     Timing {
         timeout: timeout.map_or(usual.timeout, Whole::secs),
         retries: retries.map_or(usual.retries, Whole::count),
