@@ -18,7 +18,9 @@ let
     activation_secs = cfg.live.activationSecs;
     window_secs = cfg.live.windowSecs;
     proof = cfg.live.proof;
-  };
+  }
+  # An older program does not know the key.
+  // lib.optionalAttrs (cfg.live.except != [ ]) { inherit (cfg.live) except; };
   # A number or a string is written in JSON as it is in TOML.
   toToml = settings: lib.concatStrings (lib.mapAttrsToList (key: value: "${key} = ${builtins.toJSON value}\n") settings);
 

@@ -103,6 +103,16 @@ in
           log in and say `golden confirm`.
         '';
       };
+
+      except = mkOption {
+        type = types.listOf types.str;
+        default = [ ];
+        example = [ "backup.service" ];
+        description = ''
+          Units that may fail in the activation, by their whole names. The services that wait for the network to be online always
+          may.
+        '';
+      };
     };
 
     unattended = mkOption {

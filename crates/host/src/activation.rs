@@ -128,14 +128,31 @@ pub fn ending(host: &dyn Host, to: &Toplevel) -> Ending {
     }
 }
 
-/// Which units fail that had not failed before the switch; `None` if there are none.
+/// Services that wait until the network is online. Where nobody plugs a cable in they fail on every system.
+const WAIT_ONLINE: [&str; 2] = ["NetworkManager-wait-online.service", "systemd-networkd-wait-online.service"];
+/// One of these waits for one interface. Source: `systemd-networkd-wait-online.service(8)`.
+const WAIT_ONLINE_INSTANCE: &str = "systemd-networkd-wait-online@";
+
+/// Which units fail that had not failed before the switch, and may not; `None` if there are none. `except` may, by the owner's
+/// word.
 ///
 /// # Errors
 /// systemd cannot be asked.
-pub fn failed_units(host: &dyn Host, before: Option<&Baseline>) -> Result<Option<String>, Error> {
+pub fn failed_units(
+    host: &dyn Host,
+    before: Option<&Baseline>,
+    except: &[String],
+) -> Result<Option<String>, Error> {
     let mut failed = manager::failed_units(host)?;
     failed.retain(|unit| before.is_none_or(|before| !before.failed_units.contains(unit)));
+    failed.retain(|unit| !may_fail(unit, except));
     Ok((!failed.is_empty()).then(|| format!("{} failed", failed.join(", "))))
+}
+
+fn may_fail(unit: &str, except: &[String]) -> bool {
+    WAIT_ONLINE.contains(&unit)
+        || unit.starts_with(WAIT_ONLINE_INSTANCE)
+        || except.iter().any(|excepted| excepted == unit)
 }
 
 /// What `switch-to-configuration` says of itself in the journal of this boot; `None` where the journal cannot be asked.

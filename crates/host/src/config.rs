@@ -62,12 +62,20 @@ struct LiveSettings {
     activation_secs: Positive,
     window_secs: Positive,
     proof: Proof,
+    #[serde(deserialize_with = "units")]
+    except: Vec<String>,
+}
+
+/// Names of units, as systemd completes them.
+fn units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    names.into_iter().map(|name| settings::unit_name(&name).map_err(de::Error::custom)).collect()
 }
 
 impl Default for LiveSettings {
     fn default() -> Self {
         let (activation_secs, window_secs) = (Whole::nearest(900), Whole::nearest(120));
-        Self { enable: true, activation_secs, window_secs, proof: Proof::None }
+        Self { enable: true, activation_secs, window_secs, proof: Proof::None, except: Vec::new() }
     }
 }
 
@@ -117,6 +125,7 @@ impl From<Settings> for Options {
                 activation: settings.live.activation_secs.secs(),
                 window: settings.live.window_secs.secs(),
                 proof: settings.live.proof,
+                except: settings.live.except,
             },
             loader: settings.loader,
             loader_command: settings.loader_command,

@@ -118,6 +118,13 @@ pub(crate) fn failed_units(host: &dyn Host) -> Result<Vec<String>, Error> {
     Ok(units)
 }
 
+/// Whether this boot has reached `boot-complete.target`. A switch starts an active target again, with what it newly requires.
+/// Source: `systemd.special(7)`.
+pub(crate) fn has_boot_completed(host: &dyn Host) -> Result<bool, Error> {
+    let show = ["show", "--property=ActiveState", "--value", "boot-complete.target"];
+    Ok(systemctl(host, &show)?.trim() == "active")
+}
+
 /// Leave whatever is starting and go to what a person needs to help.
 pub(crate) fn enter_safe_mode(host: &dyn Host) -> Result<(), Error> {
     const TARGET: &str = "golden-safe-mode.target";

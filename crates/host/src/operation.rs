@@ -33,8 +33,8 @@ use serde::Deserialize;
 
 pub use asked::{foresee_rollback, quarantine, release, roll_back_now};
 pub use assess::{
-    Verdict, baseline_of_trial, end_probation, excused, fail_late, failed_when_confirmed, judge, judge_live,
-    keep_baseline, last_assessment, note,
+    Verdict, baseline_of_trial, end_probation, excused, fail_late, failed_when_confirmed,
+    is_assessed_elsewhere, judge, judge_live, keep_baseline, last_assessment, note,
 };
 pub use boot::{boot_check, is_boot_settled};
 pub use confirm::{confirm, pin};
@@ -83,6 +83,8 @@ pub struct LiveOptions {
     pub window: Duration,
     /// What is required besides the checks.
     pub proof: Proof,
+    /// Units that may fail in it, by their whole names.
+    pub except: Vec<String>,
 }
 
 /// What a switch of the running system has to prove, besides the required checks.

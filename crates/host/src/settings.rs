@@ -42,6 +42,21 @@ pub fn one_line(sentence: &str) -> String {
     line
 }
 
+/// The whole name of one unit, as systemd completes it.
+///
+/// # Errors
+/// It is none, in one sentence.
+pub fn unit_name(text: &str) -> Result<String, String> {
+    let is_word = |c: char| !c.is_whitespace() && !c.is_control();
+    if text.is_empty() || text.starts_with('-') || !text.chars().all(is_word) {
+        return Err(format!("{text:?} is no unit, and the name of one is meant"));
+    }
+    if text.contains(['*', '?', '[', '/']) {
+        return Err(format!("`{text}` is a pattern, and the name of one unit is meant"));
+    }
+    Ok(if text.contains('.') { text.to_owned() } else { format!("{text}.service") })
+}
+
 /// The settings in a file; `None` where there is none.
 ///
 /// # Errors

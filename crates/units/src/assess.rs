@@ -52,11 +52,10 @@ fn look(host: &LinuxHost) -> Result<(), Error> {
 }
 
 fn assess(host: &LinuxHost, options: &Options) -> Result<(), Error> {
-    // A switch starts what did not run yet: the checks that came with it. Whoever watches it runs them.
-    if operation::live(host, options)?.is_some() {
+    let left = operation::time_left(host, options)?;
+    if operation::is_assessed_elsewhere(host, options, left.is_some())? {
         return Ok(());
     }
-    let left = operation::time_left(host, options)?;
     let settles = left.is_some();
     let time = left.map_or(UNWATCHED, |left| left.saturating_sub(BEFORE_DEADLINE).min(LONGEST));
     let assessment = Assessor::new(host)?.excusing(options).assess(time, settles);

@@ -181,7 +181,7 @@ fn judge(host: &LinuxHost, options: &Options, live: &Live, in_time: bool) -> Res
         let assessment = operation::judge_live(host, options, assessor.assess(left(), true))?;
         // Units may recover, as what is checked may.
         let units = match ending {
-            Ending::Units => activation::failed_units(host, baseline.as_ref())?,
+            Ending::Units => activation::failed_units(host, baseline.as_ref(), &options.live.except)?,
             _ => None,
         };
         if assessment.is_healthy() && units.is_none() {

@@ -20,6 +20,7 @@ use machine::{LEDGER, Machine, kernel, status, toplevel};
 const CONFIRM: &str = env!("CARGO_BIN_EXE_golden-confirm");
 const LIVE: &str = env!("CARGO_BIN_EXE_golden-live");
 const MARK: &str = env!("CARGO_BIN_EXE_golden-mark-pending");
+const ASSESS: &str = env!("CARGO_BIN_EXE_golden-assess");
 const PROBATION: &str = env!("CARGO_BIN_EXE_golden-probation");
 const SETTINGS: &str = "/etc/golden-generation/checks.toml";
 const LOCK: &str = "/run/nixos/switch-to-configuration.lock";
@@ -42,7 +43,7 @@ case $program in
 env) shift; ROOT=$root exec "$root$1" "$2" ;;
 nix-env) ln -sfn "$4" "$root/nix/var/nix/profiles/system" ;;
 journalctl) cat "$root/journal" 2>/dev/null; true ;;
-systemctl) case $* in list-units*) cat "$root/failed" 2>/dev/null ;; show*ExecStart*) cat "$root/exec-start" 2>/dev/null ;; esac; true ;;
+systemctl) case $* in list-units*) cat "$root/failed" 2>/dev/null ;; show*ExecStart*) cat "$root/exec-start" 2>/dev/null ;; show*boot-complete.target) cat "$root/boot-complete" 2>/dev/null ;; esac; true ;;
 kill) exec kill "$@" ;;
 esac
 "#;
@@ -381,6 +382,47 @@ fn a_unit_that_fails_in_the_activation_has_the_window_to_recover() {
     assert!(runs(&machine, "a"));
     assert!(is_undecided(&machine, "b"));
     is_over(&machine, None);
+}
+
+#[test]
+fn a_unit_that_may_fail_and_one_that_waits_for_the_network_do_not_take_a_switch_back() {
+    for unit in [
+        "backup.service",
+        "NetworkManager-wait-online.service",
+        "systemd-networkd-wait-online.service",
+        "systemd-networkd-wait-online@eth7.service",
+    ] {
+        let machine = up();
+        configure(&machine, "window_secs = 8\nactivation_secs = 60\nexcept = [\"backup\"]\n");
+        switch(&machine, "b");
+        failed_units(&machine, &format!("{unit} loaded failed failed Something\n"));
+        watch(&machine);
+        assert!(runs(&machine, "b"), "{unit}");
+        is_over(&machine, Some("b"));
+    }
+}
+
+#[test]
+fn a_switch_that_starts_the_checks_of_a_boot_has_them_neither_run_nor_fail_nor_told() {
+    let told = |machine: &Machine| {
+        machine.text("/var/lib/golden-generation/history.jsonl").contains("\"event\":\"checks-failed\"")
+    };
+    // The switch is to another system than the booted one, which nobody watches; or back to it, and the boot has completed.
+    for (running, completed) in [("b", &b"inactive\n"[..]), ("a", b"active\n")] {
+        let machine = up();
+        machine.put(SETTINGS, FAILS.as_bytes());
+        machine.link("/run/current-system", &toplevel(running));
+        machine.put("/boot-complete", completed);
+        let (code, said) = status(&run(&machine, ASSESS, &[]));
+        assert_eq!((code, &*said), (0, ""), "{running}");
+        assert!(!told(&machine) && !machine.at("/run/golden-generation/assessment.json").exists());
+    }
+    // The boot itself.
+    let machine = up();
+    machine.put(SETTINGS, FAILS.as_bytes());
+    machine.put("/boot-complete", b"inactive\n");
+    assert_eq!(status(&run(&machine, ASSESS, &[])).0, 69);
+    assert!(told(&machine));
 }
 
 #[test]

@@ -13,6 +13,7 @@
       activationSecs = 3600;
       windowSecs = 600;
       proof = "person";
+      except = [ "backup.service" ];
     };
     quarantine.secondChanceAfterSecs = 86400;
     unattended = false;

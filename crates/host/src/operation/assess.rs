@@ -7,7 +7,7 @@ use golden_core::{Assessment, Baseline, Cause, End, Event, Finding, Ledger, Mome
 
 use super::fail::fail;
 use super::{Options, act, is_watched};
-use crate::{Error, Host, Reading, Store, durable, history, system};
+use crate::{Error, Host, Reading, Store, durable, history, manager, system};
 
 /// The last assessment of this boot, for whoever may read what a check printed.
 const LAST: &str = "/run/golden-generation/assessment.json";
@@ -31,6 +31,18 @@ pub enum Verdict {
     Unhealthy(Vec<String>),
     /// The same in an attempt: it is closed as failed, and the machine reboots.
     Failed(Vec<String>),
+}
+
+/// Whether the checks of this boot are not the caller's to run: a switch starts `golden-assess.service` where an active target
+/// newly requires it, or where its conditions newly hold. golden-live judges a switch, and a boot that has completed needs no
+/// assessment. `is_watched`: the boot has yet to be confirmed, and only another system that runs can excuse it.
+///
+/// # Errors
+/// The ledger or systemd cannot be asked.
+pub fn is_assessed_elsewhere(host: &dyn Host, options: &Options, is_watched: bool) -> Result<bool, Error> {
+    Ok(!system::runs_as_booted(host)
+        || super::live(host, options)?.is_some()
+        || !is_watched && manager::has_boot_completed(host)?)
 }
 
 /// Judge what was found in this boot: what was wrong before is excused, the rest is told, and an attempt with a failed required
