@@ -12,7 +12,10 @@ let
     max_automatic_reboots = cfg.maxAutomaticReboots;
     rollback_target = cfg.rollbackTarget;
     boot_deadline_secs = cfg.bootDeadlineSecs;
-  } // cfg.loaderSettings;
+  }
+  # An older program does not know the key.
+  // lib.optionalAttrs (cfg.rebootHoldSecs != 1800) { reboot_hold_secs = cfg.rebootHoldSecs; }
+  // cfg.loaderSettings;
   live = {
     enable = cfg.live.enable;
     activation_secs = cfg.live.activationSecs;

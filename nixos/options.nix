@@ -68,6 +68,17 @@ in
       '';
     };
 
+    rebootHoldSecs = mkOption {
+      type = types.ints.between 0 86400;
+      default = 1800;
+      example = 0;
+      description = ''
+        Time in seconds that a reboot after a late failure (`lateFailure`) waits while somebody is logged in or a program holds a
+        lock against a shutdown (`systemd-inhibit`). With 0 it does not wait. A boot that was never confirmed is left at once,
+        whoever is logged in.
+      '';
+    };
+
     live = {
       enable = mkOption {
         type = types.bool;

@@ -52,6 +52,9 @@ pub(crate) struct Status {
     unfinished_rollback: Option<Toplevel>,
     /// A rehearsal under way.
     pub drill: Option<Drill>,
+    /// Whom a reboot of ours waits for, and how long at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reboot: Option<String>,
     /// Why the suite causes no further reboot.
     safe_mode: Option<String>,
     /// What a rollback came back to and did not work, and was not confirmed since.
@@ -162,6 +165,7 @@ pub(crate) fn status(
         left_behind,
         unfinished_rollback: ledger.rollback.map(|rollback| rollback.to),
         drill: ledger.drill,
+        reboot: operation::held_reboot(host),
         safe_mode: ledger.safe_mode.map(|mode| describe_reason(&mode.reason).to_owned()),
         failed_landings: ledger.failed_landings.into_iter().map(|landing| landing.toplevel).collect(),
         quarantine: ledger
@@ -242,6 +246,9 @@ fn in_words(status: &Status, colours: bool) -> String {
             rehearsed.toplevel,
             drill.next()
         );
+    }
+    if let Some(held) = &status.reboot {
+        let _ = writeln!(text, "reboot:   {held}");
     }
     if let Some(reason) = &status.safe_mode {
         let _ = writeln!(text, "safe mode: {reason}");

@@ -29,6 +29,7 @@ struct Settings {
     max_automatic_reboots: Any,
     rollback_target: RollbackTarget,
     boot_deadline_secs: Positive,
+    reboot_hold_secs: Any,
     live: LiveSettings,
     loader: Kind,
     loader_command: Option<PathBuf>,
@@ -79,6 +80,9 @@ impl Default for LiveSettings {
     }
 }
 
+/// Time for a person who is logged in to come to an end.
+const REBOOT_HOLD_SECS: u32 = 1800;
+
 /// Time for a boot to be confirmed. Source: the design, "Fail early".
 const BOOT_DEADLINE_SECS: u32 = 600;
 
@@ -98,6 +102,7 @@ impl Default for Settings {
             max_automatic_reboots: Whole::nearest(max_automatic_reboots),
             rollback_target,
             boot_deadline_secs: Whole::nearest(BOOT_DEADLINE_SECS),
+            reboot_hold_secs: Whole::nearest(REBOOT_HOLD_SECS),
             live: LiveSettings::default(),
             loader: Kind::default(),
             loader_command: None,
@@ -120,6 +125,7 @@ impl From<Settings> for Options {
                 second_chance_after_secs: settings.quarantine.second_chance_after_secs.count(),
             },
             boot_deadline: settings.boot_deadline_secs.secs(),
+            reboot_hold: settings.reboot_hold_secs.secs(),
             live: LiveOptions {
                 enable: settings.live.enable,
                 activation: settings.live.activation_secs.secs(),

@@ -393,7 +393,9 @@ impl Host for LinuxHost {
             return Err(io::Error::other("the machine below another root is not running"));
         }
         let systemctl = Path::new("systemctl");
-        if self.run(systemctl, &["--no-block", "reboot"])?.success {
+        // Since systemd 257 a lock against a shutdown stops root, too, and what follows would kill what runs. What can wait has
+        // waited. Source: `systemctl(1)`, "--check-inhibitors=".
+        if self.run(systemctl, &["--no-block", "-i", "reboot"])?.success {
             return Ok(());
         }
         // Emergency mode that a failed mount asked for cannot be stopped, and so a reboot cannot stop the services in

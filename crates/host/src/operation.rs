@@ -11,6 +11,7 @@ mod emergency;
 mod fail;
 mod fallback;
 mod golden;
+mod hold;
 mod live;
 mod mark;
 mod rollback;
@@ -33,7 +34,7 @@ use serde::Deserialize;
 
 pub use asked::{foresee_rollback, quarantine, release, roll_back_now};
 pub use assess::{
-    Verdict, baseline_of_trial, end_probation, excused, fail_late, failed_when_confirmed,
+    Verdict, baseline_of_trial, end_probation, excused, fail_late, failed_when_confirmed, goes_back_late,
     is_assessed_elsewhere, judge, judge_live, keep_baseline, last_assessment, note,
 };
 pub use boot::{boot_check, is_boot_settled};
@@ -43,6 +44,7 @@ pub use deadline::{pass_deadline, time_left};
 pub use drill::{drill, injected};
 pub use emergency::{Emergency, emergency, leave_emergency, stay_in_emergency};
 pub use golden::{glance_at_golden, verify_golden};
+pub use hold::{end_hold, held_reboot, hold_reboot};
 pub use live::{
     confirm_live, count_watch, end_going_back, end_watch, fail_live, go_back, goes_down, is_tried,
     leave_live, live, pass_live, put_profile_back, put_running_back, watcher,
@@ -66,6 +68,8 @@ pub struct Options {
     pub boot_deadline: Duration,
     /// How a switch of the running system is watched.
     pub live: LiveOptions,
+    /// Longest time that a reboot waits, if it can, for a person who is logged in or a lock that is held; zero: none.
+    pub reboot_hold: Duration,
     /// The loader of this machine.
     pub loader: loader::Kind,
     /// The owner's command that knows the loader, where that is none of ours. Source: `docs/external-loader.md`.

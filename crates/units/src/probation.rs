@@ -11,6 +11,8 @@ use golden_host::command::{self, Common};
 use golden_host::operation::{self, Options};
 use golden_host::{Error, Exit, Host, LinuxHost, activation};
 
+/// Pause between two looks at whoever a reboot waits for.
+const HELD: Duration = Duration::from_secs(15);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_secs(60);
 
@@ -35,6 +37,7 @@ pub fn main() -> ExitCode {
         |arguments: &Arguments| &arguments.common,
         |host, options, _| {
             let watched = watch(host, options);
+            operation::end_hold(host);
             operation::end_probation(host);
             watched
         },
@@ -46,18 +49,36 @@ fn watch(host: &LinuxHost, options: &Options) -> Result<(), Error> {
     let settings = assessor.settings();
     let end = host.monotonic() + settings.probation;
     let before = operation::failed_when_confirmed(host);
+    let goes_back = settings.late_failure == LateFailure::RollBack && !settings.report_only;
+    let mut was_held = false;
     loop {
         let left = end.saturating_sub(host.monotonic());
-        if left.is_zero() || !operation::runs_as_booted(host) {
+        // A failure that a person has kept from its end is looked at once more, whenever that is.
+        if left.is_zero() && !was_held || !operation::runs_as_booted(host) {
             return Ok(());
         }
         if let Some(assessment) = late_failure(host, &assessor, &before)? {
-            let goes_back = settings.late_failure == LateFailure::RollBack && !settings.report_only;
+            if goes_back && operation::goes_back_late(host, options)? && is_held(host, options) {
+                was_held = true;
+                continue;
+            }
             operation::fail_late(host, options, &assessment, goes_back)?;
             return Err(Error::Unhealthy(assessment.failed_required()));
         }
+        operation::end_hold(host);
+        was_held = false;
         thread::sleep(left.min(PAUSE));
     }
+}
+
+/// Wait for whoever the reboot waits for: whether it had to. It may have recovered meanwhile.
+fn is_held(host: &LinuxHost, options: &Options) -> bool {
+    let mut has_waited = false;
+    while let Some(left) = operation::hold_reboot(host, options) {
+        thread::sleep(left.min(HELD));
+        has_waited = true;
+    }
+    has_waited
 }
 
 /// What has failed, in two looks. A switch restarts what is looked at, and so does whoever goes back to what was booted: what fails

@@ -45,6 +45,8 @@ nix-env) ln -sfn "$4" "$root/nix/var/nix/profiles/system" ;;
 journalctl) cat "$root/journal" 2>/dev/null; true ;;
 systemctl) case $* in list-units*) cat "$root/failed" 2>/dev/null ;; show*ExecStart*) cat "$root/exec-start" 2>/dev/null ;; show*boot-complete.target) cat "$root/boot-complete" 2>/dev/null ;; esac; true ;;
 kill) exec kill "$@" ;;
+loginctl) cat "$root/$1" 2>/dev/null; true ;;
+wall) echo "$1" >>"$root/wall" ;;
 esac
 "#;
 
@@ -411,7 +413,7 @@ fn a_switch_that_starts_the_checks_of_a_boot_has_them_neither_run_nor_fail_nor_t
     for (running, completed) in [("b", &b"inactive\n"[..]), ("a", b"active\n")] {
         let machine = up();
         machine.put(SETTINGS, FAILS.as_bytes());
-        machine.link("/run/current-system", &toplevel(running));
+        becomes(&machine, RUNNING, running);
         machine.put("/boot-complete", completed);
         let (code, said) = status(&run(&machine, ASSESS, &[]));
         assert_eq!((code, &*said), (0, ""), "{running}");
@@ -574,4 +576,29 @@ fn what_fails_in_probation_because_of_a_switch_is_no_late_failure() {
     held.join().unwrap();
     assert_eq!(status(&run(&machine, PROBATION, &[])).0, 69);
     assert!(late(&machine));
+}
+
+#[test]
+fn a_late_failure_waits_for_who_is_logged_in_no_longer_than_the_owner_says() {
+    let went_back = |machine: &Machine| ledger(machine)["rollback"]["from"] == toplevel("b").as_str();
+    let machine = up();
+    switch(&machine, "b");
+    watch(&machine);
+    machine.boot(2, "b");
+    becomes(&machine, RUNNING, "b");
+    assert_eq!(status(&run(&machine, CONFIRM, &[])).0, 0);
+    machine.put("/etc/golden-generation/config.toml", b"reboot_hold_secs = 4\n");
+    machine.put(SETTINGS, format!("probation_secs = 1\nlate_failure = \"roll-back\"\n{FAILS}").as_bytes());
+    machine.put("/list-sessions", b"     3 1000 alice seat0 812 user tty1 no -\n");
+    machine.put("/show-session", b"Name=alice\nTTY=tty1\nClass=user\nState=active\n");
+    let began = Instant::now();
+    let mut waiting = command(&machine, PROBATION, &[]).spawn().unwrap();
+    while !machine.at("/wall").exists() {
+        assert!(waiting.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_secs(60));
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(!went_back(&machine) && machine.text("/wall").contains("waits for alice on tty1"));
+    waiting.wait().unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(3) && went_back(&machine));
+    assert!(!machine.at("/run/golden-generation/reboot-hold.json").exists());
 }

@@ -8,6 +8,7 @@
     maxAutomaticReboots = 0;
     rollbackTarget = "last-confirmed";
     bootDeadlineSecs = 1800;
+    rebootHoldSecs = 600;
     live = {
       enable = false;
       activationSecs = 3600;

@@ -126,6 +126,18 @@ pub fn fail_late(
     act(host, options, &Moment::FailLate { cause, goes_back })
 }
 
+/// Whether a late failure of what runs would take the machine back: there is a system to go back to, and nothing else is under way.
+///
+/// # Errors
+/// The ledger or the machine cannot be read.
+pub fn goes_back_late(host: &dyn Host, options: &Options) -> Result<bool, Error> {
+    let seen = system::see(host, super::see_loader(host, options))?;
+    let cause = Cause::ChecksFailed { checks: Vec::new() };
+    let moment = Moment::FailLate { cause, goes_back: true };
+    let plan = golden_core::decide(&read(host, options)?, &seen, &options.policy, &moment);
+    Ok(plan.steps.iter().any(|step| !matches!(step, golden_core::Step::Tell(_))))
+}
+
 /// What was wrong already before what is tried was switched to.
 ///
 /// # Errors
