@@ -451,7 +451,6 @@ impl Ledger {
     }
 
     /// What the loader may have been told to boot once.
-    #[must_use]
     pub fn may_be_armed(&self) -> impl Iterator<Item = &Toplevel> {
         self.armings().map(|(toplevel, _)| toplevel)
     }

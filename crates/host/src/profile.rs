@@ -84,11 +84,11 @@ pub fn others_that_name(host: &dyn Host, toplevel: &Toplevel) -> Vec<String> {
         // `comin`, and not the generations of it.
         !name.ends_with("-link") && directory.join(name) != Path::new(GOLDEN)
     };
-    let is_it = |name: &String| {
-        let named = target(host, &directory.join(name)).ok().flatten();
-        named.as_ref() == Some(toplevel) || specialisations(host, named.as_ref()).contains(toplevel)
+    let names_it = |name: &String| {
+        let points_at = target(host, &directory.join(name)).ok().flatten();
+        points_at.as_ref() == Some(toplevel) || specialisations(host, points_at.as_ref()).contains(toplevel)
     };
-    let mut found: Vec<String> = names.filter(is_other).filter(is_it).collect();
+    let mut found: Vec<String> = names.filter(is_other).filter(names_it).collect();
     found.sort();
     found
 }

@@ -171,12 +171,12 @@ mod tests {
     use super::*;
     use crate::LinuxHost;
 
-    fn with_ledger(text: &str, test: impl FnOnce(&Store<'_>, &Path)) {
+    fn with_ledger(text: &str, check: impl FnOnce(&Store<'_>, &Path)) {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("state")).unwrap();
         std::fs::write(root.path().join("state/ledger.json"), text).unwrap();
         let host = LinuxHost::new(root.path());
-        test(&Store::new(&host, Path::new("/state")), &root.path().join("state"));
+        check(&Store::new(&host, Path::new("/state")), &root.path().join("state"));
     }
 
     #[test]

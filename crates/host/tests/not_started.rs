@@ -123,14 +123,14 @@ fn is_a_bios(world: &mut World) {
 
 #[test]
 fn another_loader_than_the_configured_one_is_said_and_condemns_nothing() {
-    let ways: [(&str, &dyn Fn(&mut World)); 3] =
-        [("GRUB", &says_its_name), ("GRUB", &has_a_configuration), ("BIOS", &is_a_bios)];
+    let ways: [(_, fn(&mut World)); 3] =
+        [("GRUB", says_its_name), ("GRUB", has_a_configuration), ("BIOS", is_a_bios)];
     for (name, past) in ways {
         let options = Options { loader: loader::Kind::SystemdBoot, ..options() };
         let host = marked(World { firmware_boots: None, ..World::default() });
         host.configure(|configured| configured.clone_from(&options));
         for number in 2..6 {
-            starts_past(&host, number, past);
+            starts_past(&host, number, &past);
             assert!(has_failed_nothing(&host), "{name}: {:?}", ledger(&host));
         }
         assert_eq!(told(&host), [NotStartedBecause::AnotherLoader], "{name}");

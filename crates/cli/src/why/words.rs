@@ -88,13 +88,12 @@ fn what_the_machine_did(why: &Why) -> Vec<String> {
         sentences.push("A person asked for that.".to_owned());
     }
     match why.state {
-        State::Nothing | State::Trial => {}
+        State::Nothing | State::Trial | State::Past | State::Released => {}
         State::GoingBack => sentences.push(
             "The rollback is not finished: `systemctl status golden-rollback` says why, and the next boot goes on with it."
                 .to_owned(),
         ),
         State::Back => sentences.extend(where_it_is_back(why)),
-        State::Past | State::Released => {}
         State::Works => sentences.push("It was deployed again since, and was confirmed.".to_owned()),
     }
     if let (true, Some(failed)) = (is_over && why.unreadable.is_none(), &why.failed) {
