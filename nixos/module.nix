@@ -15,7 +15,9 @@ let
   }
   # An older program does not know the key.
   // lib.optionalAttrs (cfg.rebootHoldSecs != 1800) { reboot_hold_secs = cfg.rebootHoldSecs; }
+  // lib.optionalAttrs (mirrors != [ ]) { mirrored_boot_partitions = mirrors; }
   // cfg.loaderSettings;
+  mirrors = cfg.mirroredBootPartitions;
   live = {
     enable = cfg.live.enable;
     activation_secs = cfg.live.activationSecs;
@@ -24,7 +26,7 @@ let
   }
   # An older program does not know the key.
   // lib.optionalAttrs (cfg.live.except != [ ]) { inherit (cfg.live) except; };
-  # A number or a string is written in JSON as it is in TOML.
+  # A number, a string or a list of them is written in JSON as it is in TOML.
   toToml = settings: lib.concatStrings (lib.mapAttrsToList (key: value: "${key} = ${builtins.toJSON value}\n") settings);
 
   # The file system that holds the state directory, as far as it is known here: the longest mount point above it.
@@ -61,6 +63,8 @@ let
   sandboxed = wantedBy: lib.mkMerge [
     (unit wantedBy)
     (lib.mkIf (!isDefaultDir) { serviceConfig.ReadWritePaths = [ "-${cfg.stateDir}" ]; })
+    # The packaged units name the usual boot partitions.
+    (lib.mkIf (mirrors != [ ]) { serviceConfig.ReadWritePaths = map (place: "-${place}") mirrors; })
   ];
 in
 {
@@ -151,6 +155,10 @@ in
         ""
         "${cfg.package}/bin/golden-boot-check --state-dir ${cfg.stateDir}"
       ];
+    })
+
+    (lib.mkIf (mirrors != [ ]) {
+      systemd.services.golden-verify.serviceConfig.ReadWritePaths = map (place: "-${place}") mirrors;
     })
 
     (lib.mkIf (cfg.safeModeUnits != [ ]) {

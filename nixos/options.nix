@@ -169,6 +169,17 @@ in
       '';
     };
 
+    mirroredBootPartitions = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "/boot2" ];
+      description = ''
+        Where other boot partitions are mounted from which the firmware may start the loader: copies of the ESP on other disks,
+        which `extraInstallCommands` or `boot.loader.grub.mirroredBoots` make. The loader's default, and the entries and boot files of
+        what boots next, are kept alike on all of them. The paths of `boot.loader.grub.mirroredBoots` are added by themselves.
+      '';
+    };
+
     loaderSettings = mkOption {
       type = types.attrsOf types.str;
       default = { };

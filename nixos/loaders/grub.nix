@@ -8,6 +8,12 @@ let
   saved = "\"\${saved_entry}\"";
   default = toString loader.default;
   paths = map (boot: boot.path) loader.mirroredBoots;
+  makeEnvironment = path: ''
+    if [ ! -e ${path}/grub/grubenv ]; then
+      ${pkgs.grub2}/bin/grub-editenv ${path}/grub/grubenv create && ${pkgs.coreutils}/bin/sync || golden_failed "$?"
+    fi
+  '';
+  places = [ "/boot" ] ++ lib.filter (path: path != "/boot") paths;
 
   holder = config.fileSystems."/boot" or (config.fileSystems."/" or { });
   kind = holder.fsType or "auto";
@@ -22,11 +28,8 @@ in
       loaderSettings.loader = "grub";
       marksInstaller = true;
       # `grub-install` makes it, and does not run where there is no device to install to.
-      installCommands = ''
-        if [ ! -e /boot/grub/grubenv ]; then
-          ${pkgs.grub2}/bin/grub-editenv /boot/grub/grubenv create && ${pkgs.coreutils}/bin/sync || golden_failed "$?"
-        fi
-      '';
+      installCommands = lib.concatStrings (map makeEnvironment places);
+      mirroredBootPartitions = lib.filter (path: path != "/boot") paths;
     };
 
     boot.loader.grub.default = lib.mkDefault saved;
@@ -51,10 +54,10 @@ in
         '';
       }
       {
-        assertion = lib.filter (path: path != "/boot") paths == [ ];
+        assertion = paths == [ ] || lib.elem "/boot" paths;
         message = ''
-          services.golden-generation: boot.loader.grub.mirroredBoots has ${toString paths}, and only /boot is looked after: the
-          others would boot what is not the default. Install GRUB to /boot alone.
+          services.golden-generation: boot.loader.grub.mirroredBoots has ${toString paths}, and not /boot, which is looked after
+          first. Mount one of them at /boot.
         '';
       }
     ];

@@ -43,6 +43,8 @@ pub(crate) struct Status {
     /// A switch of the running system that has yet to prove itself, or is being taken back.
     live: Option<Switch>,
     default: Option<Toplevel>,
+    /// Why the loader cannot be relied on, or asked: a sentence each.
+    loader: Vec<String>,
     pub trial: Option<Trial>,
     /// Why the trial neither runs nor is armed.
     pub not_armed: Option<String>,
@@ -92,6 +94,10 @@ pub(crate) fn status(
     let boot_loader = loader::detect(host, options).map_err(|error| error.chain());
     let boot_loader = boot_loader.as_ref().map_err(String::clone);
     let loader = boot_loader.clone().and_then(|it| it.see().map_err(|error| error.chain()));
+    let doubts = match &loader {
+        Ok(_) => boot_loader.as_ref().map(|it| it.doubts()).unwrap_or_default(),
+        Err(error) => vec![error.clone()],
+    };
     let takes_default = boot_loader.clone().and_then(|it| it.takes_default());
     let link = |path: &str| host.read_link(std::path::Path::new(path)).ok()?.to_str()?.parse().ok();
     let booted: Option<Toplevel> = link("/run/booted-system");
@@ -131,6 +137,7 @@ pub(crate) fn status(
         || golden.is_none()
         || damage.is_some()
         || takes_default.is_err()
+        || !doubts.is_empty()
         || default_is_good.is_err()
         || !loader.as_ref().is_ok_and(landing_exists)
     {
@@ -147,6 +154,7 @@ pub(crate) fn status(
         booted,
         live: live.map(|Live { from, to, phase, confirmed, .. }| Switch { from, to, phase, confirmed }),
         default: loader.as_ref().ok().and_then(|loader| loader.default.clone()),
+        loader: doubts,
         coverage: coverage(&Machine {
             disabled,
             landing: loader.as_ref().map(landing_exists).map_err(String::clone),
@@ -206,6 +214,9 @@ fn in_words(status: &Status, colours: bool) -> String {
         let _ = writeln!(text, "booted:   {}", name(&status.booted));
     }
     let _ = writeln!(text, "default:  {}", name(&status.default));
+    for doubt in &status.loader {
+        let _ = writeln!(text, "loader:   {doubt}");
+    }
     if let Some(Switch { from, to, phase, .. }) = &status.live {
         let _ = match phase {
             LivePhase::Proving => {

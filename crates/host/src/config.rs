@@ -33,6 +33,7 @@ struct Settings {
     live: LiveSettings,
     loader: Kind,
     loader_command: Option<PathBuf>,
+    mirrored_boot_partitions: Vec<PathBuf>,
     quarantine: Quarantine,
 }
 
@@ -106,6 +107,7 @@ impl Default for Settings {
             live: LiveSettings::default(),
             loader: Kind::default(),
             loader_command: None,
+            mirrored_boot_partitions: Vec::new(),
             quarantine: Quarantine { second_chance_after_secs: Whole::nearest(second_chance_after_secs) },
         }
     }
@@ -135,6 +137,7 @@ impl From<Settings> for Options {
             },
             loader: settings.loader,
             loader_command: settings.loader_command,
+            mirrors: settings.mirrored_boot_partitions,
         }
     }
 }

@@ -27,6 +27,8 @@ pub enum Error {
          /boot/extlinux/extlinux.conf boots a NixOS system"
     )]
     NoLoader,
+    #[error("the boot partition cannot be told: {0}")]
+    BootPartition(String),
     #[error("{0} has no boot entry")]
     NoEntry(Toplevel),
     #[error("no system is known to work here")]
@@ -142,6 +144,7 @@ impl Error {
             },
             Self::NoLoader
             | Self::NothingKnownGood
+            | Self::BootPartition(_)
             | Self::NoEntry(_)
             | Self::BootFiles { .. }
             | Self::DidNotStick(_)
@@ -204,6 +207,9 @@ impl Error {
                 Some("see whether the daemon answers: `nix store info`, `systemctl status nix-daemon.socket`")
             }
             Self::NothingKnownGood => Some("boot a system that you trust, and pin it: `pin-golden`"),
+            Self::BootPartition(_) => {
+                Some("mount it where the loader's installer writes (`bootctl status` names it)")
+            }
             Self::NoEntry(_) => Some("run `nixos-rebuild boot`, which writes the boot entries anew"),
             Self::EnvironmentBlock(_) => Some("make it anew: `grub-editenv /boot/grub/grubenv create`"),
             Self::NotObeyed(_) => Some("let it: on NixOS, do not set boot.loader.grub.default"),

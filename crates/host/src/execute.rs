@@ -19,7 +19,7 @@ const PUBLIC: u32 = 0o755;
 pub(crate) struct Session<'a> {
     pub host: &'a dyn Host,
     pub state_dir: &'a Path,
-    pub loader: Option<Box<dyn BootLoader + 'a>>,
+    pub loader: Option<&'a dyn BootLoader>,
     /// Time that an activation may take.
     pub activation: Duration,
     pub boot: BootId,
@@ -50,7 +50,11 @@ impl Session<'_> {
             Step::PinProfile(toplevel) => self.pin(toplevel),
             Step::SetProfile(toplevel) => profile::set_system(self.host, toplevel),
             Step::PutProfileBack(toplevel) => profile::put_system_back(self.host, toplevel),
-            Step::InstallLoader(toplevel) => profile::install_loader(self.host, toplevel),
+            Step::InstallLoader(toplevel) => {
+                let installed = profile::install_loader(self.host, toplevel);
+                self.loader.inspect(|loader| loader.forget());
+                installed
+            }
             Step::WatchLive => manager::watch_live(self.host),
             Step::Activate(toplevel) => {
                 profile::activate(self.host, toplevel, self.activation);
@@ -69,7 +73,7 @@ impl Session<'_> {
     }
 
     fn loader(&self) -> Result<&dyn BootLoader, Error> {
-        self.loader.as_deref().ok_or(Error::NoLoader)
+        self.loader.ok_or(Error::NoLoader)
     }
 
     /// What is damaged for good is a failed attempt. Anything else may last, and history says once that the trial is not booted.

@@ -10,7 +10,9 @@ pub mod grub;
 mod interface;
 pub mod kernel_image;
 pub mod loader_conf;
+mod mirrored;
 pub(crate) mod mounts;
+mod partitions;
 pub mod pe;
 mod systemd_boot;
 pub mod uki;
@@ -62,6 +64,12 @@ pub trait BootLoader {
     fn takes_default(&self) -> Result<(), String> {
         Ok(())
     }
+    /// What an owner has to know before this loader can be relied on: a sentence each.
+    fn doubts(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Somebody else has written to the boot partition: what was read of it before means nothing.
+    fn forget(&self) {}
     /// The first act of a boot check on `booted`: where the loader does not take a one-shot back by itself and this is what
     /// was armed, that is done now.
     ///
@@ -127,22 +135,27 @@ pub fn detect<'a>(host: &'a dyn Host, options: &'a Options) -> Result<Box<dyn Bo
 }
 
 fn find<'a>(host: &'a dyn Host, options: &'a Options) -> Result<Box<dyn BootLoader + 'a>, Error> {
-    type Found<'a> = Option<Box<dyn BootLoader + 'a>>;
-    let systemd_boot = || -> Found<'a> { Some(Box::new(SystemdBoot::find(host)?)) };
-    let grub = || -> Found<'a> { Some(Box::new(Grub::find(host)?)) };
-    let extlinux = || -> Found<'a> { Some(Box::new(Extlinux::find(host)?)) };
-    let external =
-        || -> Found<'a> { Some(Box::new(External::new(host, options.loader_command.as_deref()?))) };
+    type Found<'a> = Result<Option<Box<dyn BootLoader + 'a>>, Error>;
+    let systemd_boot = || -> Found<'a> { SystemdBoot::find(host, &options.mirrors) };
+    let grub = || -> Found<'a> { Ok(Grub::find(host, &options.mirrors)) };
+    let extlinux = || -> Found<'a> { Ok(Extlinux::find(host).map(|it| Box::new(it) as _)) };
+    let external = || -> Found<'a> {
+        let command = options.loader_command.as_deref();
+        Ok(command.map(|command| Box::new(External::new(host, command)) as _))
+    };
+    let first = |some: &[&dyn Fn() -> Found<'a>]| -> Found<'a> {
+        some.iter().map(|find| find()).find(|found| !matches!(found, Ok(None))).unwrap_or(Ok(None))
+    };
     let found = match options.loader {
         Kind::Auto if options.loader_command.is_some() => external(),
-        Kind::Auto if is_booted_by_grub(host) => grub().or_else(systemd_boot).or_else(extlinux),
-        Kind::Auto => systemd_boot().or_else(grub).or_else(extlinux),
+        Kind::Auto if is_booted_by_grub(host) => first(&[&grub, &systemd_boot, &extlinux]),
+        Kind::Auto => first(&[&systemd_boot, &grub, &extlinux]),
         Kind::SystemdBoot => systemd_boot(),
         Kind::Grub => grub(),
         Kind::Extlinux => extlinux(),
         Kind::External => external(),
     };
-    found.ok_or(Error::NoLoader)
+    found?.ok_or(Error::NoLoader)
 }
 
 /// Whether the loader of this boot says that it is GRUB; what another one left on the boot partition means nothing then.

@@ -28,6 +28,7 @@ use golden_core::{
 
 use crate::evidence::{self, Dumps};
 use crate::execute::Session;
+use crate::loader::BootLoader;
 use crate::{Error, Host, Store, loader, manager, network_is_down, source, system};
 
 use serde::Deserialize;
@@ -74,6 +75,9 @@ pub struct Options {
     pub loader: loader::Kind,
     /// The owner's command that knows the loader, where that is none of ours. Source: `docs/external-loader.md`.
     pub loader_command: Option<PathBuf>,
+    /// Where other boot partitions are mounted from which the firmware may start the loader: what that reads is kept alike on
+    /// all of them.
+    pub mirrors: Vec<PathBuf>,
 }
 
 /// How a switch of the running system is watched.
@@ -136,9 +140,11 @@ fn act_for(
         matches!(moment, Moment::BootCheck | Moment::Fail(_) | Moment::Close(_) | Moment::Shutdown(_));
     let dumps = Dumps::new(host);
     let mut damaged = Vec::new();
+    // One loader for all of it: what it has read of the boot partition is not read again.
+    let loader = find_loader(host, options);
     loop {
         let ledger = store.open()?;
-        let seen = system::see(host, see_loader(host, options))?;
+        let seen = system::see(host, loader.as_deref().and_then(|loader| ask(host, loader)))?;
         let evidence = match moment {
             Moment::BootCheck => evidence::gather(host, &dumps, &ledger.known_dumps),
             _ => Evidence::default(),
@@ -147,7 +153,7 @@ fn act_for(
         let sources = source::sources(host, told, &spoken_of(&seen, moment));
         let seen = Seen { evidence, baseline, damaged: damaged.clone(), sources, ..seen };
         let plan = decide(&ledger, &seen, &options.policy, moment);
-        match session(host, options, &ledger, &seen, &dumps).execute(&plan) {
+        match session(host, options, loader.as_deref(), &ledger, &seen, &dumps).execute(&plan) {
             // What cannot be booted is no place to go to: it is decided anew, without it.
             Err(error)
                 if goes_on && error.damage().is_some_and(|it| seen.damage_of(&it.toplevel).is_none()) =>
@@ -197,6 +203,7 @@ fn is_watched(host: &dyn Host, ledger: &Ledger) -> Result<bool, Error> {
 fn session<'a>(
     host: &'a dyn Host,
     options: &'a Options,
+    loader: Option<&'a dyn BootLoader>,
     ledger: &Ledger,
     seen: &Seen,
     dumps: &'a Dumps<'a>,
@@ -204,7 +211,7 @@ fn session<'a>(
     Session {
         host,
         state_dir: &options.state_dir,
-        loader: loader::detect(host, options).ok(),
+        loader,
         activation: options.live.activation,
         boot: seen.boot.clone(),
         revision: Cell::new(ledger.revision),
@@ -212,9 +219,15 @@ fn session<'a>(
     }
 }
 
-/// A loader that cannot be asked is said and then left alone; the ledger's part of the work goes on.
-fn see_loader(host: &dyn Host, options: &Options) -> Option<golden_core::Loader> {
-    match loader::detect(host, options).and_then(|loader| loader.see()) {
+/// A loader that cannot be found is said and then left alone; the ledger's part of the work goes on.
+fn find_loader<'a>(host: &'a dyn Host, options: &'a Options) -> Option<Box<dyn BootLoader + 'a>> {
+    let found = loader::detect(host, options);
+    found.map_err(|error| host.complain(error.trouble(), &error.chain())).ok()
+}
+
+/// The same for what it says.
+fn ask(host: &dyn Host, loader: &dyn BootLoader) -> Option<golden_core::Loader> {
+    match loader.see() {
         // A partition that is not mounted leaves an empty directory, or an old one: nothing is concluded from that.
         Ok(loader) if loader.listed.is_empty() => None,
         Ok(loader) => Some(loader),
@@ -223,4 +236,8 @@ fn see_loader(host: &dyn Host, options: &Options) -> Option<golden_core::Loader>
             None
         }
     }
+}
+
+fn see_loader(host: &dyn Host, options: &Options) -> Option<golden_core::Loader> {
+    ask(host, find_loader(host, options)?.as_ref())
 }

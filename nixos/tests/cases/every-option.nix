@@ -19,5 +19,6 @@
     quarantine.secondChanceAfterSecs = 86400;
     unattended = false;
     safeModeUnits = [ "tailscaled.service" ];
+    mirroredBootPartitions = [ "/boot2" ];
   };
 }

@@ -17,6 +17,19 @@ pub struct Entry {
     pub options: Vec<String>,
     /// What it boots.
     pub payload: Payload,
+    /// What decides its place in the menu.
+    pub sorted_by: SortedBy,
+}
+
+/// What decides the place of an entry in the menu, besides its name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SortedBy {
+    /// Of its kind. Without one, the rest counts for nothing.
+    pub sort_key: Option<String>,
+    /// Of its system.
+    pub machine_id: Option<String>,
+    /// Of what it boots; the newest is the first.
+    pub version: Option<String>,
 }
 
 /// What an entry boots.
@@ -58,20 +71,30 @@ impl Entry {
             initrds: values("initrd").map(str::to_owned).collect(),
             device_tree: values("devicetree").last().map(str::to_owned),
         };
-        Self::new(file, options, Payload::Files(files))
+        let last = |key| values(key).last().map(str::to_owned);
+        let sorted_by =
+            SortedBy { sort_key: last("sort-key"), machine_id: last("machine-id"), version: last("version") };
+        Self::new(file, options, Payload::Files(files), sorted_by)
     }
 
     /// The entry that this image is, if it boots a system of ours.
     #[must_use]
     pub fn of_image(file: &str, image: Image) -> Option<Self> {
         let options = words(&image.command_line).map(str::to_owned).collect();
-        Self::new(file, options, Payload::Image(Box::new(image)))
+        let told = |keys: &[&str]| keys.iter().find_map(|key| image.release.get(*key).cloned());
+        // Source: `bootspec_pick_name_version_sort_key()` of systemd.
+        let sorted_by = SortedBy {
+            sort_key: told(&["IMAGE_ID", "ID"]),
+            machine_id: None,
+            version: told(&["IMAGE_VERSION", "VERSION", "VERSION_ID", "BUILD_ID"]),
+        };
+        Self::new(file, options, Payload::Image(Box::new(image)), sorted_by)
     }
 
-    fn new(file: &str, options: Vec<String>, payload: Payload) -> Option<Self> {
+    fn new(file: &str, options: Vec<String>, payload: Payload, sorted_by: SortedBy) -> Option<Self> {
         let init = options.iter().filter_map(|word| word.strip_prefix("init=")).next_back()?;
         let toplevel = Toplevel::from_init(init)?;
-        Some(Self { file: file.to_owned(), toplevel, options, payload })
+        Some(Self { file: file.to_owned(), toplevel, options, payload, sorted_by })
     }
 
     /// Whether the kernel's command line is the system's own: its `init=` and `parameters`, and nothing else.
@@ -92,10 +115,8 @@ impl Entry {
     pub fn name_for_loader(&self) -> String {
         let id = self.id();
         match id.rsplit_once('.') {
-            Some((stem, suffix)) if self.is_counted() && !id.contains(['*', '?', '[', ']', '\\']) => {
-                format!("{stem}[+.]*{suffix}")
-            }
-            _ => id,
+            Some((stem, suffix)) if self.is_counted() => format!("{}[+.]*{suffix}", literally(stem)),
+            _ => literally(&id),
         }
     }
 
@@ -108,19 +129,50 @@ impl Entry {
     /// Whether the loader has counted it out: no tries are left.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
+        self.tries().is_some_and(|(left, _)| left == 0)
+    }
+
+    /// How many tries are left, and how many were made; `None` where they are not counted.
+    pub(super) fn tries(&self) -> Option<(u64, u64)> {
         let stem = self.file.rsplit_once('.').map_or(self.file.as_str(), |(stem, _)| stem);
-        let left = stem.rsplit_once('+').map(|(_, counter)| counter.split('-').next().unwrap_or_default());
-        self.is_counted() && left.is_some_and(|left| left.bytes().all(|digit| digit == b'0'))
+        let counter = stem.rsplit_once('+').map(|(_, counter)| counter).filter(|_| self.is_counted())?;
+        let (left, done) = counter.split_once('-').unwrap_or((counter, "0"));
+        // More than that is no counter to the loader; it is many.
+        Some((left.parse().unwrap_or(u64::MAX), done.parse().unwrap_or(u64::MAX)))
     }
 
     /// Whether the loader means this entry by `id`, which may carry counters or lack its suffix.
     #[must_use]
     pub fn is_called(&self, id: &str) -> bool {
-        let suffix = self.file.rsplit_once('.').map_or("", |(_, suffix)| suffix);
-        let with_suffix = format!("{id}.{suffix}");
-        let names = [id, &without_counters(id), &with_suffix, &without_counters(&with_suffix)];
-        names.iter().any(|name| name.eq_ignore_ascii_case(&self.id()))
+        is_called(&self.file, id)
     }
+
+    /// The files beside it that it needs.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let (named, image) = match &self.payload {
+            Payload::Files(files) => (Some(files.all()), None),
+            Payload::Image(image) => (None, Some(image.files())),
+        };
+        named.into_iter().flatten().map(String::as_str).chain(image.into_iter().flatten())
+    }
+}
+
+/// Whether the entry in this file is meant by `id`, which may carry counters or lack its suffix.
+pub(super) fn is_called(file: &str, id: &str) -> bool {
+    let suffix = file.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+    let with_suffix = format!("{id}.{suffix}");
+    let names = [id, &without_counters(id), &with_suffix, &without_counters(&with_suffix)];
+    names.iter().any(|name| name.eq_ignore_ascii_case(&without_counters(file)))
+}
+
+/// The pattern that matches this name and no other. Source: `efi_fnmatch()` of systemd-boot.
+fn literally(name: &str) -> String {
+    let escaped = |character| match character {
+        '*' | '?' | '[' => format!("[{character}]"),
+        '\\' => "\\\\".to_owned(),
+        plain => plain.to_string(),
+    };
+    name.chars().map(escaped).collect()
 }
 
 /// Whether this path on the boot partition is a file that NixOS's installer copies from the store, and removes.
@@ -246,14 +298,18 @@ mod tests {
             ("x.conf", "x.conf"),
             ("x+3.conf", "x[+.]*conf"),
             ("x-1+2-1.efi", "x-1[+.]*efi"),
-            ("x*+3.conf", "x*.conf"),
+            ("x*+3.conf", "x[*][+.]*conf"),
+            ("x*.conf", "x[*].conf"),
+            ("x[1]?.conf", "x[[]1][?].conf"),
+            ("x[1]+3.conf", "x[[]1][+.]*conf"),
+            ("x\\a.conf", "x\\\\a.conf"),
         ] {
             let entry = Entry::parse(file, b"options init=/nix/store/aaa-a/init\n").unwrap();
             assert_eq!(entry.name_for_loader(), name);
-            assert!(matches(name, file) || file.starts_with("x*"), "{file}");
+            assert!(matches(name, file), "{file}");
             assert!(matches(name, &entry.id()), "{file}");
             for other in ["x1.conf", "x-2.efi", "y.conf", "x.confx"] {
-                assert!(!matches(name, other) || file.starts_with("x*"), "{name} {other}");
+                assert!(!matches(name, other), "{name} {other}");
             }
         }
     }

@@ -16,21 +16,25 @@ use golden_core::{Loader, OneShot, Toplevel};
 use self::grubenv::{ARMED_IN, GrubEnv, NEXT_ENTRY, ONE_SHOT, SAVED_ENTRY, SIZE_BYTES};
 use self::menu::{Boot, Default, GrubCfg, Place};
 use super::boot_files::{Copied, LACKS_FILES, Standing, are_there, first_whole, say_unused};
+use super::mirrored::Mirrored;
 use super::{BootLoader, interface};
 use crate::{Error, Host, system};
 
-const CFG: &str = "/boot/grub/grub.cfg";
-const ENV: &str = "/boot/grub/grubenv";
-/// Where the installer copies kernels to.
-const KERNELS: &str = "/boot/kernels";
+/// Where the boot partition is mounted, unless it is a mirror.
+const BOOT: &str = "/boot";
 /// Longest configuration that is read, in bytes; one of a hundred generations has a fifth of that.
 const MAX_BYTES: usize = 1 << 20;
 /// What [`ONE_SHOT`] says once GRUB was seen not to clear `next_entry`.
 const STAYS: &str = "stays";
 
-/// GRUB with its configuration below `/boot/grub`.
+/// GRUB with its configuration below one boot partition. NixOS's installer writes each mirror as it writes the first.
 pub(super) struct Grub<'a> {
     host: &'a dyn Host,
+    cfg: PathBuf,
+    env: PathBuf,
+    /// Where the installer copies kernels to.
+    kernels: PathBuf,
+    doubts: Vec<String>,
 }
 
 /// An entry that boots a system of ours.
@@ -61,34 +65,49 @@ impl Location {
 
 impl<'a> Grub<'a> {
     /// `None` where there is no configuration with an entry of ours.
-    pub fn find(host: &'a dyn Host) -> Option<Self> {
-        let grub = Self { host };
+    pub fn find(host: &'a dyn Host, mirrors: &[PathBuf]) -> Option<Box<dyn BootLoader + 'a>> {
+        let all = std::iter::once(Path::new(BOOT)).chain(mirrors.iter().map(PathBuf::as_path));
+        let (there, missing): (Vec<Self>, Vec<Self>) =
+            all.map(|boot| Self::at(host, boot)).partition(Self::has_entries);
+        let doubts = missing.into_iter().filter(|grub| !grub.cfg.starts_with(BOOT));
+        let doubts = doubts.map(|grub| format!("{} boots no system of NixOS", grub.cfg.display())).collect();
+        let mut there = there.into_iter();
+        let first = Self { doubts, ..there.next()? };
+        Some(Mirrored::of(Box::new(first), there.map(|grub| Box::new(grub) as _).collect()))
+    }
+
+    fn at(host: &'a dyn Host, boot: &Path) -> Self {
+        let (cfg, env) = (boot.join("grub/grub.cfg"), boot.join("grub/grubenv"));
+        Self { host, cfg, env, kernels: boot.join("kernels"), doubts: Vec::new() }
+    }
+
+    fn has_entries(&self) -> bool {
         let is_ours = |(_, boot): &(Place, &Boot)| toplevel_of(boot).is_some();
-        grub.cfg().ok()?.entries().iter().any(is_ours).then_some(grub)
+        self.cfg().is_ok_and(|cfg| cfg.entries().iter().any(is_ours))
     }
 
     fn cfg(&self) -> Result<GrubCfg, Error> {
-        match self.host.read(Path::new(CFG)) {
+        match self.host.read(&self.cfg) {
             Ok(bytes) if bytes.len() > MAX_BYTES => {
-                Err(Error::io("read", CFG)(io::ErrorKind::FileTooLarge.into()))
+                Err(Error::io("read", &self.cfg)(io::ErrorKind::FileTooLarge.into()))
             }
             Ok(bytes) => Ok(GrubCfg::parse(&bytes)),
-            Err(error) => Err(Error::io("read", CFG)(error)),
+            Err(error) => Err(Error::io("read", &self.cfg)(error)),
         }
     }
 
     /// What the block says. A block that is no block says nothing, as to GRUB.
     fn env(&self) -> Result<GrubEnv, Error> {
-        match self.host.read(Path::new(ENV)) {
+        match self.host.read(&self.env) {
             Ok(bytes) => Ok(GrubEnv::parse(&bytes).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(GrubEnv::default()),
-            Err(error) => Err(Error::io("read", ENV)(error)),
+            Err(error) => Err(Error::io("read", &self.env)(error)),
         }
     }
 
     /// Whether there is a block that can be overwritten in its place.
     fn has_block(&self) -> Result<(), &'static str> {
-        match self.host.read(Path::new(ENV)) {
+        match self.host.read(&self.env) {
             Ok(bytes) if bytes.len() == SIZE_BYTES => Ok(()),
             Ok(_) => Err("is not 1024 bytes long"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err("is missing"),
@@ -98,7 +117,7 @@ impl<'a> Grub<'a> {
 
     /// GRUB finds the block by its place on the disk, so it is overwritten there and never replaced.
     fn write(&self, env: &GrubEnv) -> Result<(), Error> {
-        let block = Path::new(ENV);
+        let block = self.env.as_path();
         self.has_block().map_err(Error::EnvironmentBlock)?;
         let bytes = env.render().ok_or(Error::EnvironmentBlock("is full"))?;
         if self.host.read(block).is_ok_and(|known| known == bytes) {
@@ -117,7 +136,7 @@ impl<'a> Grub<'a> {
     fn entries(&self, cfg: &GrubCfg) -> Vec<Listed> {
         let listed = |(place, boot): (Place, &Boot)| {
             let toplevel = toplevel_of(boot)?;
-            let is_managed = boot.linux.as_deref().and_then(locate).is_some();
+            let is_managed = boot.linux.as_deref().and_then(|name| locate(&self.kernels, name)).is_some();
             let is_there = is_managed && self.are_files_there(boot);
             let standing = Standing::of(self.host, &toplevel, &boot.options, is_managed, is_there);
             Some(Listed { place, boot: boot.clone(), toplevel, standing })
@@ -156,7 +175,7 @@ impl<'a> Grub<'a> {
     /// Whether everything that GRUB loads for this entry is there, as far as that can be told.
     fn are_files_there(&self, boot: &Boot) -> bool {
         let files = boot.linux.iter().chain(&boot.initrds).chain(&boot.device_tree);
-        are_there(self.host, files.filter_map(|name| locate(name)).map(Location::path))
+        are_there(self.host, files.filter_map(|name| locate(&self.kernels, name)).map(Location::path))
     }
 
     /// An entry may outlive its system: nothing can be repaired then.
@@ -176,20 +195,20 @@ impl<'a> Grub<'a> {
         };
         self.check_file(listed, initrd, &top.join("initrd"))?;
         for name in secrets {
-            let Some(Location::Copy(file)) = locate(name) else {
+            let Some(Location::Copy(file)) = locate(&self.kernels, name) else {
                 return Err(listed.damaged(&format!("{name} cannot be checked")));
             };
             let missing = |error: Error| listed.damaged(&error.chain());
             self.host.compare(&file, &file).map_err(Error::io("read", &file)).map_err(missing)?;
         }
-        boot_device_tree(listed).map_or(Ok(()), |file| {
+        boot_device_tree(&self.kernels, listed).map_or(Ok(()), |file| {
             let missing = |error: Error| listed.damaged(&error.chain());
             self.host.size(&file).map(drop).map_err(Error::io("read", &file)).map_err(missing)
         })
     }
 
     fn check_file(&self, listed: &Listed, name: &str, store: &Path) -> Result<(), Error> {
-        match locate(name) {
+        match locate(&self.kernels, name) {
             Some(Location::Copy(file)) => {
                 Copied { toplevel: &listed.toplevel, store, file: &file, has_secrets: false }
                     .repair(self.host)
@@ -231,8 +250,9 @@ impl Listed {
 
 /// Where the device tree of an entry is, if it has one and that can be told. NixOS's installer copies none: it is the
 /// owner's line of the entry that names one, and the store has no other copy of what it names.
-fn boot_device_tree(listed: &Listed) -> Option<PathBuf> {
-    listed.boot.device_tree.as_deref().and_then(locate).map(Location::path)
+fn boot_device_tree(kernels: &Path, listed: &Listed) -> Option<PathBuf> {
+    let named = listed.boot.device_tree.as_deref()?;
+    locate(kernels, named).map(Location::path)
 }
 
 /// Whether this is an entry by which its toplevel is booted: none of the owner's, and none that is better.
@@ -255,7 +275,7 @@ fn toplevel_of(boot: &Boot) -> Option<Toplevel> {
 }
 
 /// Where the installer's files are: copied to `kernels`, or in the store. `None` for anything else.
-fn locate(name: &str) -> Option<Location> {
+fn locate(kernels: &Path, name: &str) -> Option<Location> {
     let path = match name.strip_prefix('(') {
         Some(drive) => drive.split_once(')')?.1,
         None => name,
@@ -269,7 +289,7 @@ fn locate(name: &str) -> Option<Location> {
     }
     let (directory, file) = path.rsplit_once('/')?;
     let is_copy = directory.rsplit('/').next() == Some("kernels") && !file.is_empty();
-    is_copy.then(|| Location::Copy(Path::new(KERNELS).join(file)))
+    is_copy.then(|| Location::Copy(kernels.join(file)))
 }
 
 impl BootLoader for Grub<'_> {
@@ -278,13 +298,13 @@ impl BootLoader for Grub<'_> {
     }
 
     fn has_one_shot(&self) -> Result<(), String> {
-        self.has_block().map_err(|why| format!("GRUB's environment block {ENV} {why}"))?;
+        self.has_block().map_err(|why| format!("GRUB's environment block {} {why}", self.env.display()))?;
         let env = self.env().map_err(|error| error.chain())?;
         if env.get(ONE_SHOT).as_deref() == Some(STAYS) {
             return Err("GRUB was seen not to take a one-shot back".to_owned());
         }
         self.cfg().map_err(|error| error.chain())?.one_shot.map_err(str::to_owned)?;
-        device::is_writable(self.host, Path::new(ENV))
+        device::is_writable(self.host, &self.env)
     }
 
     /// NixOS's own configuration boots the top of the menu, whatever is saved.
@@ -292,7 +312,11 @@ impl BootLoader for Grub<'_> {
         if self.cfg().map_err(|error| error.chain())?.default != Default::Saved {
             return Err("GRUB's configuration does not take it from saved_entry".to_owned());
         }
-        self.has_block().map_err(|why| format!("GRUB's environment block {ENV} {why}"))
+        self.has_block().map_err(|why| format!("GRUB's environment block {} {why}", self.env.display()))
+    }
+
+    fn doubts(&self) -> Vec<String> {
+        self.doubts.clone()
     }
 
     /// GRUB takes it back itself. Where it was seen not to, nothing is armed this way any more.
@@ -407,7 +431,8 @@ mod tests {
 
     #[test]
     fn only_the_installers_files_are_found() {
-        let copy = |name: &str| Some(Location::Copy(Path::new(KERNELS).join(name)));
+        let copy = |name: &str| Some(Location::Copy(Path::new("/boot/kernels").join(name)));
+        let locate = |name: &str| locate(Path::new("/boot/kernels"), name);
         assert_eq!(locate("(${drive1})/kernels/a-bzImage"), copy("a-bzImage"));
         assert_eq!(locate("(hd0,gpt2)//boot/kernels/a-bzImage"), copy("a-bzImage"));
         assert_eq!(locate("/kernels/a-bzImage"), copy("a-bzImage"));

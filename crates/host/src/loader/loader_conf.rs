@@ -1,5 +1,7 @@
 //! `loader.conf`: of all its lines, only `default` and `preferred` are ours. Source: `loader.conf(5)`.
 
+use std::str::Chars;
+
 /// Which line names an entry that boots by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
@@ -58,13 +60,14 @@ pub fn with_default(bytes: &[u8], id: &str) -> Vec<u8> {
     kept
 }
 
-/// Whether a shell pattern of `*`, `?` and sets such as `[a-z.]` matches the whole text, upper and lower case alike.
+/// Whether a pattern of `*`, `?`, sets such as `[a-z.]` and backslashes before what is meant as it is matches the whole text,
+/// upper and lower case alike. A set that does not end matches nothing. Source: `efi_fnmatch()` of systemd-boot.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
     if pattern.len() > MAX_PATTERN_BYTES {
         return false;
     }
-    let pattern = pieces(&pattern.to_lowercase());
+    let Some(pattern) = pieces(&pattern.to_lowercase()) else { return false };
     // The pattern positions that are reachable after each character.
     let advance = |from: &[bool]| {
         let mut reached = from.to_vec();
@@ -101,42 +104,45 @@ fn is_in(set: &[(char, char)], character: char) -> bool {
     set.iter().any(|&(first, last)| (first..=last).contains(&character))
 }
 
-fn pieces(pattern: &str) -> Vec<Piece> {
+/// `None` for a pattern that matches nothing.
+fn pieces(pattern: &str) -> Option<Vec<Piece>> {
     let mut rest = pattern.chars();
     let mut pieces = Vec::new();
+    let exactly = |character| Piece::One(vec![(character, character)]);
     while let Some(character) = rest.next() {
         pieces.push(match character {
             '*' => Piece::Any,
             '?' => Piece::One(vec![(char::MIN, char::MAX)]),
-            '[' => match set(rest.as_str()) {
-                Some((set, after)) => {
-                    rest = after.chars();
-                    Piece::One(set)
-                }
-                None => Piece::One(vec![('[', '[')]),
-            },
-            plain => Piece::One(vec![(plain, plain)]),
+            '[' => Piece::One(set(&mut rest)?),
+            '\\' => exactly(rest.next()?),
+            plain => exactly(plain),
         });
     }
-    pieces
+    Some(pieces)
 }
 
-/// The set before the next `]`, and what follows that. As in a shell, the first character may be a `]` itself.
-fn set(text: &str) -> Option<(Vec<(char, char)>, &str)> {
-    let first = text.chars().next()?;
-    let end = first.len_utf8() + text[first.len_utf8()..].find(']')?;
-    let characters: Vec<char> = text[..end].chars().collect();
-    let mut set = Vec::new();
-    let mut rest = &characters[..];
-    while let [first, others @ ..] = rest {
-        let (last, after) = match others {
-            ['-', last, after @ ..] => (last, after),
-            _ => (first, others),
-        };
-        set.push((*first, *last));
-        rest = after;
+/// The set up to the next `]`, which may be its first character. A `-` stands for itself at either end and after a range.
+fn set(rest: &mut Chars<'_>) -> Option<Vec<(char, char)>> {
+    let mut set: Vec<(char, char)> = Vec::new();
+    // What a range can begin with.
+    let mut low = None;
+    loop {
+        match rest.next()? {
+            ']' if !set.is_empty() => return Some(set),
+            '-' if low.is_some() && !rest.as_str().starts_with(']') => {
+                let high = match rest.next()? {
+                    '\\' => rest.next()?,
+                    plain => plain,
+                };
+                set.extend(low.take().map(|low| (low, high)));
+            }
+            character => {
+                let meant = if character == '\\' { rest.next()? } else { character };
+                set.push((meant, meant));
+                low = Some(meant);
+            }
+        }
     }
-    Some((set, &text[end + 1..]))
 }
 
 #[cfg(test)]
@@ -182,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_match_as_a_shell_does() {
+    fn patterns_match_as_the_loader_has_it() {
         for (pattern, text, expected) in [
             ("a.conf", "A.conf", true),
             ("nixos-*", "nixos-generation-1.conf", true),
@@ -195,8 +201,18 @@ mod tests {
             ("a[+.]*conf", "ab.conf", false),
             ("[a-c]x[]]", "bx]", true),
             ("[a-c]x", "dx", false),
-            ("[a-", "[a-", true),
-            ("[]", "[]", true),
+            ("[a-", "[a-", false),
+            ("[]", "[]", false),
+            ("x[1].conf", "x[1].conf", false),
+            ("x[1].conf", "x1.conf", true),
+            ("x[[]1].conf", "x[1].conf", true),
+            ("x\\[1].conf", "x[1].conf", true),
+            ("x\\", "x\\", false),
+            ("[a\\]b]", "]", true),
+            ("[a-c-f]", "-", true),
+            ("[a-c-f]", "e", false),
+            ("[-a]", "-", true),
+            ("[a-]", "-", true),
         ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
         }

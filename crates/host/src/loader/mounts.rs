@@ -11,10 +11,28 @@ pub(crate) struct Mounts(String);
 
 /// What is mounted at one place.
 pub(crate) struct Mount<'a> {
+    /// `MAJOR:MINOR` of its device.
+    pub number: &'a str,
+    /// The directory of the file system that is seen there; `/` unless it is a bind mount.
+    pub root: &'a str,
     /// Its kind, such as `vfat`.
     pub file_system: &'a str,
+    /// What was mounted, such as `/dev/vda1`.
+    pub source: &'a str,
     /// Whether it can only be read, here or anywhere.
     pub is_read_only: bool,
+}
+
+impl Mount<'_> {
+    /// Whether firmware can read it.
+    pub fn is_fat(&self) -> bool {
+        matches!(self.file_system, "vfat" | "msdos")
+    }
+
+    /// Whether it is a place where something is mounted once somebody looks.
+    pub fn is_idle(&self) -> bool {
+        self.file_system == "autofs"
+    }
 }
 
 impl Mounts {
@@ -40,15 +58,16 @@ impl Mounts {
     }
 
     /// `36 35 98:0 /root /mount/point options … - type source options`.
-    fn all(&self) -> impl DoubleEndedIterator<Item = (&Path, Mount<'_>)> {
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = (&Path, Mount<'_>)> {
         let lines = self.0.lines().filter_map(|line| line.split_once(" - "));
         lines.filter_map(|(left, right)| {
-            let (mut left, mut right) = (left.split(' ').skip(4), right.split(' '));
-            let (place, here) = (left.next()?, left.next()?);
-            let (file_system, everywhere) = (right.next()?, right.nth(1).unwrap_or_default());
+            let (mut left, mut right) = (left.split(' ').skip(2), right.split(' '));
+            let (number, root, place, here) = (left.next()?, left.next()?, left.next()?, left.next()?);
+            let (file_system, source) = (right.next()?, right.next().unwrap_or_default());
+            let everywhere = right.next().unwrap_or_default();
             let is_read_only =
                 [here, everywhere].iter().any(|options| options.split(',').any(|one| one == "ro"));
-            Some((Path::new(place), Mount { file_system, is_read_only }))
+            Some((Path::new(place), Mount { number, root, file_system, source, is_read_only }))
         })
     }
 }

@@ -3,6 +3,7 @@
 //! lanzaboote's images hold no kernel: the sections have the path of one, and what it hashes to. They are signed, so nothing
 //! in them can be repaired.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 
@@ -12,6 +13,8 @@ use super::pe::{HEAD_BYTES, Pe};
 const MAX_COMMAND_LINE_BYTES: u64 = 1 << 16;
 /// Longest path of a file on the boot partition, in bytes.
 const MAX_PATH_BYTES: u64 = 1 << 12;
+/// Longest description of a system, in bytes; some hundred lines.
+const MAX_RELEASE_BYTES: u64 = 1 << 16;
 /// SHA-256.
 pub type Hash = [u8; 32];
 
@@ -26,6 +29,8 @@ pub struct Image {
     pub kernel: Payload,
     /// The initrd; `None` if it has none.
     pub initrd: Option<Payload>,
+    /// What it says of the system in it. Source: `os-release(5)`.
+    pub release: BTreeMap<String, String>,
 }
 
 /// Where a part of the system is.
@@ -55,6 +60,7 @@ impl Image {
             let Some(count) = usize::try_from(count).ok().filter(|_| count <= most) else { return Ok(None) };
             Ok(Some(read(bytes.start, count)?).filter(|read| read.len() == count))
         };
+        let release = text(".osrel", MAX_RELEASE_BYTES)?.unwrap_or_default();
         let Some(command_line) = text(".cmdline", MAX_COMMAND_LINE_BYTES)? else { return Ok(None) };
         let mut payload = |inside: &str, (path, hash): (&str, &str)| -> io::Result<Option<Payload>> {
             let Some(hash) = text(hash, 32)? else {
@@ -73,7 +79,7 @@ impl Image {
         let Some(kernel) = kernel else { return Ok(None) };
         let known = command_line.split(|&byte| byte == 0).next().unwrap_or_default();
         let command_line = String::from_utf8_lossy(known).into_owned();
-        Ok(Some(Self { pe, command_line, kernel, initrd }))
+        Ok(Some(Self { pe, command_line, kernel, initrd, release: parsed(&release) }))
     }
 
     /// The same for an image that is held in memory.
@@ -94,6 +100,13 @@ impl Image {
             Payload::Inside(_) => None,
         })
     }
+}
+
+/// The assignments of an `os-release` file.
+fn parsed(release: &[u8]) -> BTreeMap<String, String> {
+    let text = String::from_utf8_lossy(release.split(|&byte| byte == 0).next().unwrap_or_default());
+    let assignments = text.lines().filter_map(|line| line.trim().split_once('='));
+    assignments.map(|(key, value)| (key.to_owned(), value.trim_matches(['"', '\'']).to_owned())).collect()
 }
 
 #[cfg(test)]

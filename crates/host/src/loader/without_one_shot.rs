@@ -69,7 +69,7 @@ impl<'a> WithoutOneShot<'a> {
     }
 
     /// Durably: a file that came back would take a default for a trial. A directory in its place arms nothing.
-    fn forget(&self) -> Result<(), Error> {
+    fn disuse(&self) -> Result<(), Error> {
         match durable::remove(self.host, &self.path()) {
             Err(Error::Io { source, .. }) if is_no_file(&source) => Ok(()),
             removed => removed,
@@ -90,6 +90,14 @@ impl BootLoader for WithoutOneShot<'_> {
         self.inner.takes_default()
     }
 
+    fn doubts(&self) -> Vec<String> {
+        self.inner.doubts()
+    }
+
+    fn forget(&self) {
+        self.inner.forget();
+    }
+
     /// Something else that was picked in the menu leaves the trial armed.
     fn consume_one_shot(&self, booted: &Toplevel) -> Result<(), Error> {
         match self.see()?.one_shot {
@@ -100,7 +108,7 @@ impl BootLoader for WithoutOneShot<'_> {
 
     fn follow_installer(&self, toplevel: &Toplevel) -> Result<(), Error> {
         self.inner.follow_installer(toplevel)?;
-        self.forget()
+        self.disuse()
     }
 
     fn see(&self) -> Result<Loader, Error> {
@@ -116,7 +124,7 @@ impl BootLoader for WithoutOneShot<'_> {
     /// The default first: a crash in between leaves a file that arms nothing, or what is armed already as it was.
     fn set_default(&self, toplevel: &Toplevel) -> Result<(), Error> {
         self.inner.set_default(toplevel)?;
-        self.forget()
+        self.disuse()
     }
 
     /// What is written first says what to go back to: a crash in between leaves a file that arms nothing. So does one that
@@ -140,7 +148,7 @@ impl BootLoader for WithoutOneShot<'_> {
         if let Some(default) = default {
             self.inner.set_default(&default)?;
         }
-        self.forget()
+        self.disuse()
     }
 
     fn bless(&self, toplevel: &Toplevel) -> Result<(), Error> {

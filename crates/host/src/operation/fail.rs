@@ -2,7 +2,7 @@
 
 use golden_core::{BootId, Cause, End, Ledger, Moment, decide};
 
-use super::{Options, act, is_watched, session};
+use super::{Options, act, find_loader, is_watched, session};
 use crate::evidence::Dumps;
 use crate::{Error, Host, Reading, Store, Trouble, manager, system};
 
@@ -39,8 +39,11 @@ fn has_failed(ledger: &Ledger, boot: &BootId) -> bool {
 fn leave_closed(host: &dyn Host, options: &Options, ledger: &Ledger) -> Result<(), Error> {
     let seen = system::see(host, None)?;
     let plan = decide(ledger, &seen, &options.policy, &Moment::Leave);
-    session(host, options, ledger, &seen, &Dumps::new(host)).execute(&plan).or_else(|error| {
-        host.complain(error.trouble(), &error.chain());
-        manager::enter_safe_mode(host)
-    })
+    let loader = find_loader(host, options);
+    session(host, options, loader.as_deref(), ledger, &seen, &Dumps::new(host)).execute(&plan).or_else(
+        |error| {
+            host.complain(error.trouble(), &error.chain());
+            manager::enter_safe_mode(host)
+        },
+    )
 }

@@ -3,7 +3,7 @@
 use golden_core::{Moment, Step, decide};
 
 use super::deadline::time_left;
-use super::{Options, act, session};
+use super::{Options, act, find_loader, session};
 use crate::evidence::Dumps;
 use crate::{Error, Host, Reading, Store, postmortem, system};
 
@@ -32,7 +32,8 @@ pub(super) fn take_effects(
     let seen = system::see(host, None)?;
     let mut plan = decide(&ledger, &seen, &options.policy, &Moment::RollBack);
     plan.steps.retain(is_due);
-    session(host, options, &ledger, &seen, &Dumps::new(host)).execute(&plan)
+    let loader = find_loader(host, options);
+    session(host, options, loader.as_deref(), &ledger, &seen, &Dumps::new(host)).execute(&plan)
 }
 
 /// The rest.

@@ -2,24 +2,26 @@
 
 mod boot_files;
 mod entries;
+mod order;
 
+use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use golden_core::{Loader, OneShot, Toplevel};
 
 use super::interface::{self, INFO, from_utf16, to_utf16};
 use super::loader_conf::Key;
+use super::mirrored::Mirrored;
 use super::mounts::Mounts;
+use super::partitions::{self, Partitions};
 use super::{BootLoader, loader_conf};
 use crate::evidence::printable;
 use crate::system::EFI_VARIABLES;
 use crate::{Error, Host, durable};
-use entries::{Listed, Named, Spelling, has_entries, is_used, named};
+use entries::{Entries, Listed, Named, Spelling, first_of_all, has_entries, named};
 
-/// Where boot partitions are mounted, by custom. With XBOOTLDR there are two: its entries are on `/boot`, and what is on
-/// `/efi` or `/boot/efi` is the ESP.
-const PARTITIONS: [&str; 3] = ["/efi", "/boot/efi", "/boot"];
 const ONE_SHOT: &str = "LoaderEntryOneShot";
 /// Set by a person in the menu; they go before the lines of that name in `loader.conf`.
 const DEFAULT: &str = "LoaderEntryDefault";
@@ -29,29 +31,49 @@ const SELECTED: &str = "LoaderEntrySelected";
 /// systemd-boot with its boot partitions.
 pub struct SystemdBoot<'a> {
     host: &'a dyn Host,
-    mounts: Mounts,
     /// Where `loader.conf` is: the loader reads no other one.
-    esp: &'static Path,
-    /// Where there are entries.
-    partitions: Vec<&'static Path>,
+    esp: PathBuf,
+    /// Where there may be entries.
+    partitions: Vec<Rc<Path>>,
+    doubts: Vec<String>,
+    /// On a mirror, what it is a mirror of.
+    original: Option<Rc<SystemdBoot<'a>>>,
+    /// What is listed, once it was read.
+    known: RefCell<Option<Rc<Entries>>>,
 }
 
 impl<'a> SystemdBoot<'a> {
-    pub(super) fn find(host: &'a dyn Host) -> Option<Self> {
-        let mounts = Mounts::read(host);
-        // A directory of that name on another file system is none that the firmware reads.
-        let all = || PARTITIONS.iter().map(|partition| Path::new(*partition));
-        let is_vfat = |path: &Path| mounts.at(path).is_some_and(|mount| mount.file_system == "vfat");
-        let knows_any = all().any(is_vfat);
-        let all = || all().filter(|path| !knows_any || is_vfat(path));
-        let has_conf = |partition: &&Path| host.read(&conf_of(partition)).is_ok();
-        let partitions: Vec<&Path> = all().filter(|partition| has_entries(host, partition)).collect();
-        let esp = all().find(has_conf).or(partitions.first().copied())?;
-        (!partitions.is_empty()).then_some(Self { host, mounts, esp, partitions })
+    pub(super) fn find(
+        host: &'a dyn Host,
+        mirrors: &[PathBuf],
+    ) -> Result<Option<Box<dyn BootLoader + 'a>>, Error> {
+        let has_conf = |partition: &Path| host.size(&conf_of(partition)).is_ok();
+        let has_entries = |partition: &Path| has_entries(host, partition);
+        let Some(found) = partitions::find(host, mirrors, has_conf, has_entries)? else { return Ok(None) };
+        if !found.all.iter().any(|partition| has_entries(partition)) {
+            return Ok(None);
+        }
+        let Partitions { esp, all, mirrors, doubts } = found;
+        let original = || Self::at(host, esp.clone(), &all, None);
+        let mirror = |place: PathBuf| -> Box<dyn BootLoader + 'a> {
+            Box::new(Self::at(host, place.clone(), &[place], Some(Rc::new(original()))))
+        };
+        let first = Self { doubts, ..original() };
+        Ok(Some(Mirrored::of(Box::new(first), mirrors.into_iter().map(mirror).collect())))
+    }
+
+    fn at(host: &'a dyn Host, esp: PathBuf, partitions: &[PathBuf], original: Option<Rc<Self>>) -> Self {
+        let partitions = partitions.iter().map(|partition| Rc::from(partition.as_path())).collect();
+        Self { host, esp, partitions, doubts: Vec::new(), original, known: RefCell::default() }
     }
 
     fn conf(&self) -> PathBuf {
-        conf_of(self.esp)
+        conf_of(&self.esp)
+    }
+
+    /// What was listed is listed no more.
+    fn reread(&self) {
+        *self.known.borrow_mut() = None;
     }
 
     /// An entry may outlive its system: nothing can be repaired then.
@@ -118,8 +140,8 @@ impl<'a> SystemdBoot<'a> {
         if self.variable(name)?.as_deref() == Some(text) { Ok(()) } else { Err(Error::DidNotStick(name)) }
     }
 
-    /// What boots by itself: the first of these that names an entry.
-    fn default_of(&self, entries: &[Listed]) -> Result<Option<Toplevel>, Error> {
+    /// What boots by itself: the first of these that names an entry, and where there is none, the first of the menu.
+    fn default_of(&self, entries: &Entries) -> Result<Named, Error> {
         let conf = self.conf_bytes()?;
         let patterns = [
             (Key::Preferred, self.variable(PREFERRED)?),
@@ -130,10 +152,8 @@ impl<'a> SystemdBoot<'a> {
         let patterns = patterns.into_iter().filter_map(|(key, pattern)| Some((key, pattern?)));
         let spelling = self.spelling()?;
         let mut names = patterns.map(|(key, pattern)| named(entries, spelling, key, &pattern));
-        match names.find(|names| *names != Named::Nothing) {
-            Some(Named::Only(toplevel)) => Ok(Some(toplevel)),
-            _ => Ok(None),
-        }
+        let given = names.find(|names| *names != Named::Nothing);
+        Ok(given.unwrap_or_else(|| first_of_all(entries, spelling)))
     }
 }
 
@@ -147,8 +167,9 @@ impl BootLoader for SystemdBoot<'_> {
     }
 
     fn has_one_shot(&self) -> Result<(), String> {
-        let variables = self.mounts.at(Path::new(EFI_VARIABLES));
-        if variables.is_none() && self.mounts.are_known() {
+        let mounts = Mounts::read(self.host);
+        let variables = mounts.at(Path::new(EFI_VARIABLES));
+        if variables.is_none() && mounts.are_known() {
             return Err("the firmware's variables are not there".to_owned());
         }
         if variables.is_some_and(|mount| mount.is_read_only) {
@@ -179,15 +200,38 @@ impl BootLoader for SystemdBoot<'_> {
         }
     }
 
+    fn doubts(&self) -> Vec<String> {
+        let mut doubts = self.doubts.clone();
+        match self.entries().and_then(|entries| self.default_of(&entries)) {
+            Ok(Named::Only(_)) => {}
+            Ok(Named::Unclear) => doubts.push(format!(
+                "the default of {} matches several entries, and the loader does not say how it sorts them, or one of them is \
+                 no system of NixOS",
+                self.conf().display()
+            )),
+            Ok(Named::Nothing) => doubts.push(format!("the default of {} names no entry", self.conf().display())),
+            Err(error) => doubts.push(error.chain()),
+        }
+        doubts
+    }
+
+    fn forget(&self) {
+        self.reread();
+        self.original.iter().for_each(|original| original.reread());
+    }
+
     /// lanzaboote's installer names every system by one pattern, and the loader takes the newest.
     fn follow_installer(&self, toplevel: &Toplevel) -> Result<(), Error> {
-        if self.see()?.default.is_none() { self.set_default(toplevel) } else { Ok(()) }
+        match self.default_of(&*self.entries()?)? {
+            Named::Only(_) => Ok(()),
+            Named::Nothing | Named::Unclear => self.set_default(toplevel),
+        }
     }
 
     fn see(&self) -> Result<Loader, Error> {
         let entries = self.entries()?;
-        let called = |id: &String| entries.iter().find(|listed| listed.entry.is_called(id));
-        let used = |listed: &&Listed| is_used(&entries, listed);
+        let called = |id: &String| entries.ours.iter().find(|listed| listed.entry.is_called(id));
+        let used = |listed: &&Listed| entries.is_used(listed);
         let one_shot = match self.variable(ONE_SHOT)? {
             None => OneShot::Clear,
             Some(name) => match named(&entries, self.spelling()?, Key::Default, &name) {
@@ -196,9 +240,13 @@ impl BootLoader for SystemdBoot<'_> {
             },
         };
         let selected = self.variable(SELECTED)?;
-        let listed = || entries.iter().filter(used).filter(|listed| self.is_in_store(&listed.entry.toplevel));
+        let listed =
+            || entries.ours.iter().filter(used).filter(|listed| self.is_in_store(&listed.entry.toplevel));
         Ok(Loader {
-            default: self.default_of(&entries)?,
+            default: match self.default_of(&entries)? {
+                Named::Only(toplevel) => Some(toplevel),
+                Named::Nothing | Named::Unclear => None,
+            },
             one_shot,
             selected: selected.as_ref().and_then(called).map(Listed::toplevel),
             started_by: interface::started_by(self.host),
@@ -248,12 +296,13 @@ impl BootLoader for SystemdBoot<'_> {
     fn bless(&self, toplevel: &Toplevel) -> Result<(), Error> {
         let entries = self.entries()?;
         let counted = |listed: &&Listed| listed.entry.toplevel == *toplevel && listed.entry.is_counted();
-        for listed in entries.iter().filter(counted).filter(|listed| is_used(&entries, listed)) {
+        for listed in entries.ours.iter().filter(counted).filter(|listed| entries.is_used(listed)) {
             let (entry, directory) = (&listed.entry, listed.directory());
             let is_taken = |other: &Listed| other.directory() == directory && other.entry.file == entry.id();
-            if entries.iter().any(is_taken) {
+            if entries.ours.iter().any(is_taken) {
                 continue;
             }
+            self.reread();
             match durable::rename(self.host, &directory.join(&entry.file), &directory.join(entry.id())) {
                 // systemd-bless-boot was faster.
                 Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
