@@ -358,6 +358,18 @@ fn a_default_that_matches_several_entries_is_the_first_of_the_menu_or_a_doubt() 
 }
 
 #[test]
+fn a_switch_to_what_is_not_the_first_of_the_menu_is_followed_where_the_installer_names_every_system() {
+    for info in ["systemd-boot 257.9", "another loader"] {
+        let machine = Machine::installed();
+        machine.set_variable("LoaderInfo", info);
+        machine.put("/boot/loader/loader.conf", b"default nixos-*\n");
+        let (host, options) = (host(&machine), Options::default());
+        detect(&host, &options).unwrap().follow_installer(&system("a")).unwrap();
+        assert_eq!(default_at(&machine, "/boot"), "default nixos-a.conf", "{info}");
+    }
+}
+
+#[test]
 fn an_entry_is_read_once_by_a_program() {
     let machine = Machine::installed();
     let (host, options) = (host(&machine), Options::default());

@@ -220,11 +220,13 @@ impl BootLoader for SystemdBoot<'_> {
         self.original.iter().for_each(|original| original.reread());
     }
 
-    /// lanzaboote's installer names every system by one pattern, and the loader takes the newest.
+    /// lanzaboote's installer names every system by one pattern, and the loader takes the first of them.
     fn follow_installer(&self, toplevel: &Toplevel) -> Result<(), Error> {
+        let pattern = loader_conf::pattern(&self.conf_bytes()?, Key::Default).unwrap_or_default();
+        let is_pattern = pattern.contains(['*', '?', '[']);
         match self.default_of(&*self.entries()?)? {
-            Named::Only(_) => Ok(()),
-            Named::Nothing | Named::Unclear => self.set_default(toplevel),
+            Named::Only(default) if default == *toplevel || !is_pattern => Ok(()),
+            _ => self.set_default(toplevel),
         }
     }
 
