@@ -58,6 +58,10 @@ pub(super) fn find(
         let esp = places().find(|place| has_conf(place)).map(Path::to_owned).or_else(|| all.first().cloned());
         return Ok(esp.map(|esp| Partitions { esp, all, mirrors: mirrors.to_vec(), doubts: Vec::new() }));
     }
+    // What another loader leaves of the interface says nothing of systemd-boot.
+    let is_ours = interface::started_by(host).loader.is_some()
+        || places().any(|place| has_conf(place) || has_entries(place));
+    let missing = |what: String| if is_ours { Err(Error::BootPartition(what)) } else { Ok(None) };
     let named = |place: &Path| mirrors.iter().any(|mirror| mirror == place);
     let mut found =
         Partitions { esp: PathBuf::new(), all: Vec::new(), mirrors: Vec::new(), doubts: Vec::new() };
@@ -77,14 +81,10 @@ pub(super) fn find(
             }
             None => place,
         },
-        Origin::NotMounted(what) => return Err(Error::BootPartition(what)),
+        Origin::NotMounted(what) => return missing(what),
         Origin::Interface | Origin::Unknown => match installed {
             Some(esp) => esp,
-            None => {
-                return Err(Error::BootPartition(
-                    "no FAT file system is mounted at /boot, /efi or /boot/efi".to_owned(),
-                ));
-            }
+            None => return missing("no FAT file system is mounted at /boot, /efi or /boot/efi".to_owned()),
         },
     };
     let extended = Path::new(EXTENDED);
