@@ -287,7 +287,7 @@ fn what_could_not_be_marked_is_not_what_boots_next() {
     fs::create_dir(machine.at("/var/lib/golden-generation/lock")).unwrap();
     let (code, said) = status(&machine.run(MARK, &[&toplevel("b")]));
     assert_eq!(code, 74, "{said}");
-    assert!(said.contains(&format!("{} is what boots next", toplevel("a"))), "{said}");
+    assert!(said.contains(&format!("{} is the default boot entry", toplevel("a"))), "{said}");
     assert!(machine.text("/boot/loader/loader.conf").starts_with("default nixos-a.conf\n"));
     // Without a golden it is what was confirmed last.
     let golden = machine.at("/nix/var/nix/profiles/system-profiles/golden");
