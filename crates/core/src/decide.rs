@@ -41,7 +41,7 @@ pub fn decide(ledger: &Ledger, seen: &Seen, policy: &Policy, moment: &Moment) ->
         Moment::Confirm => confirm::confirm(ledger, seen),
         Moment::Fail(cause) => fail::fail(ledger, seen, policy, cause),
         Moment::Close(cause) => fail::stay(ledger, seen, policy, cause),
-        Moment::Leave => leave::leave(ledger),
+        Moment::Leave => leave::as_it_is(ledger, seen),
         Moment::FailLate { cause, goes_back } => probation::fail(ledger, seen, policy, cause, *goes_back),
         Moment::Hibernate => sleep::hibernate(ledger, seen),
         Moment::Resume => sleep::resume(ledger, seen, policy),
@@ -74,7 +74,8 @@ pub fn is_settled(ledger: &Ledger, booted: Option<&Toplevel>, golden: Option<&To
         && ledger.drill.is_none()
         && ledger.live.is_none()
         && ledger.safe_mode.is_none();
-    idle && (ledger.confirmed.is_empty() || booted.is_none_or(known))
+    let nothing_is_known = golden.is_none() && ledger.confirmed.is_empty();
+    idle && (nothing_is_known || booted.is_none_or(known))
 }
 
 /// The known-good generation that the machine comes back to: the first rung of the ladder that has not failed; if all
@@ -102,6 +103,10 @@ fn stand_in(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Toplevel) -> 
 fn stand_in_of(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Option<Toplevel> {
     match trial.origin {
         Origin::Marked => stand_in(ledger, seen, policy, &trial.toplevel),
+        // The ledger was lost: what stands in may be newer than golden, and is kept.
+        Origin::Inferred if ledger.confirmed.is_empty() && seen.stands_in() => {
+            seen.loader.as_ref()?.default.clone()
+        }
         Origin::Inferred => landing(ledger, seen, policy, &trial.toplevel),
     }
 }

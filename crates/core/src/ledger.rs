@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempts, Baseline, BootId, Kept, NotStartedBecause, Policy, Revision, StartedBy, Toplevel};
+use crate::{
+    Attempt, Attempts, Baseline, BootId, End, Kept, NotStartedBecause, Policy, Revision, StartedBy, Toplevel,
+};
 
 /// Format this build writes.
 pub const FORMAT: u32 = 1;
@@ -442,6 +444,23 @@ impl Ledger {
     #[must_use]
     pub fn is_watched(&self, boot: &BootId) -> bool {
         self.watched().any(|attempts| attempts.is_open_in(boot))
+    }
+
+    /// Whether this boot, of this system, was closed as failed while it ran.
+    #[must_use]
+    pub fn is_closed(&self, boot: &BootId, booted: &Toplevel) -> bool {
+        let drilled = self.drill.iter().flat_map(|drill| [&drill.trial].into_iter().chain(&drill.landing));
+        let trials = self.trial.iter().chain(drilled).map(|trial| (&trial.toplevel, &trial.attempts));
+        let landings = self.landing.iter().chain(&self.failed_landings);
+        let landings = landings.map(|landing| (&landing.toplevel, &landing.attempts));
+        let quarantined = self.quarantine.iter().map(|failed| (&failed.toplevel, &failed.attempts));
+        let of_this_boot = |attempt: &&Attempt| attempt.boot.as_ref() == Some(boot);
+        let failed = |attempt: &Attempt| matches!(attempt.end, Some(End::Failed { .. }));
+        let mut all = trials.chain(landings).chain(quarantined);
+        !self.is_watched(boot)
+            && all.any(|(toplevel, attempts)| {
+                toplevel == booted && attempts.iter().rev().find(of_this_boot).is_some_and(failed)
+            })
     }
 
     /// Whether the loader was told to boot something once, as far as this says.

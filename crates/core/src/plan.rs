@@ -13,6 +13,9 @@ pub enum Step {
     SetDefault(Toplevel),
     /// Have the loader boot this toplevel once. Its kernel and initrd are compared with the store's before.
     Arm(Toplevel),
+    /// Compare kernel and initrd of this toplevel with the store's, and repair them: nothing that cannot be booted is a place to
+    /// come back to.
+    Check(Toplevel),
     /// Take back the one-shot.
     Disarm,
     /// Drop the loader's own boot counter from the entries of this toplevel.
@@ -97,6 +100,15 @@ impl Plan {
             Step::Commit(ledger) => Some(&**ledger),
             _ => None,
         })
+    }
+
+    /// The same, for a machine that works and is to go to `to`: that is checked, and the loader is told, before anything is
+    /// committed. What fails on the way leaves the ledger as it was.
+    pub(crate) fn with_loader_first(self, to: &Toplevel) -> Self {
+        let is_told = |step: &Step| matches!(step, Step::SetDefault(_) | Step::Arm(_));
+        let (told, rest): (Vec<Step>, Vec<Step>) = self.steps.into_iter().partition(is_told);
+        let steps = std::iter::once(Step::Check(to.clone())).chain(told).chain(rest).collect();
+        Self { steps, refusal: self.refusal }
     }
 
     pub(crate) fn then(mut self, step: Step) -> Self {

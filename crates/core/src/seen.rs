@@ -14,6 +14,8 @@ pub struct Seen {
     pub boot: BootId,
     /// What the golden profile points at.
     pub golden: Option<Toplevel>,
+    /// What was kept from the garbage collector, to boot by itself while a trial runs.
+    pub kept: Option<Toplevel>,
     /// What the golden profile pointed at before, the newest first.
     pub older_goldens: Vec<Toplevel>,
     /// What the system profile points at.
@@ -232,6 +234,12 @@ impl Seen {
             let selected = loader.selected.as_ref().or(self.booted.as_ref());
             selected.is_some() && selected == loader.default.as_ref()
         })
+    }
+
+    /// Whether the loader's default is golden, or what was kept from the garbage collector to stand in for it.
+    pub(crate) fn stands_in(&self) -> bool {
+        let default = self.loader.as_ref().and_then(|loader| loader.default.as_ref());
+        default.is_some() && (default == self.golden.as_ref() || default == self.kept.as_ref())
     }
 
     /// Whether nobody can tell what the loader boots by itself: its configuration was torn, or names many systems.

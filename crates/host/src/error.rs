@@ -216,7 +216,9 @@ impl Error {
             Self::OneShotStayed(_) => Some(
                 "panics of a trial are not covered from here on; once the loader can write again: `grub-editenv /boot/grub/grubenv unset golden_one_shot`",
             ),
-            Self::NotRepaired { .. } => Some("make room on the boot partition, or remount it writable"),
+            Self::NotRepaired { source, .. } if source.trouble() != Trouble::Io => {
+                Some("make room on the boot partition, or remount it writable")
+            }
             Self::BootFiles { .. } => Some("run `nixos-rebuild boot`, which copies them anew"),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("run it as root")

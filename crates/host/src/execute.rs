@@ -8,10 +8,10 @@ use golden_core::{BootId, Event, Injection, Ledger, Plan, Step, Toplevel};
 
 use crate::evidence::Dumps;
 use crate::loader::BootLoader;
-use crate::{Error, Host, Store, closure, history, manager, profile};
+use crate::{Error, Host, Store, closure, history, manager, operation, profile};
 
 /// Where the boot check leaves word for later units; gone with the boot.
-const RUNTIME: &str = "/run/golden-generation";
+pub(crate) const RUNTIME: &str = "/run/golden-generation";
 /// Mode of the runtime directory: units test for the file in it.
 const PUBLIC: u32 = 0o755;
 
@@ -41,6 +41,7 @@ impl Session<'_> {
             Step::Tell(event) => self.tell(event),
             Step::SetDefault(toplevel) => self.loader()?.set_default(toplevel),
             Step::Arm(toplevel) => self.arm(toplevel),
+            Step::Check(toplevel) => self.loader()?.check(toplevel),
             Step::Disarm => self.loader()?.disarm(),
             Step::Bless(toplevel) => self.loader()?.bless(toplevel),
             Step::Keep(toplevel) => {
@@ -61,13 +62,13 @@ impl Session<'_> {
                 Ok(())
             }
             Step::RequestRollback => self.flag("phase-two"),
-            Step::Watch => self.flag("attempt"),
+            Step::Watch => self.watch(),
             Step::BeginProbation => {
                 self.word("probation");
                 Ok(())
             }
             Step::Inject(injection) => self.flag(flag_of(*injection)),
-            Step::EnterSafeMode => manager::enter_safe_mode(self.host),
+            Step::EnterSafeMode => operation::enter_safe_mode(self.host),
             Step::Reboot => self.host.reboot().map_err(Error::io("reboot", "/")),
         }
     }
@@ -138,10 +139,19 @@ impl Session<'_> {
 
     /// A word to a unit that is started later in this boot, and tests for the file.
     fn flag(&self, name: &str) -> Result<(), Error> {
+        self.leave_word(name, b"")
+    }
+
+    /// With the revision of the ledger before this boot is in it: a boot that the disk refuses to record is watched as well.
+    pub fn watch(&self) -> Result<(), Error> {
+        self.leave_word("attempt", format!("{}\n", self.revision.get()).as_bytes())
+    }
+
+    fn leave_word(&self, name: &str, text: &[u8]) -> Result<(), Error> {
         let directory = Path::new(RUNTIME);
         self.host.create_directory(directory, PUBLIC).map_err(Error::io("create", directory))?;
-        let flag = directory.join(name);
-        self.host.write(&flag, b"").map_err(Error::io("write", flag))
+        let word = directory.join(name);
+        self.host.write(&word, text).map_err(Error::io("write", word))
     }
 }
 

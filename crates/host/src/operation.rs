@@ -17,6 +17,7 @@ mod mark;
 mod rollback;
 mod shutdown;
 mod sleep;
+mod standing;
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -54,6 +55,7 @@ pub use mark::{Switch, check, mark, mark_nothing};
 pub use rollback::{keep_post_mortem, roll_back};
 pub use shutdown::record_shutdown;
 pub use sleep::{hibernate, resume};
+pub(crate) use standing::enter_safe_mode;
 
 /// Where the state directory is unless told otherwise.
 pub const STATE_DIR: &str = "/var/lib/golden-generation";
@@ -136,8 +138,15 @@ fn act_for(
 ) -> Result<(), Error> {
     let store = Store::new(host, &options.state_dir);
     let _lock = store.lock()?;
-    let goes_on =
-        matches!(moment, Moment::BootCheck | Moment::Fail(_) | Moment::Close(_) | Moment::Shutdown(_));
+    let goes_on = matches!(
+        moment,
+        Moment::BootCheck
+            | Moment::Fail(_)
+            | Moment::Close(_)
+            | Moment::Shutdown(_)
+            | Moment::FailLate { .. }
+            | Moment::RollBackNow(_)
+    );
     let dumps = Dumps::new(host);
     let mut damaged = Vec::new();
     // One loader for all of it: what it has read of the boot partition is not read again.

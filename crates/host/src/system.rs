@@ -24,6 +24,7 @@ pub fn see(host: &dyn Host, loader: Option<Loader>) -> Result<Seen, Error> {
     Ok(Seen {
         booted: booted(host)?,
         boot: boot(host)?,
+        kept: profile::kept(host)?,
         older_goldens: profile::older_goldens(host, golden.as_ref())?,
         golden,
         specialisations: profile::specialisations(host, profile.as_ref()),

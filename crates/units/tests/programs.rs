@@ -600,3 +600,55 @@ fn in_a_crash_kernel_systemd_starts_nothing_of_ours_but_the_boot_check() {
         assert_eq!(is_kept_out, !unit.ends_with("golden-boot-check.service"), "{}", unit.display());
     }
 }
+
+#[test]
+fn a_closed_boot_that_still_runs_is_left_when_its_deadline_is_started_again() {
+    let makes: [(&str, Make); 4] = [
+        ("nothing", |_| {}),
+        ("its kernel", |machine| fs::remove_file(machine.at("/boot/EFI/nixos/b-kernel.efi")).unwrap()),
+        ("no file in the place of its kernel", |machine| {
+            fs::remove_file(machine.at("/boot/EFI/nixos/b-kernel.efi")).unwrap();
+            fs::create_dir(machine.at("/boot/EFI/nixos/b-kernel.efi")).unwrap();
+        }),
+        ("its kernel, and that of the store", |machine| {
+            fs::remove_file(machine.at("/boot/EFI/nixos/b-kernel.efi")).unwrap();
+            fs::remove_file(machine.at(&format!("{}/kernel", toplevel("b")))).unwrap();
+        }),
+    ];
+    for (what, make) in makes {
+        let machine = marked();
+        machine.boot(2, "b");
+        assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
+        make(&machine);
+        let mut ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
+        let end = serde_json::json!({ "kind": "failed", "cause": { "kind": "vanished" } });
+        ledger["trial"]["attempts"][0]["end"] = end;
+        machine.put(LEDGER, ledger.to_string().as_bytes());
+        let (_, said) = status(&machine.run(DEADLINE, &[]));
+        assert!(said.contains("rebooting by ourselves"), "{what}: {said}");
+        // A machine below a directory is not running.
+        assert!(said.contains("cannot reboot"), "{what}: {said}");
+    }
+}
+
+#[test]
+fn a_boot_check_that_cannot_record_an_attempt_leaves_word_for_what_watches_it() {
+    let makes: [(&str, Make); 2] = [
+        ("no room for the ledger", |machine| {
+            fs::create_dir_all(machine.at("/var/lib/golden-generation/.ledger.json.new/full")).unwrap();
+        }),
+        ("no lock", |machine| {
+            fs::remove_file(machine.at("/var/lib/golden-generation/lock")).unwrap();
+            fs::create_dir(machine.at("/var/lib/golden-generation/lock")).unwrap();
+        }),
+    ];
+    for (what, make) in makes {
+        for (system, is_watched) in [("b", true), ("a", false)] {
+            let machine = marked();
+            make(&machine);
+            machine.boot(2, system);
+            let _ = machine.run(BOOT_CHECK, &[]);
+            assert_eq!(machine.at("/run/golden-generation/attempt").exists(), is_watched, "{what}: {system}");
+        }
+    }
+}

@@ -42,7 +42,7 @@ pub(super) fn roll_back(ledger: &Ledger, seen: &Seen, policy: &Policy, from: &To
             Trial::new(from.clone(), Origin::Marked)
         }
     };
-    events.push(Event::RollbackAsked { from: from.clone(), to });
+    events.push(Event::RollbackAsked { from: from.clone(), to: to.clone() });
     if trial.attempts.is_open_in(&seen.boot) {
         let cause = Cause::AskedByPerson;
         trial.attempts.close(End::Failed { cause: cause.clone() }, &Evidence::default());
@@ -55,9 +55,10 @@ pub(super) fn roll_back(ledger: &Ledger, seen: &Seen, policy: &Policy, from: &To
     let called_off = waiting.as_ref().map(|trial| trial.toplevel.clone());
     let armed = waiting.filter(|trial| seen.is_armed(&trial.toplevel)).map(Trial::disarmed);
     let disarmed = armed.map(|trial| Ledger { trial: Some(trial), ..ledger.clone() });
-    let plan =
-        disarmed.iter().fold(Plan::nothing(), |plan, disarmed| plan.commit(disarmed).then(Step::Disarm));
-    let mut steps = to_landing(after, seen, policy, from, events, Whither::GoesDown).steps;
+    let plan = Plan::nothing().then(Step::Check(to.clone()));
+    let plan = disarmed.iter().fold(plan, |plan, disarmed| plan.commit(disarmed).then(Step::Disarm));
+    let rolled_back = to_landing(after, seen, policy, from, events, Whither::GoesDown);
+    let mut steps = rolled_back.with_loader_first(&to).steps;
     for step in &mut steps {
         if let Step::Commit(after) = step
             && let Some(rollback) = &mut after.rollback

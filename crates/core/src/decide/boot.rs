@@ -245,10 +245,9 @@ fn begin_attempt(
     watch(plan)
 }
 
-/// As soon as the attempt is durable: a loader that then cannot be armed takes nobody's deadline away.
+/// Before everything else: neither a disk that cannot be written nor a loader that cannot be armed takes the deadline away.
 pub(super) fn watch(mut plan: Plan) -> Plan {
-    let begun = plan.steps.iter().position(|step| matches!(step, Step::Commit(_)));
-    plan.steps.insert(begun.map_or(0, |commit| commit + 1), Step::Watch);
+    plan.steps.insert(0, Step::Watch);
     plan
 }
 
@@ -271,14 +270,20 @@ fn next_attempt(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: Trial, eve
     commit_and_arm(First::Ledger, &with_trial(ledger, &trial), seen, policy, true, events)
 }
 
-/// The loader's own default runs and nobody knows it: a switch that was not marked. If there is no telling what its
-/// default is, this system may have been it.
+/// The loader's own default runs and nobody knows it: a switch that was not marked. If nobody can say what its default is, this
+/// system may have been it. Where nothing was ever confirmed, the ledger was lost: then golden and what stands in for it are all
+/// that is known, and something else that runs beside such a default may have been a trial.
 fn infer(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
     let landing_of = |booted: &Toplevel| landing(ledger, seen, policy, booted);
     let is_unknown = |booted: &Toplevel| !is_known_good(ledger, seen, booted);
     let can_be_tried = |booted: &Toplevel| is_unknown(booted) && landing_of(booted).is_some();
     let Some(booted) = seen.booted.clone().filter(can_be_tried) else { return Plan::nothing() };
-    if !seen.booted_by_default() && !seen.has_no_clear_default() {
+    let is_unmarked = if ledger.confirmed.is_empty() {
+        !seen.booted_by_default() && seen.stands_in()
+    } else {
+        seen.booted_by_default() || seen.has_no_clear_default()
+    };
+    if !is_unmarked {
         return Plan::nothing();
     }
     let trial = inferred(&booted, seen);

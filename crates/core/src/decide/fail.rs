@@ -2,13 +2,19 @@
 
 use super::boot::failed;
 use super::ladder::{self, Whither};
-use super::{First, another_try, commit_and_arm, drill, is_budget_spent, reboot, rollback, with_trial};
+use super::{
+    First, another_try, commit_and_arm, drill, is_budget_spent, leave, reboot, rollback, with_trial,
+};
 use crate::{
     Cause, End, Event, Evidence, Ledger, Plan, Policy, RebootCause, SafeModeReason, Seen, Step, Trial,
 };
 
-/// Where no reboot follows, because there is no budget for it or nothing to come back to, the machine goes to safe mode.
+/// Where no reboot follows, because there is no budget for it or nothing to come back to, the machine goes to safe mode. A boot
+/// that is closed already is left.
 pub(super) fn fail(ledger: &Ledger, seen: &Seen, policy: &Policy, cause: &Cause) -> Plan {
+    if seen.booted.as_ref().is_some_and(|booted| ledger.is_closed(&seen.boot, booted)) {
+        return leave::leave(ledger, seen, policy);
+    }
     let plan = close(ledger, seen, policy, cause);
     let is_safe = plan.ledger().is_some_and(|after| after.safe_mode.is_some());
     let goes_on = plan.steps.last() != Some(&Step::Reboot);

@@ -179,7 +179,11 @@ pub(super) fn send(
     let default = stand_in(after, seen, policy, &rollback.from).filter(is_other);
     let default = default.or_else(|| last_started(after, seen, rollback));
     let (Some(landing), Some(default)) = (&after.landing, default) else {
-        return land(Plan::nothing().commit(after).tell(events), seen, failed, &rollback.to);
+        let to = &rollback.to;
+        // What is the default already is looked at as what is armed is.
+        let is_unchecked = seen.is_default(to) && seen.is_bootable(to) && !seen.runs(to);
+        let plan = Plan::nothing().commit(after).tell(events);
+        return land(plan.then_if(is_unchecked, || Step::Check(to.clone())), seen, failed, to);
     };
     let armed_at = seen.loader.as_ref().and_then(|loader| loader.firmware_boots);
     let with = |arming| {

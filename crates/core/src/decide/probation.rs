@@ -2,7 +2,7 @@
 
 use super::ladder::Whither;
 use super::{landing, rollback};
-use crate::{Cause, Event, Evidence, Ledger, Origin, Plan, Policy, Seen, Trial, Waited};
+use crate::{Cause, Event, Evidence, Ledger, Origin, Plan, Policy, Seen, Toplevel, Trial, Waited};
 
 /// It is told. If the owner wants it, the machine goes back too, unless something else is under way or there is nothing better.
 pub(super) fn fail(ledger: &Ledger, seen: &Seen, policy: &Policy, cause: &Cause, goes_back: bool) -> Plan {
@@ -15,17 +15,17 @@ pub(super) fn fail(ledger: &Ledger, seen: &Seen, policy: &Policy, cause: &Cause,
         || ledger.landing.is_some()
         || ledger.drill.is_some()
         || ledger.live.is_some();
-    let works = |to: &crate::Toplevel| !ledger.is_failed_landing(to);
-    let is_better = landing(ledger, seen, policy, booted).is_some_and(|to| works(&to));
+    let works = |to: &Toplevel| !ledger.is_failed_landing(to);
+    let better = landing(ledger, seen, policy, booted).filter(works);
     let is_golden = seen.golden.as_ref() == Some(booted);
-    if !goes_back || is_busy || is_golden || !is_better || seen.loader.is_none() {
+    let Some(to) = better.filter(|_| goes_back && !is_busy && !is_golden && seen.loader.is_some()) else {
         return Plan::nothing().tell([event]);
-    }
+    };
     let mut after = Ledger { owed_default: None, rolled_back: None, ..ledger.clone() };
     after.confirmed.retain(|confirmed| confirmed.toplevel != *booted);
     let mut trial = Trial::new(booted.clone(), Origin::Marked);
     trial.revision = seen.source_of(booted).cloned();
     trial.attempts.add_failed(&seen.boot, cause.clone(), &Evidence::default());
     after.quarantine(trial, false, Waited::begin(seen, policy));
-    rollback::to_landing(after, seen, policy, booted, vec![event], Whither::Reboots)
+    rollback::to_landing(after, seen, policy, booted, vec![event], Whither::Reboots).with_loader_first(&to)
 }

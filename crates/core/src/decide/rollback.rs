@@ -153,7 +153,7 @@ fn was_cut_off(ledger: &Ledger, seen: &Seen, to: &Toplevel) -> bool {
 
 /// Whether there is no way to boot the landing any more, or it must not be one. Phase two makes an entry where the landing
 /// runs.
-fn is_no_landing(ledger: &Ledger, seen: &Seen, rollback: &Rollback) -> bool {
+pub(super) fn is_no_landing(ledger: &Ledger, seen: &Seen, rollback: &Rollback) -> bool {
     let runs = seen.booted.as_ref() == Some(&rollback.to);
     let is_lost = !runs && !seen.is_bootable(&rollback.to);
     seen.loader.is_some() && (is_lost || ledger.is_quarantined(&rollback.to))

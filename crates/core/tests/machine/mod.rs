@@ -27,6 +27,7 @@ pub fn seen(number: u32, booted: &str) -> Seen {
         booted: Some(toplevel(booted)),
         boot: boot(number),
         golden: Some(toplevel("golden")),
+        kept: None,
         older_goldens: Vec::new(),
         specialisations: Vec::new(),
         profile: Some(toplevel("trial")),

@@ -167,7 +167,11 @@ impl Copied<'_> {
             Ok(Comparison::Different) => Ok(false),
             // Missing in the store is beyond repair; the copying says so.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(Error::io("compare", self.file)(error)),
+            // Neither whole nor beyond repair: the disk does not say. Something else may be bootable.
+            Err(error) => {
+                let source = Box::new(Error::io("compare", self.file)(error));
+                Err(Error::NotRepaired { toplevel: self.toplevel.clone(), source })
+            }
         }
     }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use golden_core::{Assessment, Baseline, Cause, End, Event, Finding, Ledger, Moment, Weight};
 
 use super::fail::fail;
-use super::{Options, act, is_watched};
+use super::standing::{Standing, standing};
+use super::{Options, act};
 use crate::{Error, Host, Reading, Store, durable, history, manager, system};
 
 /// The last assessment of this boot, for whoever may read what a check printed.
@@ -55,7 +56,8 @@ pub fn judge(host: &dyn Host, options: &Options, found: Assessment) -> Result<Ve
     let assessment = excuse(&ledger, found);
     publish(host, &assessment);
     let failed = assessment.failed_required();
-    if assessment.is_healthy() || !is_watched(host, &ledger)? {
+    let standing = standing(host, options)?;
+    if standing != Standing::Closed && (assessment.is_healthy() || standing == Standing::Free) {
         // Whoever holds the ledger, or a disk that is full, is not why a healthy boot is not confirmed.
         if let Err(error) = tell(host, options, &assessment) {
             host.complain(error.trouble(), &error.chain());
@@ -123,7 +125,13 @@ pub fn fail_late(
         host.complain(error.trouble(), &error.chain());
     }
     let cause = Cause::ChecksFailed { checks: assessment.failed_required() };
-    act(host, options, &Moment::FailLate { cause, goes_back })
+    let failed = |goes_back| Moment::FailLate { cause: cause.clone(), goes_back };
+    let Err(error) = act(host, options, &failed(goes_back)) else { return Ok(()) };
+    // The loader was not told where to go: what runs stays, and that it failed is told.
+    if goes_back && !matches!(standing(host, options), Ok(Standing::Closed)) {
+        act(host, options, &failed(false))?;
+    }
+    Err(error)
 }
 
 /// Whether a late failure of what runs would take the machine back: there is a system to go back to, and nothing else is under way.

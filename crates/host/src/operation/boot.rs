@@ -2,23 +2,25 @@
 
 use std::path::Path;
 
-use golden_core::{Moment, is_settled};
+use golden_core::{Ledger, Moment, Step, decide, is_settled};
 
-use super::{Options, act, is_watched};
+use super::standing::{Standing, standing};
+use super::{Options, act, is_watched, see_loader, session};
+use crate::evidence::Dumps;
 use crate::{Error, Host, Reading, Store, loader, profile, system};
 
-/// Whether this boot gives the boot check anything to do. Reads one small file and two links.
+/// Whether this boot gives the boot check anything to do. Reads one small file and two links. A ledger that is missing where golden
+/// is pinned was lost.
 ///
 /// # Errors
 /// The ledger cannot be read or used.
 pub fn is_boot_settled(host: &dyn Host, state_dir: &Path) -> Result<bool, Error> {
-    match Store::new(host, state_dir).read()? {
-        Reading::Missing => Ok(true),
-        Reading::Partly(..) | Reading::Corrupt(_) => Ok(false),
-        Reading::Whole(ledger) => {
-            Ok(is_settled(&ledger, system::booted(host)?.as_ref(), profile::golden(host)?.as_ref()))
-        }
-    }
+    let ledger = match Store::new(host, state_dir).read()? {
+        Reading::Missing => Ledger::default(),
+        Reading::Partly(..) | Reading::Corrupt(_) => return Ok(false),
+        Reading::Whole(ledger) => *ledger,
+    };
+    Ok(is_settled(&ledger, system::booted(host)?.as_ref(), profile::golden(host)?.as_ref()))
 }
 
 /// Early in a boot: count, arm, retry or roll back.
@@ -34,7 +36,31 @@ pub fn boot_check(host: &dyn Host, options: &Options) -> Result<(), Error> {
         return act(host, options, &Moment::CrashKernel);
     }
     consume_one_shot(host, options)?;
-    act(host, options, &Moment::BootCheck)
+    let checked = act(host, options, &Moment::BootCheck);
+    if checked.is_err()
+        && let Err(error) = watch_unrecorded(host, options)
+    {
+        host.complain(error.trouble(), &error.chain());
+    }
+    checked
+}
+
+/// Where the state cannot be locked, read or written, a boot that has to be confirmed is watched all the same.
+fn watch_unrecorded(host: &dyn Host, options: &Options) -> Result<(), Error> {
+    let ledger = match Store::new(host, &options.state_dir).read() {
+        Ok(reading) => reading.known().unwrap_or_default(),
+        Err(error @ Error::LedgerTooNew { .. }) => return Err(error),
+        Err(_) => Ledger::default(),
+    };
+    if standing(host, options).is_ok_and(|standing| standing != Standing::Free) {
+        return Ok(());
+    }
+    let seen = system::see(host, see_loader(host, options))?;
+    let plan = decide(&ledger, &seen, &options.policy, &Moment::BootCheck);
+    if !plan.steps.contains(&Step::Watch) {
+        return Ok(());
+    }
+    session(host, options, &ledger, &seen, &Dumps::new(host)).watch()
 }
 
 /// What cannot be taken back is said, and counted all the same. Once a boot: what an attempt armed belongs to the next one.

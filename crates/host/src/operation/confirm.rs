@@ -2,6 +2,7 @@
 
 use golden_core::Moment;
 
+use super::standing::forget_unrecorded;
 use super::{Options, act, glance_at_golden};
 use crate::{Error, Host, loader, system};
 
@@ -13,7 +14,11 @@ pub fn confirm(host: &dyn Host, options: &Options) -> Result<(), Error> {
     if !system::runs_as_booted(host) {
         return Ok(());
     }
-    act(host, options, &Moment::Confirm)?;
+    if let Err(error) = act(host, options, &Moment::Confirm) {
+        // What the ledger does not know and cannot confirm works all the same, and is not rebooted.
+        forget_unrecorded(host, options);
+        return Err(error);
+    }
     // Found before it is needed; the boot is healthy all the same.
     if let Err(error) = glance_at_golden(host, options) {
         host.complain(error.trouble(), &error.chain());

@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use golden_core::Cause;
 
+use super::Options;
 use super::fail::fail;
-use super::{Options, is_watched};
-use crate::{Error, Host, Reading, Store, manager};
+use super::standing::{Standing, standing};
+use crate::{Error, Host, manager};
 
-/// Time until this boot must be confirmed; `None` where it need not be.
+/// Time until this boot must be confirmed; `None` where it need not be. None is left to one that is closed as failed already.
 ///
 /// # Errors
 /// The ledger or systemd cannot be asked.
 pub fn time_left(host: &dyn Host, options: &Options) -> Result<Option<Duration>, Error> {
-    let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(None) };
-    if !is_watched(host, &ledger)? {
-        return Ok(None);
+    match standing(host, options)? {
+        Standing::Free => return Ok(None),
+        Standing::Closed => return Ok(Some(Duration::ZERO)),
+        Standing::Watched | Standing::Unrecorded => {}
     }
     let now = host.monotonic();
     let began = manager::userspace_began(host)?.unwrap_or(now);

@@ -2,9 +2,10 @@
 
 use golden_core::{Cause, Moment};
 
-use super::fail::fail;
-use super::{Options, act, boot_check, is_watched, see_loader};
-use crate::{Error, Host, Reading, Store, manager, profile, system};
+use super::fail::{fail, leave_unrecorded};
+use super::standing::{Standing, standing, stay, stays, way_out};
+use super::{Options, act, boot_check};
+use crate::{Error, Host, Reading, Store, manager, system};
 
 /// What a boot that ends in emergency mode is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,29 +25,33 @@ pub enum Emergency {
 /// The machine cannot be asked.
 pub fn emergency(host: &dyn Host, options: &Options) -> Result<Emergency, Error> {
     // What a panic started to save a dump ends by itself.
-    if system::is_disabled(host) || system::is_crash_kernel(host) {
+    if system::is_disabled(host) || system::is_crash_kernel(host) || stays(host) {
         return Ok(Emergency::Unwatched);
     }
     let store = Store::new(host, &options.state_dir);
     match store.read() {
-        Ok(Reading::Whole(_)) => {}
+        Ok(Reading::Whole(_) | Reading::Partly(..)) => {}
         Err(error @ Error::LedgerTooNew { .. }) => return Err(error),
         // A file system that is not mounted looks like a machine on which nothing has happened yet.
         _ => return without_state(host, options),
     }
-    boot_check(host, options)?;
-    match store.read()? {
-        Reading::Whole(ledger) if is_watched(host, &ledger)? => Ok(Emergency::Watched),
-        _ => Ok(Emergency::Unwatched),
+    let checked = boot_check(host, options);
+    match standing(host, options)? {
+        // What was to end a boot that is closed may have been cut off.
+        Standing::Watched | Standing::Closed => Ok(Emergency::Watched),
+        Standing::Unrecorded => {
+            if let Err(error) = checked {
+                host.complain(error.trouble(), &error.chain());
+            }
+            without_state(host, options)
+        }
+        Standing::Free => checked.map(|()| Emergency::Unwatched),
     }
 }
 
 fn without_state(host: &dyn Host, options: &Options) -> Result<Emergency, Error> {
-    let seen = system::see(host, see_loader(host, options))?;
-    let default = seen.loader.as_ref().and_then(|loader| loader.default.clone());
-    // Either stands in for a trial; without a ledger nothing else is known to be good.
-    let stands_in = default.is_some() && (default == seen.golden || default == profile::kept(host)?);
-    let is_stray = stands_in && seen.booted.is_some() && seen.booted != default;
+    let ledger = Store::new(host, &options.state_dir).read().ok().and_then(Reading::known);
+    let is_stray = way_out(host, options, ledger.as_ref())?.is_some();
     Ok(if is_stray { Emergency::WithoutState } else { Emergency::Unwatched })
 }
 
@@ -55,7 +60,14 @@ fn without_state(host: &dyn Host, options: &Options) -> Result<Emergency, Error>
 /// # Errors
 /// It could not be recorded.
 pub fn stay_in_emergency(host: &dyn Host, options: &Options, emergency: Emergency) -> Result<(), Error> {
-    if emergency != Emergency::Watched {
+    if emergency == Emergency::Unwatched {
+        return Ok(());
+    }
+    // First: whatever becomes of the rest, nothing of ours reboots the machine now.
+    if let Err(error) = stay(host) {
+        host.complain(error.trouble(), &error.chain());
+    }
+    if emergency == Emergency::WithoutState {
         return Ok(());
     }
     let units = manager::missing(host).unwrap_or_default();
@@ -73,6 +85,6 @@ pub fn leave_emergency(host: &dyn Host, options: &Options, emergency: Emergency)
             let units = manager::missing(host).unwrap_or_default();
             fail(host, options, Cause::Emergency { units })
         }
-        Emergency::WithoutState => host.reboot().map_err(Error::io("reboot", "/")),
+        Emergency::WithoutState => leave_unrecorded(host, options),
     }
 }

@@ -5,8 +5,8 @@ use golden_host::simulated::{Lie, Loader};
 
 use crate::explore::Configuration;
 use crate::explore::Habit::{
-    Assess, BootElsewhere, FailLate, Pin, Quarantine, QuarantineRevisions, Rehearse, RollBack, SwitchLive,
-    Wait,
+    Assess, BootElsewhere, DamageBootFiles, FailLate, Pin, Quarantine, QuarantineRevisions, Rehearse,
+    RollBack, SwitchLive, Wait,
 };
 
 /// The system that is installed, and one more.
@@ -72,6 +72,10 @@ pub const CONFIGURATIONS: &[Configuration] = &[
     // Somebody else's one-shots.
     Configuration { habits: &[BootElsewhere], ..TWO },
     Configuration { firmware_counts: false, habits: &[BootElsewhere], ..TWO },
+    Configuration { habits: &[DamageBootFiles], ..TWO },
+    Configuration { habits: &[DamageBootFiles], ..NEWER },
+    Configuration { habits: &[DamageBootFiles], ..ASKED_GRUB },
+    Configuration { habits: &[DamageBootFiles], ..ASKED_EXTLINUX },
 ];
 
 /// More machines than one waits for: `GOLDEN_WALK=wide` walks through these, the first two for half an hour each.

@@ -42,6 +42,8 @@ pub enum Habit {
     Assess,
     /// What was confirmed fails in its probation.
     FailLate,
+    /// Boot files are damaged while a boot has to be confirmed, and what ends that boot is killed.
+    DamageBootFiles,
     /// Somebody has another operating system started once.
     BootElsewhere,
 }

@@ -11,6 +11,7 @@
 mod asked;
 mod checks;
 mod configurations;
+mod damage;
 mod explore;
 mod ghost;
 mod key;
@@ -49,6 +50,7 @@ enum Property {
     AskedRollbacks,
     ExcusedChecks,
     LateFailures,
+    ClosedIsLeft,
     OthersMaySendIt,
     NeverStartedNeverFails,
 }
@@ -276,6 +278,11 @@ fn a_rollback_that_is_asked_for_arrives_and_counts_against_nobody() {
 #[test]
 fn an_excused_check_ends_no_boot() {
     holds(Property::ExcusedChecks);
+}
+
+#[test]
+fn a_boot_that_is_closed_as_failed_does_not_go_on_running_outside_of_safe_mode() {
+    holds(Property::ClosedIsLeft);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use golden_host::simulated::{Choice, GoingDown, Program, Start, Why, World, boot
 
 use crate::explore::{Configuration, Explorer, Forced, Habit, Memory, State, Up, is_known_good};
 use crate::ghost::{Counted, attempt_of, follow};
-use crate::{Property, asked, checks};
+use crate::{Property, asked, checks, damage};
 
 /// A machine before something happens to it, with what is asked of it often.
 pub struct Before<'a> {
@@ -216,6 +216,9 @@ fn go_on(explorer: &mut Explorer, before: &Before, up: &Up) {
     if is_watched(before.ledger.as_deref(), up) {
         fails_early(explorer, before, up, good, &Program::Deadline);
         fails_early(explorer, before, up, good, &Program::Emergency);
+        if explorer.configuration.has(Habit::DamageBootFiles) {
+            damage::strike(explorer, before, up);
+        }
     }
     for toplevel in explorer.configuration.deployed() {
         program(explorer, before, up, &Program::Switch(toplevel));
