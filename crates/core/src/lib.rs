@@ -27,7 +27,7 @@ pub use ledger::{
     Quarantined, QuarantinedRevision, READER, Rollback, RolledBack, SafeMode, SafeModeReason, Trial, Waited,
 };
 pub use name::{BootId, InvalidName, Revision, Toplevel};
-pub use plan::{Plan, Refusal, Step};
+pub use plan::{Plan, Refusal, Step, Undo};
 pub use policy::{Policy, RollbackTarget};
 pub use quarantine::{Named, Verdict, second_chance_in_secs, verdict};
 pub use seen::{Damage, Loader, Moment, NotStartedBecause, OneShot, Seen, ShutdownSeen, StartedBy};

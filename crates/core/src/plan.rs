@@ -1,6 +1,6 @@
 //! The steps a decision asks for, in order.
 
-use crate::{Event, Injection, Ledger, Revision, Toplevel};
+use crate::{Event, Injection, Ledger, Revision, Seen, Toplevel};
 
 /// One effect.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +56,17 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Set when the caller must be told no; the steps are still to be taken.
     pub refusal: Option<Refusal>,
+    /// Set where the machine works and is to be left: if the loader cannot be told all of it, the machine is left as it was.
+    pub undo: Option<Undo>,
+}
+
+/// What a plan that could not be carried out goes back to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Undo {
+    /// What is committed then.
+    pub ledger: Box<Ledger>,
+    /// What is made the loader's default again, if the plan has changed that; `None` where nobody knew it.
+    pub default: Option<Toplevel>,
 }
 
 /// A request that is not granted.
@@ -102,13 +113,15 @@ impl Plan {
         })
     }
 
-    /// The same, for a machine that works and is to go to `to`: that is checked, and the loader is told, before anything is
-    /// committed. What fails on the way leaves the ledger as it was.
-    pub(crate) fn with_loader_first(self, to: &Toplevel) -> Self {
-        let is_told = |step: &Step| matches!(step, Step::SetDefault(_) | Step::Arm(_));
-        let (told, rest): (Vec<Step>, Vec<Step>) = self.steps.into_iter().partition(is_told);
-        let steps = std::iter::once(Step::Check(to.clone())).chain(told).chain(rest).collect();
-        Self { steps, refusal: self.refusal }
+    /// The same, for a machine that works and is to go to `to`: that is checked before anything is committed, and history knows
+    /// once the loader obeys. Where it does not, `undo` is the ledger again.
+    pub(crate) fn or_undone(self, seen: &Seen, to: &Toplevel, undo: &Ledger) -> Self {
+        let (last, steps): (Vec<Step>, Vec<Step>) =
+            self.steps.into_iter().partition(|step| matches!(step, Step::Tell(_) | Step::Reboot));
+        let steps = std::iter::once(Step::Check(to.clone())).chain(steps).chain(last).collect();
+        let default = seen.loader.as_ref().and_then(|loader| loader.default.clone());
+        let undo = Some(Undo { ledger: Box::new(undo.clone()), default });
+        Self { steps, undo, ..self }
     }
 
     pub(crate) fn then(mut self, step: Step) -> Self {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
-use golden_core::{BootId, Event, Injection, Ledger, Plan, Step, Toplevel};
+use golden_core::{BootId, Event, Injection, Ledger, Plan, Step, Toplevel, Undo};
 
 use crate::evidence::Dumps;
 use crate::loader::BootLoader;
@@ -32,7 +32,27 @@ pub(crate) struct Session<'a> {
 impl Session<'_> {
     /// The first step that fails ends the plan: what is left is decided anew by the next program or boot.
     pub fn execute(&self, plan: &Plan) -> Result<(), Error> {
-        plan.steps.iter().try_for_each(|step| self.take(step))
+        let before = self.revision.get();
+        for (number, step) in plan.steps.iter().enumerate() {
+            let Err(error) = self.take(step) else { continue };
+            let is_told = |step: &Step| matches!(step, Step::SetDefault(_) | Step::Arm(_));
+            let was_committed = self.revision.get() != before;
+            if let Some(undo) = plan.undo.as_ref().filter(|_| was_committed)
+                && plan.steps[number..].iter().any(is_told)
+                && let Err(error) =
+                    self.undo(undo, plan.steps[..=number].iter().any(|it| matches!(it, Step::SetDefault(_))))
+            {
+                self.host.complain(error.trouble(), &error.chain());
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// The machine works, and is left as it was.
+    fn undo(&self, undo: &Undo, has_set_default: bool) -> Result<(), Error> {
+        self.commit(&undo.ledger)?;
+        undo.default.iter().filter(|_| has_set_default).try_for_each(|to| self.loader()?.set_default(to))
     }
 
     fn take(&self, step: &Step) -> Result<(), Error> {

@@ -55,10 +55,13 @@ pub(super) fn roll_back(ledger: &Ledger, seen: &Seen, policy: &Policy, from: &To
     let called_off = waiting.as_ref().map(|trial| trial.toplevel.clone());
     let armed = waiting.filter(|trial| seen.is_armed(&trial.toplevel)).map(Trial::disarmed);
     let disarmed = armed.map(|trial| Ledger { trial: Some(trial), ..ledger.clone() });
-    let plan = Plan::nothing().then(Step::Check(to.clone()));
-    let plan = disarmed.iter().fold(plan, |plan, disarmed| plan.commit(disarmed).then(Step::Disarm));
+    let disarm =
+        |plan: Plan, disarmed| plan.then(Step::Check(to.clone())).commit(disarmed).then(Step::Disarm);
+    let plan = disarmed.iter().fold(Plan::nothing(), disarm);
     let rolled_back = to_landing(after, seen, policy, from, events, Whither::GoesDown);
-    let mut steps = rolled_back.with_loader_first(&to).steps;
+    let rolled_back = rolled_back.or_undone(seen, &to, disarmed.as_ref().unwrap_or(ledger));
+    let plan = Plan { undo: rolled_back.undo, ..plan };
+    let mut steps = rolled_back.steps;
     for step in &mut steps {
         if let Step::Commit(after) = step
             && let Some(rollback) = &mut after.rollback

@@ -27,5 +27,6 @@ pub(super) fn fail(ledger: &Ledger, seen: &Seen, policy: &Policy, cause: &Cause,
     trial.revision = seen.source_of(booted).cloned();
     trial.attempts.add_failed(&seen.boot, cause.clone(), &Evidence::default());
     after.quarantine(trial, false, Waited::begin(seen, policy));
-    rollback::to_landing(after, seen, policy, booted, vec![event], Whither::Reboots).with_loader_first(&to)
+    rollback::to_landing(after, seen, policy, booted, vec![event], Whither::Reboots)
+        .or_undone(seen, &to, ledger)
 }
