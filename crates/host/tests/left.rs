@@ -364,7 +364,7 @@ fn an_attempt_whose_ledger_is_lost_is_an_attempt_all_the_same() {
             let host = marked(newer);
             if is_corrupt {
                 host.change(|world| {
-                    Arc::make_mut(&mut world.var).write(Path::new(LEDGER), b"{torn").unwrap()
+                    Arc::make_mut(&mut world.var).write(Path::new(LEDGER), b"{torn").unwrap();
                 });
             } else {
                 lose_ledger(&host);
