@@ -60,7 +60,7 @@ fn watch_unrecorded(host: &dyn Host, options: &Options) -> Result<(), Error> {
     if !plan.steps.contains(&Step::Watch) {
         return Ok(());
     }
-    session(host, options, &ledger, &seen, &Dumps::new(host)).watch()
+    session(host, options, None, &ledger, &seen, &Dumps::new(host)).watch()
 }
 
 /// What cannot be taken back is said, and counted all the same. Once a boot: what an attempt armed belongs to the next one.
