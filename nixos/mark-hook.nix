@@ -1,4 +1,5 @@
-# The mark behind an installer, whichever that is: it runs however the installer ends, and hides no failure of it.
+# What runs before and after an installer, whichever that is. Before: installers list what has a profile, and another program may
+# have removed golden's. After: the mark, however the installer ends; no failure of it is hidden.
 { config, lib, pkgs, ... }:
 
 let
@@ -19,9 +20,16 @@ let
         ${pkgs.coreutils}/bin/sync || golden_failed "$?"
     fi
   '';
+  # Trouble with it is told, and ends no installation.
+  putBack = "${cfg.package}/bin/golden-verify --profile || :";
+  listed = installer: pkgs.writeShellScript "list-golden-and-install" ''
+    ${putBack}
+    exec ${installer} "$@"
+  '';
   marked = installer: pkgs.writeShellScript "install-and-mark" ''
     golden_status=0
     golden_failed() { if [ "$golden_status" -eq 0 ]; then golden_status=$1; fi; }
+    ${putBack}
     ${installer} "$@" || golden_failed "$?"
     ${cfg.installCommands}${listGolden installer}
     ${cfg.package}/bin/golden-mark-pending "$1" || golden_failed "$?"
@@ -52,6 +60,7 @@ in
 
   # A second declaration: whoever defines it, this is what NixOS gets.
   options.system.build.installBootLoader = lib.mkOption {
-    apply = installer: if cfg.enable && cfg.marksInstaller then marked installer else installer;
+    apply = installer:
+      if !cfg.enable then installer else if cfg.marksInstaller then marked installer else listed installer;
   };
 }

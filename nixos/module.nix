@@ -101,6 +101,8 @@ in
       systemd.services.golden-drill-unit = unit [ "multi-user.target" ];
       systemd.services.golden-drill-check = { requiredBy = [ "boot-complete.target" ]; restartIfChanged = false; };
       systemd.timers.golden-verify.wantedBy = [ "timers.target" ];
+      systemd.paths.golden-profile.wantedBy = [ "paths.target" ];
+      systemd.services.golden-profile = unit [ ];
       # Whoever logs in reads that this is safe mode, and what to do. Programs that start a login shell read its output.
       environment.loginShellInit = ''
         if [ -t 1 ] && [ -r /run/motd.d/golden-generation ]; then cat /run/motd.d/golden-generation; fi

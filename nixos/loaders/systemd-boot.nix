@@ -12,6 +12,8 @@ let
   elsewhere = lib.filter (partition: !(lib.elem partition places)) partitions;
 in
 {
+  imports = [ ../mark-hook.nix ];
+
   config = lib.mkIf (cfg.enable && loader.enable) (lib.mkMerge [
     {
       services.golden-generation.backends = [ "systemd-boot" ];

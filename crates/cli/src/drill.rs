@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use golden_core::{Event, Injection};
 use golden_host::command::{Common, answer, say};
 use golden_host::{
-    Direction, Error, Host, Line, LinuxHost, describe, describe_injection, golden, operation, visit_history,
+    Direction, Error, Host, Line, LinuxHost, describe, describe_injection, operation, visit_history,
 };
 use serde::Serialize;
 
@@ -60,7 +60,8 @@ pub(crate) fn run(common: &Common, kind: Option<Kind>, json: bool, yes: bool) ->
 
 /// Whoever has nothing to type on has not agreed.
 fn agreed(host: &LinuxHost, injection: Injection, options: &operation::Options) -> Result<bool, Error> {
-    let golden = golden(host)?.map_or("nothing: no golden is pinned".to_owned(), |golden| golden.to_string());
+    let golden = operation::golden(host, options)?;
+    let golden = golden.map_or("nothing: no golden is pinned".to_owned(), |golden| golden.to_string());
     let times = options.policy.max_failures;
     let question = format!(
         "This machine reboots now. What runs is booted {times} times, and each time {}.\n\

@@ -86,7 +86,8 @@ pub(crate) fn deployable(
 }
 
 fn known(host: &LinuxHost, options: &Options, ledger: &Ledger) -> Vec<Toplevel> {
-    let seen = golden_host::see(host, loader::detect(host, options).and_then(|it| it.see()).ok());
+    let seen =
+        golden_host::see(host, Some(ledger), loader::detect(host, options).and_then(|it| it.see()).ok());
     let confirmed = ledger.confirmed.iter().map(|entry| entry.toplevel.clone());
     let quarantined = ledger.quarantine.iter().map(|entry| entry.toplevel.clone());
     let trial = ledger.trial.iter().map(|trial| trial.toplevel.clone());

@@ -35,7 +35,8 @@ pub fn main() -> ExitCode {
 /// Pin what runs, and say it.
 pub(crate) fn pin(common: &Common, force: bool) -> Result<String, Error> {
     let host = common.host();
-    operation::pin(&host, &common.options(&host), force)?;
-    let golden = golden_host::golden(&host)?;
+    let options = common.options(&host);
+    operation::pin(&host, &options, force)?;
+    let golden = operation::golden(&host, &options)?;
     Ok(golden.map_or(String::new(), |golden| format!("{golden} is golden\n")))
 }

@@ -86,7 +86,7 @@ fn read(host: &LinuxHost, options: &Options) -> Result<(Ledger, Option<String>),
 fn list(host: &LinuxHost, options: &Options) -> Result<Quarantine, Error> {
     let (ledger, unreadable) = read(host, options)?;
     // From a rescue shell nothing runs there, and nothing waits.
-    let seen = golden_host::see(host, None).ok();
+    let seen = golden_host::see(host, Some(&ledger), None).ok();
     let system = |entry: &golden_core::Quarantined| System {
         toplevel: entry.toplevel.clone(),
         revision: entry.revision.clone(),

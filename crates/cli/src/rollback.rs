@@ -47,7 +47,7 @@ pub(crate) fn confirm(common: &Common) -> Result<String, Error> {
             live.to
         ));
     }
-    let seen = golden_host::see(&host, None)?;
+    let seen = golden_host::see(&host, None, None)?;
     let Some(booted) = seen.booted else {
         return Err(Error::Refused(golden_core::Refusal::NothingBooted));
     };

@@ -90,7 +90,7 @@ pub(crate) fn status(
     ledger: Ledger,
     unreadable: Option<String>,
 ) -> Result<Status, Error> {
-    let golden = golden_host::golden(host)?;
+    let golden = golden_host::golden(host, Some(&ledger))?;
     let boot_loader = loader::detect(host, options).map_err(|error| error.chain());
     let boot_loader = boot_loader.as_ref().map_err(String::clone);
     let loader = boot_loader.clone().and_then(|it| it.see().map_err(|error| error.chain()));

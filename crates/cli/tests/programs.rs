@@ -355,3 +355,26 @@ fn a_machine_that_can_lose_the_way_back_with_its_state_says_so() {
     let apart = format!("{root}32 30 8:4 / /var rw,relatime shared:1 - ext4 /dev/sda4 rw\n");
     assert!(row(&apart).contains(": no") && row(&apart).contains("/var alone"), "{}", row(&apart));
 }
+
+#[test]
+fn golden_whose_profile_another_program_removed_is_never_said_to_be_nothing() {
+    let machine = Machine::installed();
+    let pinned = format!(
+        r#"{{"format":1,"min_reader":1,"revision":1,"golden":{{"toplevel":"{a}"}},"confirmed":[{{"toplevel":"{a}"}}]}}"#,
+        a = toplevel("a")
+    );
+    machine.put(LEDGER, pinned.as_bytes());
+    fs::remove_file(machine.at("/nix/var/nix/profiles/system-profiles/golden")).unwrap();
+    for root in [false, true] {
+        if root {
+            machine.link("/nix/var/nix/gcroots/golden-generation-golden", &toplevel("a"));
+        }
+        let json: serde_json::Value = serde_json::from_str(&answer(&machine, &["status", "--json"])).unwrap();
+        assert_eq!(json["golden"], toplevel("a"), "{json}");
+        assert_eq!(json["state"], "ok", "{json}");
+    }
+    // Without a ledger the root is enough.
+    fs::remove_file(machine.at(LEDGER)).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&answer(&machine, &["status", "--json"])).unwrap();
+    assert_eq!(json["golden"], toplevel("a"), "{json}");
+}

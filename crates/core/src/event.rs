@@ -92,6 +92,12 @@ pub enum Event {
     WentBack { from: Toplevel, to: Toplevel },
     /// Golden could not be landed on if it were needed now.
     GoldenDamaged { toplevel: Toplevel, why: String },
+    /// Another program had removed the golden profile, or had it name `found`: it names golden again.
+    GoldenPutBack {
+        toplevel: Toplevel,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found: Option<Toplevel>,
+    },
     /// Golden was pinned.
     Pinned { toplevel: Toplevel, forced: bool },
     /// The end of the ladder.

@@ -8,6 +8,7 @@ mod assessment;
 mod attempt;
 mod decide;
 mod event;
+mod golden;
 mod kept;
 mod ledger;
 mod name;
@@ -20,6 +21,7 @@ pub use assessment::{ASSESSMENT_SCHEMA, Assessment, Baseline, Excuse, Finding, W
 pub use attempt::{Attempt, Attempts, Cause, End, Evidence, Shutdown};
 pub use decide::{decide, is_settled, landing};
 pub use event::{Event, RebootCause};
+pub use golden::{golden, relists};
 pub use kept::{Kept, VERBATIM, Value};
 pub use ledger::{
     Arming, Confirmed, Drill, FORMAT, Golden, Header, Injection, Landing, Ledger, Live, LivePhase,

@@ -20,7 +20,7 @@ pub enum Step {
     Disarm,
     /// Drop the loader's own boot counter from the entries of this toplevel.
     Bless(Toplevel),
-    /// Keep the garbage collector from this toplevel, and from no other one that it was kept from before.
+    /// Keep the garbage collector from this toplevel, which boots by itself, and no longer from the one before.
     Keep(Toplevel),
     /// Point the golden profile at this toplevel and check that it can be landed on.
     PinProfile(Toplevel),

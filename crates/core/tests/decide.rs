@@ -176,6 +176,21 @@ fn only_what_was_confirmed_here_is_pinned_unless_somebody_vouches_for_it() {
     assert!(after(&plan, marked()).is_confirmed(&toplevel("trial")));
 }
 
+#[test]
+fn a_second_pin_of_the_same_system_makes_sure_of_it_and_is_no_news() {
+    let now = seen(1, "golden");
+    let first = decide(&known(), &now, &policy(2), &Moment::Pin { force: false });
+    let pinned = |plan: &Plan| plan.steps.iter().any(|step| matches!(step, Step::Tell(Event::Pinned { .. })));
+    assert!(pinned(&first), "{first:?}");
+    let ledger = after(&first, known());
+    for force in [false, true] {
+        let second = decide(&ledger, &now, &policy(2), &Moment::Pin { force });
+        assert_eq!(second.steps, [Step::PinProfile(toplevel("golden"))]);
+    }
+    let lost = Seen { golden: None, ..now };
+    assert!(pinned(&decide(&ledger, &lost, &policy(2), &Moment::Pin { force: false })));
+}
+
 /// A machine on which the trial failed and is quarantined, with golden as it was.
 fn rolled_back() -> Ledger {
     let mut ledger = marked();

@@ -322,7 +322,8 @@ fn one_that_is_cut_off_before_it_is_armed_is_over() {
     let armed = begin.steps.iter().position(|step| matches!(step, Step::Arm(_))).unwrap();
     // The power went before or after the loader was told.
     for steps in [armed, armed + 1] {
-        let ledger = after(&Plan { steps: begin.steps[..steps].to_vec(), refusal: None }, known());
+        let ledger =
+            after(&Plan { undo: None, steps: begin.steps[..steps].to_vec(), refusal: None }, known());
         for booted in ["golden", "other"] {
             let plan = decide(&ledger, &seen(1, booted), &policy(2), &Moment::BootCheck);
             assert!(end(&plan) == Some((false, None)) && !reboots(&plan), "{plan:?}");

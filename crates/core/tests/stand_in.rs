@@ -58,9 +58,27 @@ fn while_a_trial_runs_what_was_confirmed_last_is_the_default_and_is_kept_from_th
 }
 
 #[test]
-fn golden_that_ran_last_is_the_default_itself_and_its_profile_keeps_it() {
+fn golden_that_ran_last_is_the_default_itself_and_no_older_system_is_kept_in_its_place() {
     let plan = decide(&known(), &machine::seen(0, "golden"), &policy(2), &Moment::Mark(toplevel("trial")));
-    assert!(!plan.steps.iter().any(|step| matches!(step, Step::Keep(_) | Step::SetDefault(_))), "{plan:?}");
+    assert!(!plan.steps.iter().any(|step| matches!(step, Step::SetDefault(_))), "{plan:?}");
+    assert!(does(&plan, &Step::Keep(toplevel("golden"))), "{plan:?}");
+}
+
+#[test]
+fn what_is_confirmed_is_kept_from_the_garbage_collector_before_it_becomes_the_default() {
+    let confirmed = plan(&play(marked(), &[(1, "trial", Moment::BootCheck)]), 1, "trial", &Moment::Confirm);
+    let at = |step: &Step| confirmed.steps.iter().position(|one| one == step).unwrap();
+    assert!(at(&Step::Keep(toplevel("trial"))) < at(&Step::SetDefault(toplevel("trial"))), "{confirmed:?}");
+}
+
+#[test]
+fn a_known_system_that_boots_by_itself_is_kept_once_it_was_confirmed_last() {
+    let keep = Step::Keep(toplevel("other"));
+    assert!(does(&plan(&known(), 0, "other", &Moment::Confirm), &keep));
+    let ledger = play(known(), &[(0, "other", Moment::Confirm)]);
+    assert_eq!(plan(&ledger, 0, "other", &Moment::Confirm), Plan::default(), "it is kept already");
+    let picked = decide(&known(), &picked(0, "trial"), &policy(2), &Moment::Confirm);
+    assert!(!does(&picked, &Step::Keep(toplevel("trial"))), "{picked:?}");
 }
 
 #[test]

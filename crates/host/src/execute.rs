@@ -8,12 +8,17 @@ use golden_core::{BootId, Event, Injection, Ledger, Plan, Step, Toplevel, Undo};
 
 use crate::evidence::Dumps;
 use crate::loader::BootLoader;
-use crate::{Error, Host, Store, closure, history, manager, operation, profile};
+use crate::{Error, Host, Store, closure, golden, history, manager, operation, profile};
 
 /// Where the boot check leaves word for later units; gone with the boot.
 pub(crate) const RUNTIME: &str = "/run/golden-generation";
 /// Mode of the runtime directory: units test for the file in it.
 const PUBLIC: u32 = 0o755;
+
+/// Create the runtime directory, if the boot check did not have to.
+pub(crate) fn create_runtime_directory(host: &dyn Host) -> Result<(), Error> {
+    host.create_directory(Path::new(RUNTIME), PUBLIC).map_err(Error::io("create", RUNTIME))
+}
 
 /// One program at work, with the lock held.
 pub(crate) struct Session<'a> {
@@ -144,10 +149,11 @@ impl Session<'_> {
         self.loader()?.check(toplevel)?;
         closure::check(self.host, toplevel)?;
         profile::set_golden(self.host, toplevel)?;
-        match profile::golden(self.host)? {
-            Some(golden) if golden == *toplevel => Ok(()),
-            _ => Err(Error::DidNotStick("the golden profile")),
+        if golden::listed(self.host)?.as_ref() != Some(toplevel) {
+            return Err(Error::DidNotStick("the golden profile"));
         }
+        // Last: golden is at every moment what its root holds.
+        golden::set_root(self.host, toplevel)
     }
 
     /// The same, where it matters less than what comes after it.
@@ -168,9 +174,8 @@ impl Session<'_> {
     }
 
     fn leave_word(&self, name: &str, text: &[u8]) -> Result<(), Error> {
-        let directory = Path::new(RUNTIME);
-        self.host.create_directory(directory, PUBLIC).map_err(Error::io("create", directory))?;
-        let word = directory.join(name);
+        create_runtime_directory(self.host)?;
+        let word = Path::new(RUNTIME).join(name);
         self.host.write(&word, text).map_err(Error::io("write", word))
     }
 }

@@ -40,6 +40,8 @@ pub trait Host {
     fn copy(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Rename within a file system, over what is there. Not durable.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Have a symbolic link at `path` name `target`, over the link or the file that is there. Not durable.
+    fn link(&self, target: &Path, path: &Path) -> io::Result<()>;
     /// Remove a file. Not durable.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Create a directory with this mode, with its parents. No error if it is there.

@@ -136,6 +136,7 @@ pub fn message_id(event: &Event) -> &'static str {
         Event::SecondChance { .. } => "68ee9c68acfd4b638c17e484a7f069eb",
         Event::RollbackAsked { .. } => "3d834b7e448b44a497da7467d3c2692f",
         Event::GoldenDamaged { .. } => Trouble::GoldenDamaged.message_id(),
+        Event::GoldenPutBack { .. } => "9c5b0e72d14f4a6fb83a27c60ed5914b",
         Event::ChecksFailed { .. } => "7d3c1b8f5a0e4d3e9c6a2f81b4e7d059",
         Event::FailedLate { .. } => "91d4b7e8c05f4a2b8e3f67d0a1c95b24",
         Event::LiveBegan { .. } => "e1b6f0a7c2d84c6fa3950d7be8124f66",
@@ -164,6 +165,7 @@ pub fn priority(event: &Event) -> Priority {
         Event::OneShotStayed { .. }
         | Event::NotStarted { .. }
         | Event::NotArmed { .. }
+        | Event::GoldenPutBack { .. }
         | Event::Inferred { .. }
         | Event::Gone { .. }
         | Event::Unprotected { .. }
@@ -286,6 +288,12 @@ pub fn describe(event: &Event) -> String {
         }
         Event::GoldenDamaged { toplevel, why } => {
             format!("{toplevel} is golden and could not be landed on: {why}")
+        }
+        Event::GoldenPutBack { toplevel, found: None } => {
+            format!("another program removed the golden profile: it names {toplevel} again")
+        }
+        Event::GoldenPutBack { toplevel, found: Some(found) } => {
+            format!("the golden profile named {found}, which was not pinned: it names {toplevel} again")
         }
         Event::Pinned { toplevel, .. } => format!("{toplevel} is golden"),
         Event::SafeMode { reason } => {

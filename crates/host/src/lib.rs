@@ -14,6 +14,7 @@ mod error;
 mod evidence;
 mod execute;
 mod exit;
+mod golden;
 mod history;
 mod host;
 mod journal;
@@ -36,6 +37,7 @@ pub use durable::{remove as remove_durably, rename_unread as rename_durably, rep
 pub use error::Error;
 pub use evidence::last_words;
 pub use exit::Exit;
+pub use golden::golden;
 pub use history::{
     Direction, Line, append as append_history, read_history, read_history_as_written, stamp, visit_history,
 };
@@ -46,7 +48,7 @@ pub use journal::{
 };
 pub use linux::{LinuxHost, run_within};
 pub use manager::SafetyNet;
-pub use profile::{NO_MARK, golden, others_that_name, system};
+pub use profile::{NO_MARK, others_that_name, system};
 pub use routes::{Route, default_routes, network_is_down};
 pub use source::revision_of;
 pub use source::told_by_deployer;

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek as _, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt as _, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt as _, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
@@ -296,6 +296,20 @@ impl Host for LinuxHost {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(self.resolve_parent(from)?, self.resolve_parent(to)?)
+    }
+
+    fn link(&self, target: &Path, path: &Path) -> io::Result<()> {
+        let path = self.resolve_parent(path)?;
+        let mut name = OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(".new");
+        // One fixed name: the next try replaces what a crash leaves.
+        let temporary = path.with_file_name(name);
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => symlink(target, &temporary)?,
+        }
+        fs::rename(temporary, path)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -90,6 +90,30 @@ pub(crate) fn watch_live(host: &dyn Host) -> Result<(), Error> {
     if said.success { Ok(()) } else { Err(Error::NotWatched(said.stderr)) }
 }
 
+/// Whether the caller waits for what it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// It does.
+    UntilDone,
+    /// It does not.
+    No,
+}
+
+/// Have golden's boot entry installed again, by a unit in which an installer can run.
+pub(crate) fn list_golden(host: &dyn Host, wait: Wait) -> Result<(), Error> {
+    let unit = "golden-profile.service";
+    let arguments: &[&str] = match wait {
+        Wait::UntilDone => &["start", unit],
+        Wait::No => &["--no-block", "start", unit],
+    };
+    let said = host.run(Path::new("systemctl"), arguments).map_err(Error::io("run", "systemctl"))?;
+    if said.success {
+        Ok(())
+    } else {
+        Err(Error::Program { program: "systemctl".to_owned(), stderr: said.stderr })
+    }
+}
+
 /// The program of a service; `None` where systemd names none.
 pub(crate) fn program_of(host: &dyn Host, unit: &str) -> Option<PathBuf> {
     // `{ path=/usr/bin/golden-live ; argv[]=… }`

@@ -45,7 +45,7 @@ pub use coverage::{safety_net, state_mount};
 pub use deadline::{pass_deadline, time_left};
 pub use drill::{drill, injected};
 pub use emergency::{Emergency, emergency, leave_emergency, stay_in_emergency};
-pub use golden::{glance_at_golden, verify_golden};
+pub use golden::{glance_at_golden, golden, list_golden, put_golden_back, verify_golden};
 pub use hold::{end_hold, held_reboot, hold_reboot};
 pub use live::{
     confirm_live, count_watch, end_going_back, end_watch, fail_live, go_back, goes_down, is_tried,
@@ -153,7 +153,8 @@ fn act_for(
     let loader = find_loader(host, options);
     loop {
         let ledger = store.open()?;
-        let seen = system::see(host, loader.as_deref().and_then(|loader| ask(host, loader)))?;
+        let asked = loader.as_deref().and_then(|loader| ask(host, loader));
+        let seen = system::see(host, Some(&ledger), asked)?;
         let evidence = match moment {
             Moment::BootCheck => evidence::gather(host, &dumps, &ledger.known_dumps),
             _ => Evidence::default(),

@@ -11,7 +11,7 @@ use crate::{Error, Host, Limits};
 
 const PROFILES: &str = "/nix/var/nix/profiles";
 /// A profile of its own, so that NixOS's installers list it and garbage collection spares it.
-const GOLDEN: &str = "/nix/var/nix/profiles/system-profiles/golden";
+pub(crate) const GOLDEN: &str = "/nix/var/nix/profiles/system-profiles/golden";
 const SYSTEM: &str = "/nix/var/nix/profiles/system";
 /// Holds what boots by itself while a trial runs, where that is not golden.
 pub(crate) const KEPT: &str = "/nix/var/nix/gcroots/golden-generation-default";
@@ -19,14 +19,6 @@ pub(crate) const KEPT: &str = "/nix/var/nix/gcroots/golden-generation-default";
 pub const NO_MARK: &str = "GOLDEN_GENERATION_NO_MARK";
 /// Mode of the directories of profiles, as NixOS makes them.
 const PUBLIC: u32 = 0o755;
-
-/// What the golden profile points at; `None` where nothing was pinned.
-///
-/// # Errors
-/// The profile is there and cannot be read.
-pub fn golden(host: &dyn Host) -> Result<Option<Toplevel>, Error> {
-    target(host, Path::new(GOLDEN))
-}
 
 /// What the golden profile pointed at before, the newest first; each once.
 pub(crate) fn older_goldens(host: &dyn Host, golden: Option<&Toplevel>) -> Result<Vec<Toplevel>, Error> {
@@ -38,7 +30,7 @@ pub(crate) fn older_goldens(host: &dyn Host, golden: Option<&Toplevel>) -> Resul
 }
 
 /// The generations of a profile that name a system, the newest first.
-fn generations(host: &dyn Host, profile: &Path) -> Result<Vec<(u32, Toplevel)>, Error> {
+pub(crate) fn generations(host: &dyn Host, profile: &Path) -> Result<Vec<(u32, Toplevel)>, Error> {
     let directory = profile.parent().unwrap_or(Path::new(PROFILES));
     let prefix = format!("{}-", profile.file_name().unwrap_or_default().to_string_lossy());
     let number = |name: &str| name.strip_prefix(&prefix)?.strip_suffix("-link")?.parse::<u32>().ok();
@@ -102,7 +94,7 @@ pub fn system(host: &dyn Host) -> Result<Option<Toplevel>, Error> {
 }
 
 /// `profile -> profile-N-link -> toplevel`.
-fn target(host: &dyn Host, profile: &Path) -> Result<Option<Toplevel>, Error> {
+pub(crate) fn target(host: &dyn Host, profile: &Path) -> Result<Option<Toplevel>, Error> {
     let Some(link) = read_link(host, profile)? else { return Ok(None) };
     let link = profile.parent().unwrap_or(Path::new("/")).join(link);
     let toplevel = read_link(host, &link)?.unwrap_or(link);
@@ -158,9 +150,26 @@ fn sync_links(host: &dyn Host, profile: &Path) -> Result<(), Error> {
     host.sync_directory(directory).map_err(Error::io("sync", directory))
 }
 
-/// Hold one toplevel by a root of garbage collection, instead of the one it held before.
+/// Hold what boots by itself by a root of garbage collection, instead of what that held before.
 pub(crate) fn keep(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
-    run(host, "nix-store", &["--realise", toplevel.as_str(), "--add-root", KEPT]).map(drop)
+    hold(host, KEPT, toplevel)
+}
+
+/// Have a root of garbage collection name this toplevel, durably. Nix follows the links below `gcroots` itself, so no program
+/// of Nix is needed: one opens the store for writing, which a sandbox forbids.
+pub(crate) fn hold(host: &dyn Host, root: &str, toplevel: &Toplevel) -> Result<(), Error> {
+    link(host, Path::new(root), Path::new(toplevel.as_str()))
+}
+
+/// Have a link name `target`, durably.
+pub(crate) fn link(host: &dyn Host, path: &Path, target: &Path) -> Result<(), Error> {
+    if read_link(host, path)?.as_deref() == Some(target) {
+        return Ok(());
+    }
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    host.create_directory(directory, PUBLIC).map_err(Error::io("create", directory))?;
+    host.link(target, path).map_err(Error::io("link", path))?;
+    host.sync_directory(directory).map_err(Error::io("sync", directory))
 }
 
 /// The toplevel that is held so.

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use golden_core::{BootId, Evidence, Loader, Seen, Toplevel};
+use golden_core::{BootId, Evidence, Ledger, Loader, Seen, Toplevel};
 
-use crate::{Error, Host, profile};
+use crate::{Error, Host, golden, profile};
 
 /// Set by stage 2 before systemd starts.
 const BOOTED: &str = "/run/booted-system";
@@ -15,12 +15,13 @@ const CURRENT: &str = "/run/current-system";
 pub(crate) const EFI_VARIABLES: &str = "/sys/firmware/efi/efivars";
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// Everything a decision depends on; the loader's part comes from whoever could ask it.
+/// Everything a decision depends on; the loader's part comes from whoever could ask it. `ledger` is `None` where nobody can read
+/// it.
 ///
 /// # Errors
 /// The boot ID or a profile cannot be read.
-pub fn see(host: &dyn Host, loader: Option<Loader>) -> Result<Seen, Error> {
-    let (golden, profile) = (profile::golden(host)?, profile::system(host)?);
+pub fn see(host: &dyn Host, ledger: Option<&Ledger>, loader: Option<Loader>) -> Result<Seen, Error> {
+    let (golden, profile) = (golden::golden(host, ledger)?, profile::system(host)?);
     Ok(Seen {
         booted: booted(host)?,
         boot: boot(host)?,

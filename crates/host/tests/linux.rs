@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use fs2::FileExt;
-use golden_host::{Comparison, Host, LinuxHost};
+use golden_core::{Kept, Live, LivePhase};
+use golden_host::{Comparison, Host, LinuxHost, operation};
 use tempfile::TempDir;
 
 struct Machine {
@@ -107,6 +108,39 @@ fn the_state_directory_is_nobody_elses_business() {
     machine.host.write(path("/var/lib/state/ledger.json"), b"").unwrap();
     let mode = fs::metadata(machine.at("/var/lib/state/ledger.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o077, 0);
+}
+
+#[test]
+fn a_link_replaces_what_has_its_name_and_leaves_nothing_beside_it() {
+    let machine = Machine::new();
+    fs::create_dir_all(machine.at("/roots")).unwrap();
+    machine.put("/target", b"kept");
+    machine.put("/roots/.golden.new", b"left by a crash");
+    for target in ["/nix/store/a", "/nix/store/b"] {
+        machine.host.link(path(target), path("/roots/golden")).unwrap();
+        assert_eq!(machine.host.read_link(path("/roots/golden")).unwrap(), path(target));
+    }
+    machine.host.link(path("/target"), path("/roots/golden")).unwrap();
+    machine.host.link(path("/nix/store/a"), path("/roots/golden")).unwrap();
+    assert_eq!(fs::read(machine.at("/target")).unwrap(), b"kept");
+    assert_eq!(machine.host.list(path("/roots")).unwrap(), ["golden"]);
+}
+
+#[test]
+fn every_watch_of_a_switch_is_counted_also_where_the_boot_check_left_no_word() {
+    let machine = Machine::new();
+    let live = Live {
+        from: "/nix/store/aaaa-a".parse().unwrap(),
+        to: "/nix/store/bbbb-b".parse().unwrap(),
+        boot: "0".repeat(32).parse().unwrap(),
+        phase: LivePhase::Proving,
+        confirmed: false,
+        baseline: None,
+        replaced: None,
+        unknown: Kept::new(),
+    };
+    let counts: Vec<u32> = (0..3).map(|_| operation::count_watch(&machine.host, &live)).collect();
+    assert_eq!(counts, [1, 2, 3]);
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub enum Kind {
     FailedLate,
     DrillEnded,
     GoldenDamaged,
+    GoldenPutBack,
     OneShotStayed,
     NotStarted,
     Unprotected,
@@ -36,7 +37,7 @@ pub enum Kind {
 
 impl Kind {
     /// What an owner can choose.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::RolledBack,
         Self::SafeMode,
         Self::SafeModeEnded,
@@ -47,6 +48,7 @@ impl Kind {
         Self::FailedLate,
         Self::DrillEnded,
         Self::GoldenDamaged,
+        Self::GoldenPutBack,
         Self::OneShotStayed,
         Self::NotStarted,
         Self::Unprotected,
@@ -56,7 +58,7 @@ impl Kind {
     ];
 
     /// What is told where the owner says nothing: what went wrong, and rehearsals.
-    pub const DEFAULT: [Self; 10] = [
+    pub const DEFAULT: [Self; 11] = [
         Self::RolledBack,
         Self::SafeMode,
         Self::SafeModeEnded,
@@ -67,6 +69,7 @@ impl Kind {
         Self::DrillEnded,
         Self::GoldenDamaged,
         Self::NotStarted,
+        Self::GoldenPutBack,
     ];
 
     /// Its name in history, in settings and in JSON.
@@ -83,6 +86,7 @@ impl Kind {
             Self::FailedLate => "failed-late",
             Self::DrillEnded => "drill-ended",
             Self::GoldenDamaged => "golden-damaged",
+            Self::GoldenPutBack => "golden-put-back",
             Self::OneShotStayed => "one-shot-stayed",
             Self::NotStarted => "not-started",
             Self::Unprotected => "unprotected",

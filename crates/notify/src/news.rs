@@ -252,6 +252,10 @@ impl Telling<'_> {
             Event::GoldenDamaged { toplevel, .. } if !self.is_repeated(line) => {
                 self.alone(number, Kind::GoldenDamaged, line, Some(toplevel), None, false);
             }
+            // Some deployers remove it with every deployment.
+            Event::GoldenPutBack { toplevel, .. } if !self.is_repeated(line) => {
+                self.alone(number, Kind::GoldenPutBack, line, None, Some(toplevel), false);
+            }
             Event::OneShotStayed { toplevel } => {
                 self.alone(number, Kind::OneShotStayed, line, None, Some(toplevel), false);
             }

@@ -133,6 +133,11 @@ fn first(kind: Kind, facts: &Facts<'_>) -> (Severity, String, String) {
             "has a damaged golden",
             format!("{because}. The machine runs, and a rollback would have to go elsewhere."),
         ),
+        Kind::GoldenPutBack => (
+            Severity::Low,
+            "has put golden's profile back",
+            format!("{because}. Golden was not in danger: a root of garbage collection of its own holds it."),
+        ),
         Kind::OneShotStayed => (Severity::Normal, "is not covered against a panic", format!("{because}.")),
         Kind::NotStarted => (Severity::Normal, "does not start a new system", format!("{because}.")),
         Kind::Unprotected => (Severity::Normal, "deployed without a way back", format!("{because}.")),
@@ -172,6 +177,9 @@ fn next(kind: Kind, facts: &Facts<'_>) -> String {
             format!(
                 "Repair it before it is needed (`nix-store --repair-path`), or pin another on {host}: `pin-golden`."
             )
+        }
+        Kind::GoldenPutBack => {
+            "Nothing has to be done. comin removes the profile with every deployment.".to_owned()
         }
         Kind::OneShotStayed => format!("`golden status` on {host} says what to do."),
         Kind::NotStarted => format!(

@@ -482,6 +482,19 @@ fn a_damaged_golden_is_told_once_in_a_boot() {
 }
 
 #[test]
+fn a_golden_profile_that_was_put_back_is_told_once_in_a_boot() {
+    let (host, post) = (machine(), Post::that_arrives());
+    let settings = settings(&["phone"], &Kind::DEFAULT);
+    for _ in 0..3 {
+        happen(&host, &Event::GoldenPutBack { toplevel: toplevel("a"), found: None });
+        notify(&host, &settings, &post);
+    }
+    let sent = post.sent.borrow();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert_eq!(sent[0].title, "web1 has put golden's profile back");
+}
+
+#[test]
 fn a_switch_that_went_back_is_one_message_once_it_is_over() {
     let (host, post) = (machine(), Post::that_arrives());
     let settings = settings(&["phone"], &Kind::DEFAULT);

@@ -28,7 +28,7 @@ pub(crate) fn stands(
 ) -> Stands {
     let shown = loader::detect(host, options).and_then(|loader| loader.see()).map_err(|error| error.chain());
     Stands {
-        golden: golden_host::golden(host).ok().flatten(),
+        golden: golden_host::golden(host, Some(ledger)).ok().flatten(),
         profile: golden_host::system(host).ok().flatten(),
         others: failed.map(|failed| golden_host::others_that_name(host, failed)).unwrap_or_default(),
         is_quarantined: failed.is_some_and(|failed| ledger.is_quarantined(failed)),

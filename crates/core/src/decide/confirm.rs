@@ -55,9 +55,11 @@ fn begin_anew(after: &mut Ledger, booted: &Toplevel) -> Option<Event> {
     after.safe_mode.take().map(|_| Event::SafeModeEnded { toplevel: booted.clone() })
 }
 
-/// Make the confirmed toplevel the persistent default, and only then.
+/// Make the confirmed toplevel the persistent default, and only then. It is kept from then on: the next system may come without
+/// a mark, and the system profile leaves this one then.
 fn pay(plan: Plan, ledger: &Ledger, seen: &Seen, owed: &Toplevel) -> Plan {
-    plan.then_if(!seen.is_default(owed), || Step::SetDefault(owed.clone()))
+    plan.then(Step::Keep(owed.clone()))
+        .then_if(!seen.is_default(owed), || Step::SetDefault(owed.clone()))
         .then_if(seen.is_armed(owed), || Step::Disarm)
         .then(Step::Bless(owed.clone()))
         .commit(&Ledger { owed_default: None, ..ledger.clone() })
@@ -77,7 +79,12 @@ fn healthy(ledger: &Ledger, seen: &Seen, booted: &Toplevel) -> Plan {
     }
     let ended = begin_anew(&mut after, booted);
     let plan = if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after) };
-    let plan = plan.tell(adopted.then(|| Event::Adopted { toplevel: booted.clone() })).tell(ended);
+    let is_last = |ledger: &Ledger| ledger.confirmed.last().is_some_and(|last| last.toplevel == *booted);
+    let is_newly_last = is_last(&after) && !is_last(ledger);
+    let plan = plan
+        .then_if(is_newly_last && seen.is_default(booted), || Step::Keep(booted.clone()))
+        .tell(adopted.then(|| Event::Adopted { toplevel: booted.clone() }))
+        .tell(ended);
     let listed = |owed: &Toplevel| seen.loader.as_ref().is_none_or(|loader| loader.listed.contains(owed));
     match &ledger.owed_default {
         Some(owed) if !listed(owed) => plan.commit(&Ledger { owed_default: None, ..after }),
@@ -107,8 +114,13 @@ pub(super) fn pin(ledger: &Ledger, seen: &Seen, force: bool) -> Plan {
     if let Some(Step::Commit(last)) = plan.steps.last() {
         after.clone_from(last);
     }
-    after.golden = Some(Golden { toplevel: booted.clone(), unknown: Kept::new() });
-    let event = Event::Pinned { toplevel: booted.clone(), forced: force && !confirmed };
+    // Golden already: the profile is made sure of, and nothing has happened that history should know.
+    let is_pinned = |golden: &Golden| golden.toplevel == *booted && seen.golden.as_ref() == Some(booted);
+    let is_new = trial_runs || !confirmed || !ledger.golden.as_ref().is_some_and(is_pinned);
+    let event = is_new.then(|| Event::Pinned { toplevel: booted.clone(), forced: force && !confirmed });
+    if is_new {
+        after.golden = Some(Golden { toplevel: booted.clone(), unknown: Kept::new() });
+    }
     // A rollback that was to go elsewhere has its golden now, and that runs.
     let elsewhere = ledger.landing.as_ref().filter(|landing| landing.toplevel != *booted);
     after.landing.take_if(|landing| landing.toplevel != *booted);
@@ -117,8 +129,8 @@ pub(super) fn pin(ledger: &Ledger, seen: &Seen, force: bool) -> Plan {
     if let Some(rollback) = turned {
         rollback.to.clone_from(booted);
     }
-    plan.commit(&after)
-        .tell([event])
+    let plan = if after == *ledger { plan } else { plan.commit(&after) };
+    plan.tell(event)
         .then_if(must_be_default, || Step::SetDefault(booted.clone()))
         .then_if(elsewhere.is_some_and(|landing| seen.is_armed(&landing.toplevel)), || Step::Disarm)
 }

@@ -119,12 +119,11 @@ fn disarm_trial(ledger: &Ledger, seen: &Seen) -> Plan {
     }
 }
 
-/// Golden is a profile's. Anything else that boots by itself while a trial runs is not: a collection of garbage in that very
-/// boot would take it away. So it is kept before the trial can boot.
+/// No profile need hold what boots by itself while a trial runs: a collection of garbage in that very boot would take it away.
+/// So it is kept before the trial can boot.
 fn keep_default(ledger: &Ledger, seen: &Seen, policy: &Policy, plan: Plan) -> Plan {
     let default = ledger.trial.as_ref().and_then(|trial| stand_in_of(ledger, seen, policy, trial));
-    let unrooted = default.filter(|default| seen.golden.as_ref() != Some(default));
-    let keep = unrooted.into_iter().fold(Plan::nothing(), |plan, default| plan.then(Step::Keep(default)));
+    let keep = default.into_iter().fold(Plan::nothing(), |plan, default| plan.then(Step::Keep(default)));
     plan.steps.into_iter().fold(keep, Plan::then)
 }
 

@@ -29,7 +29,7 @@ pub fn foresee_rollback(host: &dyn Host, options: &Options) -> Result<(Toplevel,
     loader::detect(host, options)?.see()?;
     let ledger = Store::new(host, &options.state_dir).read()?.known().unwrap_or_default();
     let from = what_runs(host)?;
-    let seen = system::see(host, see_loader(host, options))?;
+    let seen = system::see(host, Some(&ledger), see_loader(host, options))?;
     let seen = Seen { sources: source::sources(host, None, &[&from]), ..seen };
     let plan = decide(&ledger, &seen, &options.policy, &Moment::RollBackNow(from));
     let asked = plan.steps.into_iter().find_map(|step| match step {

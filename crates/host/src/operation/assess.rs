@@ -139,10 +139,11 @@ pub fn fail_late(
 /// # Errors
 /// The ledger or the machine cannot be read.
 pub fn goes_back_late(host: &dyn Host, options: &Options) -> Result<bool, Error> {
-    let seen = system::see(host, super::see_loader(host, options))?;
+    let ledger = read(host, options)?;
+    let seen = system::see(host, Some(&ledger), super::see_loader(host, options))?;
     let cause = Cause::ChecksFailed { checks: Vec::new() };
     let moment = Moment::FailLate { cause, goes_back: true };
-    let plan = golden_core::decide(&read(host, options)?, &seen, &options.policy, &moment);
+    let plan = golden_core::decide(&ledger, &seen, &options.policy, &moment);
     Ok(plan.steps.iter().any(|step| !matches!(step, golden_core::Step::Tell(_))))
 }
 

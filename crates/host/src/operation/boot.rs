@@ -7,7 +7,7 @@ use golden_core::{Ledger, Moment, Step, decide, is_settled};
 use super::standing::{Standing, standing};
 use super::{Options, act, is_watched, see_loader, session};
 use crate::evidence::Dumps;
-use crate::{Error, Host, Reading, Store, loader, profile, system};
+use crate::{Error, Host, Reading, Store, golden, loader, system};
 
 /// Whether this boot gives the boot check anything to do. Reads one small file and two links. A ledger that is missing where golden
 /// is pinned was lost.
@@ -20,7 +20,8 @@ pub fn is_boot_settled(host: &dyn Host, state_dir: &Path) -> Result<bool, Error>
         Reading::Partly(..) | Reading::Corrupt(_) => return Ok(false),
         Reading::Whole(ledger) => *ledger,
     };
-    Ok(is_settled(&ledger, system::booted(host)?.as_ref(), profile::golden(host)?.as_ref()))
+    let golden = golden::golden(host, Some(&ledger))?;
+    Ok(is_settled(&ledger, system::booted(host)?.as_ref(), golden.as_ref()))
 }
 
 /// Early in a boot: count, arm, retry or roll back.
@@ -55,7 +56,7 @@ fn watch_unrecorded(host: &dyn Host, options: &Options) -> Result<(), Error> {
     if standing(host, options).is_ok_and(|standing| standing != Standing::Free) {
         return Ok(());
     }
-    let seen = system::see(host, see_loader(host, options))?;
+    let seen = system::see(host, Some(&ledger), see_loader(host, options))?;
     let plan = decide(&ledger, &seen, &options.policy, &Moment::BootCheck);
     if !plan.steps.contains(&Step::Watch) {
         return Ok(());

@@ -45,7 +45,8 @@ fn standing_by_now(host: &dyn Host, options: &Options) -> Result<Standing, Error
 fn leave_closed(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let ledger = read(host, options).unwrap_or_default();
     let loader = find_loader(host, options);
-    let seen = system::see(host, loader.as_deref().and_then(|loader| ask(host, loader)))?;
+    let asked = loader.as_deref().and_then(|loader| ask(host, loader));
+    let seen = system::see(host, Some(&ledger), asked)?;
     let plan = decide(&ledger, &seen, &options.policy, &Moment::Leave);
     let dumps = Dumps::new(host);
     session(host, options, loader.as_deref(), &ledger, &seen, &dumps).execute(&plan).or_else(|error| {

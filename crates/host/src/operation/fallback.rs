@@ -45,7 +45,7 @@ fn secure(
 ) -> Result<Option<Toplevel>, Error> {
     let loader = loader::detect(host, options)?;
     let shown = loader.see().ok();
-    let seen = system::see(host, shown.clone())?;
+    let seen = system::see(host, Some(ledger), shown.clone())?;
     let good = known_good(ledger, &seen, &options.policy, deployed);
     if let Some(shown) = &shown {
         take_back(loader.as_ref(), shown, ledger, &good);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use golden_core::{Cause, Ledger, Live, Moment, Step, Toplevel};
 
 use super::{Options, act, rollback};
+use crate::execute::create_runtime_directory;
 use crate::{Error, Host, Reading, Store, durable, manager, profile, system};
 
 /// The switch of this boot that has yet to prove itself, or is being taken back.
@@ -128,7 +129,9 @@ pub fn count_watch(host: &dyn Host, live: &Live) -> u32 {
     let before = host.read(path).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let count = before.and_then(|text| text.trim().strip_prefix(live.to.as_str())?.trim().parse().ok());
     let count = count.unwrap_or(0_u32).saturating_add(1);
-    if let Err(error) = durable::replace(host, path, format!("{} {count}\n", live.to).as_bytes()) {
+    let text = format!("{} {count}\n", live.to);
+    let written = create_runtime_directory(host).and_then(|()| durable::replace(host, path, text.as_bytes()));
+    if let Err(error) = written {
         host.complain(error.trouble(), &error.chain());
     }
     count

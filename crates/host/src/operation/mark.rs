@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use golden_core::{Moment, Revision, Seen, Toplevel, Verdict, verdict};
 
 use super::fallback::fall_back;
-use super::{Options, act_for};
+use super::{Options, act_for, golden, put_golden_back};
 use crate::config::load_options_of;
-use crate::{Error, Host, Reading, Store, Trouble, loader, manager, profile, source, system};
+use crate::{Error, Host, Reading, Store, Trouble, loader, manager, source, system};
 
 /// What a deployer does with a system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,9 @@ pub fn mark(
     if system::is_disabled(host) {
         // Without us, what was installed is what boots.
         return loader::detect(host, options).map_or(Ok(()), |loader| loader.follow_installer(toplevel));
+    }
+    if let Err(error) = put_golden_back(host, options) {
+        host.complain(error.trouble(), &error.chain());
     }
     let marked = mark_listed(host, options, toplevel, switch, told);
     if marked.is_err() {
@@ -94,7 +97,7 @@ fn not_listed(
 }
 
 fn is_known_good(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Result<bool, Error> {
-    let is_golden = profile::golden(host)?.as_ref() == Some(toplevel);
+    let is_golden = golden(host, options)?.as_ref() == Some(toplevel);
     let is_confirmed = match Store::new(host, &options.state_dir).read()? {
         Reading::Whole(ledger) => ledger.is_confirmed(toplevel),
         _ => false,
@@ -158,7 +161,7 @@ pub fn check(
     if nothing_refused || system::is_disabled(host) {
         return Ok(());
     }
-    let seen = system::see(host, None)?;
+    let seen = system::see(host, Some(&ledger), None)?;
     let seen = Seen { sources: source::sources(host, told, &[toplevel]), ..seen };
     let Verdict::Refused(refusal) = verdict(&ledger, &seen, &options.policy, toplevel) else { return Ok(()) };
     match act_for(host, options, &Moment::Check(toplevel.clone()), told) {

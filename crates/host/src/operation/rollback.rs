@@ -3,7 +3,7 @@
 use golden_core::{Moment, Step, decide};
 
 use super::deadline::time_left;
-use super::{Options, act, find_loader, session};
+use super::{Options, act, find_loader, put_golden_back, session};
 use crate::evidence::Dumps;
 use crate::{Error, Host, Reading, Store, postmortem, system};
 
@@ -15,6 +15,10 @@ pub fn roll_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
     // On a machine on which nothing has happened yet nothing is left behind.
     if matches!(Store::new(host, &options.state_dir).read()?, Reading::Missing) {
         return Ok(());
+    }
+    // Before the installer lists what there is.
+    if let Err(error) = put_golden_back(host, options) {
+        host.complain(error.trouble(), &error.chain());
     }
     let rolled_back = take_effects(host, options, |_| true).and_then(|()| finish(host, options));
     // Last, and whatever became of the rest: somebody will ask why, and why it did not work.
@@ -29,7 +33,7 @@ pub(super) fn take_effects(
     is_due: impl Fn(&Step) -> bool,
 ) -> Result<(), Error> {
     let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
-    let seen = system::see(host, None)?;
+    let seen = system::see(host, Some(&ledger), None)?;
     let mut plan = decide(&ledger, &seen, &options.policy, &Moment::RollBack);
     plan.steps.retain(is_due);
     let loader = find_loader(host, options);

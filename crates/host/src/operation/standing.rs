@@ -99,7 +99,7 @@ pub(super) fn way_out(
     options: &Options,
     ledger: Option<&Ledger>,
 ) -> Result<Option<Toplevel>, Error> {
-    let seen = system::see(host, see_loader(host, options))?;
+    let seen = system::see(host, ledger, see_loader(host, options))?;
     let Some(loader) = seen.loader.filter(|loader| loader.one_shot == OneShot::Clear) else {
         return Ok(None);
     };

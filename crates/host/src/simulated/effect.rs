@@ -38,6 +38,7 @@ pub enum Effect {
     Overwrite(PathBuf),
     Copy(PathBuf),
     Rename(PathBuf),
+    Link(PathBuf),
     Remove(PathBuf),
     CreateDirectory(PathBuf),
     SyncFile(PathBuf),

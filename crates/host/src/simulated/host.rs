@@ -312,6 +312,17 @@ impl Host for SimulatedHost {
         )
     }
 
+    fn link(&self, target: &Path, path: &Path) -> io::Result<()> {
+        self.effect(
+            || Effect::Link(path.to_owned()),
+            |world| {
+                let tree = if is_below(path, "/nix") { &mut world.nix } else { &mut world.volatile };
+                Arc::make_mut(tree).link(path, target);
+                Ok(())
+            },
+        )
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.effect(
             || Effect::Remove(path.to_owned()),

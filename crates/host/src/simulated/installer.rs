@@ -12,7 +12,6 @@ use super::effect::Effect;
 use super::host::SimulatedHost;
 use super::world::{ESP, Loader, PROFILES, World, hash_of};
 use super::{extlinux, grub};
-use crate::profile;
 
 /// Point a profile at a system, as `nix-env --profile PROFILE --set TOPLEVEL` does: one durable effect, and none
 /// if it points there already.
@@ -201,37 +200,72 @@ fn on_esp(path: &str) -> PathBuf {
     Path::new(ESP).join(path)
 }
 
-/// `nix-collect-garbage -d`: drop every generation but the current one of each profile, then every store path
-/// that no profile and no running system holds.
+/// `nix-collect-garbage -d`: drop every generation but the current one of each profile, then collect what nothing holds.
 pub(super) fn collect_garbage(world: &mut World) {
-    let mut held = BTreeSet::new();
-    let mut dropped = Vec::new();
     for profile in world.profiles() {
         let current = world.current(&profile).map(|(number, _)| number);
-        for (number, toplevel) in world.generations(&profile) {
-            if Some(number) == current {
-                held.extend([hash_of(&toplevel).to_owned()]);
-            } else {
-                let name = profile.file_name().unwrap_or_default().to_string_lossy();
-                dropped.push(profile.with_file_name(format!("{name}-{number}-link")));
+        for (number, _) in world.generations(&profile) {
+            if Some(number) != current {
+                drop_generation(world, &profile, number);
             }
         }
     }
-    for link in ["/run/booted-system", "/run/current-system"] {
-        let running = world.volatile.read_link(Path::new(link)).and_then(|path| path.to_str()?.parse().ok());
-        held.extend(running.iter().map(|toplevel| hash_of(toplevel).to_owned()));
+    collect_store(world);
+}
+
+/// Drop the generations of the system profile that name this toplevel, but not the current one.
+pub fn forget_generations(world: &mut World, toplevel: &Toplevel) {
+    let profile = system_profile();
+    let current = world.current(&profile).map(|(number, _)| number);
+    for (number, _) in world.generations(&profile).iter().filter(|(_, named)| named == toplevel) {
+        if Some(*number) != current {
+            drop_generation(world, &profile, *number);
+        }
     }
-    let kept = world.nix.read_link(Path::new(profile::KEPT)).and_then(|path| path.to_str()?.parse().ok());
-    held.extend(kept.iter().map(|toplevel: &Toplevel| hash_of(toplevel).to_owned()));
+}
+
+fn drop_generation(world: &mut World, profile: &Path, number: u32) {
+    let name = profile.file_name().unwrap_or_default().to_string_lossy();
+    Arc::make_mut(&mut world.nix).remove(&profile.with_file_name(format!("{name}-{number}-link")));
+}
+
+/// `nix-store --gc`: every store path goes that no generation, no root and no running system holds.
+pub fn collect_store(world: &mut World) {
+    let mut links: Vec<_> = ["/run/booted-system", "/run/current-system"]
+        .map(|link| world.volatile.read_link(Path::new(link)))
+        .into();
+    let roots = Path::new("/nix/var/nix/gcroots");
+    let roots: Vec<PathBuf> =
+        world.nix.list(roots).unwrap_or_default().iter().map(|root| roots.join(root)).collect();
+    links.extend(roots.iter().map(|root| world.nix.read_link(root)));
+    let named = links.into_iter().flatten().filter_map(|path| path.to_str()?.parse().ok());
+    let generations = world.profiles().into_iter().flat_map(|profile| world.generations(&profile));
+    let held: BTreeSet<String> = named
+        .chain(generations.map(|(_, toplevel)| toplevel))
+        .map(|toplevel| hash_of(&toplevel).to_owned())
+        .collect();
     let store = Path::new("/nix/store");
-    let paths = world.nix.list(store).unwrap_or_default();
-    let is_dead = |name: &&std::ffi::OsString| {
+    let is_dead = |name: &std::ffi::OsString| {
         let name = name.to_string_lossy();
         !held.contains(name.split('-').next().unwrap_or_default())
     };
-    dropped.extend(paths.iter().filter(is_dead).map(|name| store.join(name)));
+    let mut paths = world.nix.list(store).unwrap_or_default();
+    paths.retain(is_dead);
     let nix = Arc::make_mut(&mut world.nix);
-    for path in dropped {
-        nix.remove(&path);
+    for path in paths {
+        nix.remove(&store.join(path));
+    }
+}
+
+/// What comin does with every deployment: it unlinks each entry of the directory of profiles that is not its own and does not name
+/// what was booted, as `golden` never does. Source: comin, `internal/profile/profile.go`.
+pub fn tidy_profiles(world: &mut World) {
+    let directory = Path::new(PROFILES).join("system-profiles");
+    let booted = world.volatile.read_link(Path::new("/run/booted-system")).map(Path::to_owned);
+    for name in world.nix.list(&directory).unwrap_or_default() {
+        let path = directory.join(name);
+        if booted.is_none() || world.nix.read_link(&path) != booted.as_deref() {
+            Arc::make_mut(&mut world.nix).remove(&path);
+        }
     }
 }

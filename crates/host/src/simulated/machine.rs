@@ -37,6 +37,8 @@ pub enum Program {
         /// Whether a person vouches for what runs.
         force: bool,
     },
+    /// `golden-verify --entry`, after another program changed the profiles.
+    PutBack,
     /// `golden rollback`, and the person says yes.
     RollBackNow,
     /// `golden quarantine add`.
@@ -85,6 +87,7 @@ impl Program {
             Self::Resume => "resume",
             Self::Drill(_) => "drill",
             Self::Pin { .. } => "pin",
+            Self::PutBack => "put-back",
             Self::RollBackNow => "rollback-now",
             Self::Quarantine(_) | Self::Release(_) => "quarantine",
             Self::Switch(_) | Self::SwitchLive(_) | Self::SwitchUnmarked(_) | Self::SwitchChecked(_) => {
@@ -115,6 +118,10 @@ impl Program {
             Self::Resume => Ok(operation::resume(host, options)?),
             Self::Drill(injection) => Ok(operation::drill(host, options, *injection)?),
             Self::Pin { force } => Ok(operation::pin(host, options, *force)?),
+            Self::PutBack => {
+                operation::put_golden_back(host, options)?;
+                Ok(operation::list_golden(host, options)?)
+            }
             Self::RollBackNow => Ok(operation::roll_back_now(host, options)?),
             Self::Quarantine(named) => Ok(operation::quarantine(host, options, named.clone())?),
             Self::Release(named) => Ok(operation::release(host, options, named.clone())?),

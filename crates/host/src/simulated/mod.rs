@@ -23,7 +23,7 @@ pub use boot::{Choice, Foreseen, Menu, Start, Why, foresee, start};
 pub use disk::{Bytes, Disk, Rules};
 pub use effect::{Effect, Fate, Said, Snapshot};
 pub use host::{Answer, Meanwhile, SimulatedHost};
-pub use installer::{golden_profile, system_profile};
+pub use installer::{collect_store, forget_generations, golden_profile, system_profile, tidy_profiles};
 pub use kernel::{efi_image, kernel_image};
 pub use machine::{Failure, Program, boot_id, collect, install};
 pub use tree::Tree;

@@ -73,14 +73,6 @@ impl SimulatedHost {
                 let toplevel = toplevel.parse().map_err(io::Error::other)?;
                 Ok(success(&self.change(|world| world.requisites(&toplevel)).join("\n")))
             }
-            ("nix-store", ["--realise", toplevel, "--add-root", root]) => {
-                let toplevel: Toplevel = toplevel.parse().map_err(io::Error::other)?;
-                let hold = |world: &mut World| {
-                    Arc::make_mut(&mut world.nix).link(Path::new(root), toplevel.as_str());
-                };
-                self.change(hold);
-                Ok(success(toplevel.as_str()))
-            }
             ("systemctl", ["--no-block", "isolate", "golden-safe-mode.target"]) => {
                 let enter = |world: &mut World| {
                     world.is_safe = true;
@@ -101,8 +93,12 @@ impl SimulatedHost {
         if !self.change(|world| world.has_built(toplevel)) {
             return Err(io::ErrorKind::NotFound.into());
         }
+        let Some(switch) = marks else {
+            return install_loader(self, toplevel, true).map(|()| success(""));
+        };
+        // Our module has that run before the installer, whatever becomes of it.
+        let _ = operation::put_golden_back(self, &self.options());
         install_loader(self, toplevel, true)?;
-        let Some(switch) = marks else { return Ok(success("")) };
         match operation::mark(self, &self.options(), toplevel, switch, None) {
             Ok(()) => Ok(success("")),
             Err(error) => Ok(Output { success: false, stdout: String::new(), stderr: error.to_string() }),

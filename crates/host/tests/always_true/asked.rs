@@ -174,7 +174,8 @@ pub fn after(
         }
         Program::Assess(_) => changes_nothing(explorer, before, program, after, Property::ExcusedChecks),
         Program::FailLate { goes_back, .. } => {
-            let is_golden = golden(&before.state.world).as_ref() == Some(&up.toplevel);
+            let is_golden =
+                golden(&before.state.world, before.ledger.as_deref()).as_ref() == Some(&up.toplevel);
             if !goes_back || is_golden || !after.world.reboot_asked {
                 changes_nothing(explorer, before, program, after, Property::LateFailures);
             } else if !is_left(after.ledger.as_deref(), &up.toplevel) {

@@ -65,7 +65,8 @@ fn live_is_not_armed(explorer: &mut Explorer, before: &Before, program: &Program
 }
 
 fn golden_is_pinned_and_whole(explorer: &mut Explorer, before: &Before, program: &Program, after: &After) {
-    let (was, is) = (golden(&before.state.world), golden(&after.world));
+    let was = golden(&before.state.world, before.ledger.as_deref());
+    let is = golden(&after.world, after.ledger.as_deref());
     let pins = matches!(program, Program::Pin { .. });
     let booted = before.state.up.as_ref().map(|up| &up.toplevel);
     if was != is && !(pins && is.as_ref() == booted) {
@@ -243,7 +244,7 @@ pub fn counted(explorer: &mut Explorer, before: &Before, after: &After, ghost: O
 /// A quarantined system booted by itself, because a switch was cut off before its mark: that is put right.
 pub fn repaired(explorer: &mut Explorer, before: &Before, up: &Up, after: &After) {
     let Some(ledger) = after.ledger.as_deref() else { return };
-    let golden = golden(&after.world);
+    let golden = golden(&after.world, Some(ledger));
     let bad = ledger.is_quarantined(&up.toplevel) && golden.as_ref() != Some(&up.toplevel);
     let bootable = explorer.views.bootable(&after.world);
     let other = |other: &Toplevel| *other != up.toplevel && is_known_good(&after.world, Some(ledger), other);
@@ -311,8 +312,13 @@ pub fn after(
             switched(explorer, before, toplevel, after, content);
         }
         Program::Confirm => confirmed(explorer, before, up, after),
-        Program::Pin { .. } if content && golden(&after.world).as_ref() != Some(&up.toplevel) => {
+        Program::Pin { .. }
+            if content && golden(&after.world, after.ledger.as_deref()).as_ref() != Some(&up.toplevel) =>
+        {
             explorer.violate(Property::Golden, before.id, "a pin that pinned nothing");
+        }
+        Program::PutBack if !content => {
+            explorer.violate(Property::Golden, before.id, "golden's profile or its entry does not come back");
         }
         Program::Quarantine(_) | Program::Release(_) => {
             refusals::asked(explorer, before, program, after, content);

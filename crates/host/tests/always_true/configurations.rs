@@ -6,7 +6,7 @@ use golden_host::simulated::{Lie, Loader};
 use crate::explore::Configuration;
 use crate::explore::Habit::{
     Assess, BootElsewhere, DamageBootFiles, FailLate, Pin, Quarantine, QuarantineRevisions, Rehearse,
-    RollBack, SwitchLive, Wait,
+    RollBack, SwitchLive, Tidy, Wait,
 };
 
 /// The system that is installed, and one more.
@@ -79,7 +79,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
 ];
 
 /// More machines than one waits for: `GOLDEN_WALK=wide` walks through these, the first two for half an hour each.
-pub const WIDE: [Configuration; 9] = [
+pub const WIDE: [Configuration; 10] = [
     Configuration { systems: 3, ..TWO },
     Configuration { max_failures: 1, pinned: false, firmware_counts: false, systems: 3, ..TWO },
     Configuration { max_failures: 1, habits: &[Pin, Rehearse], ..TWO },
@@ -89,4 +89,6 @@ pub const WIDE: [Configuration; 9] = [
     Configuration { habits: &[Pin, RollBack, Quarantine], ..ASKED },
     Configuration { habits: &[RollBack, Quarantine, SwitchLive], ..ASKED },
     Configuration { habits: &[RollBack, Quarantine, Wait, Assess, FailLate], ..ASKED },
+    // Other programs tidy the profiles, and nothing but its own root and profile holds golden.
+    Configuration { firmware_counts: false, habits: &[Tidy], ..NEWER },
 ];

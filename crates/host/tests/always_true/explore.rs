@@ -7,7 +7,8 @@ use std::sync::Arc;
 use golden_core::{BootId, Ledger, Policy, Revision, RollbackTarget, Toplevel};
 use golden_host::operation::Options;
 use golden_host::simulated::{
-    Disk, Lie, Loader, Program, SimulatedHost, Snapshot, World, boot_id, golden_profile, install, start,
+    Disk, Lie, Loader, Program, SimulatedHost, Snapshot, World, boot_id, forget_generations, golden_profile,
+    install, start,
 };
 
 use crate::ghost::Counted;
@@ -19,6 +20,7 @@ pub const STATE_DIR: &str = "/var/lib/golden-generation";
 pub const LEDGER: &str = "/var/lib/golden-generation/ledger.json";
 /// What is armed, where the loader boots nothing once.
 pub const ONE_SHOT: &str = "/var/lib/golden-generation/one-shot.json";
+pub const GOLDEN_ROOT: &str = "/nix/var/nix/gcroots/golden-generation-golden";
 pub const HISTORY: &str = "/var/lib/golden-generation/history.jsonl";
 
 /// What happens beside what always does: boots that go well or badly, power cuts, and people who reboot, pick entries and switch.
@@ -26,6 +28,8 @@ pub const HISTORY: &str = "/var/lib/golden-generation/history.jsonl";
 pub enum Habit {
     /// What runs is pinned.
     Pin,
+    /// Another program removes golden's profile, and what nothing holds is collected.
+    Tidy,
     /// Failures are rehearsed.
     Rehearse,
     /// The running system is switched to anything, which works or does not.
@@ -267,6 +271,10 @@ impl Explorer {
                 program.run(&self.host).unwrap();
             }
         }
+        if self.configuration.has(Habit::Tidy) {
+            self.host.change(|world| forget_generations(world, &first));
+            install(&self.host, &all[1]).unwrap();
+        }
         let world = self.host.world().after_shutdown();
         State { world, up: None, ghost: None, memory: Memory::default(), boots: 2 }
     }
@@ -398,11 +406,17 @@ pub fn revision_of(toplevel: &Toplevel) -> Revision {
 
 /// What is known to be good: golden, and what was confirmed.
 pub fn is_known_good(world: &World, ledger: Option<&Ledger>, toplevel: &Toplevel) -> bool {
-    golden(world).as_ref() == Some(toplevel) || ledger.is_some_and(|ledger| ledger.is_confirmed(toplevel))
+    golden(world, ledger).as_ref() == Some(toplevel)
+        || ledger.is_some_and(|ledger| ledger.is_confirmed(toplevel))
 }
 
-pub fn golden(world: &World) -> Option<Toplevel> {
-    world.current(&golden_profile()).map(|(_, toplevel)| toplevel)
+/// Golden, from its root, its profile and the ledger.
+pub fn golden(world: &World, ledger: Option<&Ledger>) -> Option<Toplevel> {
+    let root =
+        world.nix.read_link(Path::new(GOLDEN_ROOT)).map(|path| path.to_str().unwrap().parse().unwrap());
+    let profile = world.current(&golden_profile()).map(|(_, toplevel)| toplevel);
+    let pinned = ledger.and_then(|ledger| ledger.golden.as_ref()).map(|golden| &golden.toplevel);
+    golden_core::golden(root.as_ref(), profile.as_ref(), pinned).cloned()
 }
 
 /// History is only ever added to: a state is the same whatever came before it.

@@ -8,7 +8,7 @@ use golden_core::{
 };
 use golden_host::simulated::{World, golden_profile, system_profile};
 
-use crate::explore::{Configuration, Habit, LEDGER, ONE_SHOT, State, Up};
+use crate::explore::{Configuration, GOLDEN_ROOT, Habit, LEDGER, ONE_SHOT, State, Up};
 use crate::views::Views;
 
 /// Where a boot keeps that it is looked at after its confirmation, and what its last checks found.
@@ -74,6 +74,8 @@ fn write_profiles(key: &mut String, world: &World, configuration: Configuration)
     let older = world.generations(&golden_profile());
     let system = system
         .filter(|_| configuration.has(Habit::Quarantine) || configuration.has(Habit::QuarantineRevisions));
+    let root = world.nix.read_link(Path::new(GOLDEN_ROOT));
+    let _ = write!(key, "{root:?} ");
     for toplevel in golden.iter().chain(older.iter().rev().map(|(_, toplevel)| toplevel)).chain(&system) {
         key.push_str(toplevel.short());
         key.push(' ');

@@ -14,7 +14,7 @@ pub fn is_refused(configuration: Configuration, before: &Before, toplevel: &Topl
 }
 
 fn is_held(configuration: Configuration, world: &World, ledger: &Ledger, toplevel: &Toplevel) -> bool {
-    golden(world).as_ref() != Some(toplevel)
+    golden(world, Some(ledger)).as_ref() != Some(toplevel)
         && (ledger.is_quarantined(toplevel) || is_held_by_revision(configuration, ledger, toplevel))
 }
 

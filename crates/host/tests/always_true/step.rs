@@ -3,9 +3,11 @@
 use std::rc::Rc;
 
 use golden_core::{Cause, Injection, Ledger, LivePhase, Toplevel};
-use golden_host::simulated::{Choice, GoingDown, Program, Start, Why, World, boot_id, start};
+use golden_host::simulated::{
+    Choice, GoingDown, Program, Start, Why, World, boot_id, collect_store, start, tidy_profiles,
+};
 
-use crate::explore::{Configuration, Explorer, Forced, Habit, Memory, State, Up, is_known_good};
+use crate::explore::{Configuration, Explorer, Forced, Habit, Memory, State, Up, golden, is_known_good};
 use crate::ghost::{Counted, attempt_of, follow};
 use crate::{Property, asked, checks, damage};
 
@@ -226,10 +228,29 @@ fn go_on(explorer: &mut Explorer, before: &Before, up: &Up) {
     if explorer.configuration.has(Habit::Pin) {
         program(explorer, before, up, &Program::Pin { force: false });
     }
+    if explorer.configuration.has(Habit::Tidy) {
+        tidy(explorer, before, up);
+        program(explorer, before, up, &Program::PutBack);
+    }
     if explorer.configuration.has(Habit::Rehearse) {
         program(explorer, before, up, &Program::Drill(Injection::Unit));
     }
     asked::ask(explorer, before, up, good);
+}
+
+/// Another program removes golden's profile, and a collection of garbage follows.
+fn tidy(explorer: &mut Explorer, before: &Before, up: &Up) {
+    let mut world = before.state.world.clone();
+    let ledger = before.ledger.as_deref();
+    let was = golden(&world, ledger);
+    tidy_profiles(&mut world);
+    collect_store(&mut world);
+    let is = golden(&world, ledger);
+    if was != is || !is.as_ref().is_some_and(|golden| world.has_built(golden)) {
+        explorer.violate(Property::Golden, before.id, "a program that tidies the profiles takes golden away");
+    }
+    let state = State { world, ..before.state.clone() };
+    explorer.reach(state, before.id, || format!("profiles are tidied on {}", up.toplevel.short()));
 }
 
 /// How far a switch of the running system is in this boot.
