@@ -77,6 +77,8 @@ fn healthy(ledger: &Ledger, seen: &Seen, booted: &Toplevel) -> Plan {
         // It was released meanwhile, and works: nobody has to leave it any more.
         after.rollback.take_if(|rollback| rollback.from == *booted);
     }
+    // What is tried again and comes up while another landing waits has proved nothing yet, and nobody ends its boot any more.
+    after.failed_landings.iter_mut().for_each(|failed| failed.attempts.forget_open(&seen.boot));
     let ended = begin_anew(&mut after, booted);
     let plan = if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after) };
     let is_last = |ledger: &Ledger| ledger.confirmed.last().is_some_and(|last| last.toplevel == *booted);

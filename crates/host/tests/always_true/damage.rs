@@ -25,7 +25,8 @@ pub fn strike(explorer: &mut Explorer, before: &Before, up: &Up) {
             let (snapshots, end, _) = explorer.run(&world, &program);
             is_left(explorer, before, &end, &how);
             for (number, snapshot) in snapshots.into_iter().enumerate() {
-                if matches!(snapshot.effect, Effect::Reboot) {
+                // Both programs end a boot in the same way, and one of them is enough.
+                if matches!(snapshot.effect, Effect::Reboot) || program == Program::Emergency {
                     continue;
                 }
                 let (_, end, _) = explorer.run(&snapshot.world, &program);
