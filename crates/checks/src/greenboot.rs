@@ -1,6 +1,7 @@
 //! What greenboot's configuration says of its checks. Source: greenboot's `usr/libexec/greenboot/greenboot`, greenboot-rs's
 //! `src/main.rs` and `src/lib/greenboot.rs`.
 
+use std::io;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -33,26 +34,29 @@ source "$1" 3>&-
 /// Names of the checks that the owner does not want, by the file at `path`.
 ///
 /// # Errors
-/// Everybody may write to the file, which is run as root; nothing of it is read then.
+/// Everybody may write to the file, which is run as root, and nothing of it is read then; or bash does not answer.
 pub(crate) fn disabled(host: &LinuxHost, path: &Path) -> Result<Vec<String>, String> {
     let Ok(bytes) = host.read(path) else { return Ok(Vec::new()) };
     if let Some(why) = open_to_everybody(host, path) {
         return Err(why);
     }
-    let mut names = ask_bash(&outside(host, path));
+    let mut names = ask_bash(&outside(host, path))?;
     names.extend(by_greenboot_rs(&String::from_utf8_lossy(&bytes)));
     Ok(names)
 }
 
 /// The array as bash has it: no parser of ours would know loops, expansions and files that are sourced in turn. Where there is no
 /// bash, none of the scripts can be run either.
-fn ask_bash(file: &Path) -> Vec<String> {
+fn ask_bash(file: &Path) -> Result<Vec<String>, String> {
     let mut bash = program("bash");
     bash.args(["--norc", "--noprofile", "-c", ASK, "greenboot"]).arg(file);
     bash.env("LC_ALL", "C").current_dir("/").stdin(Stdio::null());
-    let ended = run_within(bash, LIMITS);
-    let names = ended.map(|ended| ended.stdout).unwrap_or_default();
-    names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    let names = match run_within(bash, LIMITS) {
+        Ok(ended) => ended.stdout,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(format!("bash cannot read it: {error}")),
+    };
+    Ok(names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
 
 /// The array as greenboot-rs has it: the last `KEY = ("…" "…")` or `KEY: (…)` before any section; nothing where one line is none
@@ -101,7 +105,7 @@ mod tests {
             (&*more, &["sourced.sh"]),
         ] {
             std::fs::write(&file, text).unwrap();
-            assert_eq!(ask_bash(&file), expected, "{text}");
+            assert_eq!(ask_bash(&file).unwrap(), expected, "{text}");
         }
     }
 

@@ -36,6 +36,26 @@ fn fifo(directory: &tempfile::TempDir, name: &str) -> PathBuf {
 }
 
 #[test]
+fn a_greenboot_script_is_run_by_bash_whatever_its_mode_and_its_first_line() {
+    let machine = Machine::new();
+    let text = "#!/no/such/bash\nset -euo pipefail\nwords=(one two)\n[[ ${words[1]} == two ]] && echo ${BASH_VERSION:+bash}\n";
+    machine.put("/usr/lib/greenboot/check/required.d/00_x.sh", text, 0o644);
+    let finding = machine.finding();
+    assert_eq!((finding.passed, &*finding.output), (true, "bash"), "{}", finding.said);
+}
+
+#[test]
+fn a_configuration_of_greenboot_that_everybody_may_write_to_is_not_sourced_and_that_is_said() {
+    let machine = Machine::new();
+    let ran = machine.at("/ran");
+    machine.put("/etc/greenboot/greenboot.conf", &format!("touch {}\n", ran.display()), 0o666);
+    let finding = machine.finding();
+    assert_eq!((finding.passed, finding.weight), (false, Weight::Wanted));
+    assert!(finding.said.starts_with("everybody may write to /etc/greenboot/"), "{finding:?}");
+    assert!(!ran.exists());
+}
+
+#[test]
 fn what_comes_out_is_said_as_it_is() {
     for (commands, passed, said, output) in [
         ("echo fine", true, "exited with status 0", "fine"),

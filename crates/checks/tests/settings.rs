@@ -269,40 +269,6 @@ fn drop_ins_are_found_in_their_order_and_the_first_of_a_name_has_it() {
 }
 
 #[test]
-fn a_disabled_check_of_greenboot_is_not_run_in_whatever_directory_it_is() {
-    for conf in [
-        "DISABLED_HEALTHCHECKS=(\"x.sh\")\n",
-        "DISABLED_HEALTHCHECKS+=(\"x.sh\")\n",
-        "DISABLED_HEALTHCHECKS = (\"x.sh\")\n",
-        "NUMBER=x; export DISABLED_HEALTHCHECKS=(\"$NUMBER.sh\")\n",
-    ] {
-        let machine = Machine::new();
-        for path in [
-            "/etc/greenboot/check/required.d/below/deeper/x.sh",
-            "/usr/lib/greenboot/check/required.d/x.sh",
-            "/usr/lib/greenboot/check/wanted.d/below/x.sh",
-            "/usr/lib/greenboot/check/wanted.d/y.sh",
-        ] {
-            machine.put(path, "exit 1\n", 0o644);
-        }
-        machine.put("/etc/greenboot/greenboot.conf", conf, 0o644);
-        let names: Vec<String> = machine.checks().into_iter().map(|check| check.name).collect();
-        assert_eq!(names, ["y.sh"], "{conf}");
-    }
-}
-
-#[test]
-fn a_configuration_of_greenboot_that_everybody_may_write_to_is_not_sourced_and_that_is_said() {
-    let machine = Machine::new();
-    let ran = machine.at("/ran");
-    machine.put("/etc/greenboot/greenboot.conf", &format!("touch {}\n", ran.display()), 0o666);
-    let finding = machine.finding();
-    assert_eq!((finding.passed, finding.weight), (false, Weight::Wanted));
-    assert!(finding.said.starts_with("everybody may write to /etc/greenboot/"), "{finding:?}");
-    assert!(!ran.exists());
-}
-
-#[test]
 fn a_script_of_greenboot_has_the_time_of_all_checks_unless_the_owner_says_otherwise() {
     let machine = Machine::new();
     machine.put("/usr/lib/greenboot/check/required.d/10-a.sh", "true\n", 0o644);
@@ -376,15 +342,6 @@ fn a_password_in_an_address_is_not_said() {
         let said = parse(&format!("[check.a]\nkind = \"http\"\nurl = \"{url}\"")).unwrap_err().to_string();
         assert!(said.contains("is meant") && !said.contains("sec") && !said.contains("ret"), "{said}");
     }
-}
-
-#[test]
-fn a_greenboot_script_is_run_by_bash_whatever_its_mode_and_its_first_line() {
-    let machine = Machine::new();
-    let text = "#!/no/such/bash\nset -euo pipefail\nwords=(one two)\n[[ ${words[1]} == two ]] && echo ${BASH_VERSION:+bash}\n";
-    machine.put("/usr/lib/greenboot/check/required.d/00_x.sh", text, 0o644);
-    let finding = machine.finding();
-    assert_eq!((finding.passed, &*finding.output), (true, "bash"), "{}", finding.said);
 }
 
 #[test]
