@@ -44,7 +44,7 @@ pub fn loader_conf(bytes: &[u8]) {
     }
     for key in [Key::Default, Key::Preferred] {
         let Some(pattern) = loader_conf::pattern(bytes, key) else { continue };
-        let is_plain = !pattern.contains(['*', '?', '[']);
+        let is_plain = !pattern.contains(['*', '?', '[', '\\']);
         let is_short = pattern.len() <= 1024;
         assert!(
             !is_plain || loader_conf::matches(&pattern, &pattern) == is_short,
@@ -122,7 +122,7 @@ pub fn uki(bytes: &[u8]) {
     let mut reads = 0;
     let image = Image::parse(|offset, count| {
         reads += 1;
-        assert!(count <= HEAD_BYTES && reads <= 6, "it is read in pieces that fit");
+        assert!(count <= HEAD_BYTES && reads <= 7, "it is read in pieces that fit");
         let rest = bytes.get(usize::try_from(offset).expect("64 bits")..).unwrap_or_default();
         Ok(rest[..rest.len().min(count)].to_vec())
     });

@@ -65,14 +65,14 @@ fn tell(host: &dyn Host, options: &Options, event: &Event) -> Result<(), Error> 
 /// Golden has no boot entry all the same.
 pub fn list_golden(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let Some(golden) = golden(host, options)?.filter(|_| !system::is_disabled(host)) else { return Ok(()) };
-    let loader = loader::detect(host, options)?;
-    let before = loader.see()?;
+    let before = loader::detect(host, options)?.see()?;
     let ledger = ledger(host, options)?.unwrap_or_default();
     if let Some(installed) = relists(&ledger, &before, &golden) {
         profile::install_loader(host, installed)?;
-        restore(loader.as_ref(), &before)?;
+        // A loader reads its entries once, and these are others.
+        restore(loader::detect(host, options)?.as_ref(), &before)?;
     }
-    if loader.see()?.listed.contains(&golden) {
+    if loader::detect(host, options)?.see()?.listed.contains(&golden) {
         return Ok(());
     }
     Err(Error::GoldenDamaged(golden.clone(), Box::new(Error::NoEntry(golden))))
