@@ -330,6 +330,7 @@ mod tests {
                 "assess",
                 "assessor",
                 "external",
+                "greenboot",
                 "interrupt",
                 "measure",
                 "notify",
