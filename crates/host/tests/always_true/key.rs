@@ -76,7 +76,14 @@ fn write_profiles(key: &mut String, world: &World, configuration: Configuration)
         .filter(|_| configuration.has(Habit::Quarantine) || configuration.has(Habit::QuarantineRevisions));
     let root = world.nix.read_link(Path::new(GOLDEN_ROOT));
     let _ = write!(key, "{root:?} ");
-    for toplevel in golden.iter().chain(older.iter().rev().map(|(_, toplevel)| toplevel)).chain(&system) {
+    // Each once, as the programs see them: one that is pinned again and again is no other machine.
+    let mut named: Vec<&Toplevel> = Vec::new();
+    for toplevel in golden.iter().chain(older.iter().rev().map(|(_, toplevel)| toplevel)) {
+        if !named.contains(&toplevel) {
+            named.push(toplevel);
+        }
+    }
+    for toplevel in named.into_iter().chain(&system) {
         key.push_str(toplevel.short());
         key.push(' ');
     }
