@@ -9,25 +9,28 @@ use crate::{Error, Host, Reading, Store, Trouble, system};
 /// The installer of `deployed` has made it the default, and its mark has failed with whatever error. If it panics, nobody is there
 /// to help: so a known-good system that has a boot entry becomes the default, and a one-shot that belongs to no trial is taken back.
 /// `deployed` is `None` where the deployer named no system.
-pub(super) fn fall_back(host: &dyn Host, options: &Options, deployed: Option<&Toplevel>) {
+pub(super) fn fall_back(host: &dyn Host, options: &Options, deployed: Option<&Toplevel>, failed: &Error) {
     // Golden is known without a ledger.
     let ledger =
         Store::new(host, &options.state_dir).read().ok().and_then(Reading::known).unwrap_or_default();
     let text = match secure(host, options, &ledger, deployed) {
         Ok(None) => return,
-        Ok(Some(default)) => format!("{}{default} is the default boot entry", outcome(&ledger, deployed)),
+        Ok(Some(default)) => {
+            format!("{}{default} is the default boot entry", outcome(&ledger, deployed, failed))
+        }
         Err(error) => format!(
             "{}no known-good system could be made the default boot entry, and the next boot may start a system that nothing \
              protects: {}",
-            outcome(&ledger, deployed),
+            outcome(&ledger, deployed, failed),
             error.chain()
         ),
     };
     host.complain(Trouble::NotMarked, &text);
 }
 
-fn outcome(ledger: &Ledger, deployed: Option<&Toplevel>) -> String {
+fn outcome(ledger: &Ledger, deployed: Option<&Toplevel>, failed: &Error) -> String {
     match deployed {
+        Some(deployed) if matches!(failed, Error::Refused(_)) => format!("{deployed} was refused: "),
         Some(deployed) if ledger.trial.as_ref().is_some_and(|trial| trial.toplevel == *deployed) => {
             format!("{deployed} is a trial, and could not be armed yet: ")
         }

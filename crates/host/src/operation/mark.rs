@@ -38,8 +38,8 @@ pub fn mark(
         host.complain(error.trouble(), &error.chain());
     }
     let marked = mark_listed(host, options, toplevel, switch, told);
-    if marked.is_err() {
-        fall_back(host, options, Some(toplevel));
+    if let Err(error) = &marked {
+        fall_back(host, options, Some(toplevel), error);
     }
     marked
 }
@@ -47,7 +47,7 @@ pub fn mark(
 /// A deployer named no system: `error` says why. What its installer made the default was not marked.
 pub fn mark_nothing(host: &dyn Host, options: &Options, error: Error) -> Error {
     if !system::is_disabled(host) {
-        fall_back(host, options, None);
+        fall_back(host, options, None, &error);
     }
     error
 }
