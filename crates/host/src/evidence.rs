@@ -2,15 +2,17 @@
 
 mod journal;
 mod pstore;
+mod usual;
 mod watchdog;
 
 use golden_core::Evidence;
 
 use crate::Host;
 
-pub use journal::last_words;
 pub(crate) use journal::{failed_units, last_errors};
+pub use journal::{last_words, usual_before};
 pub(crate) use pstore::Dumps;
+pub use usual::Usual;
 
 /// Longest line that is kept, in characters.
 const MAX_CHARS: usize = 200;

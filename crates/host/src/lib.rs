@@ -35,7 +35,7 @@ pub mod whole;
 pub use config::{default_options, load_options};
 pub use durable::{remove as remove_durably, rename_unread as rename_durably, replace as replace_durably};
 pub use error::Error;
-pub use evidence::last_words;
+pub use evidence::{Usual, last_words, usual_before};
 pub use exit::Exit;
 pub use golden::golden;
 pub use history::{

@@ -103,8 +103,49 @@ fn journal() -> Answer {
                 "{\"UNIT\":\"web.service\"}\n{\"UNIT\":\"golden-deadline.service\"}\n{\"UNIT\":\"web.service\"}\n",
             );
         }
-        said("{\"SYSLOG_IDENTIFIER\":\"nginx\",\"MESSAGE\":\"bind() failed\"}\nno JSON\n")
+        // Every boot prints the first one, and only the trial's boots the second.
+        let usual = r#"{"SYSLOG_IDENTIFIER":"generator","MESSAGE":"worker[12] took 3s"}"#;
+        if arguments.contains(&&*format!("--boot={}-1", boot_id(2))) {
+            return said(usual);
+        }
+        let other = usual.replace("12", "97").replace("3s", "5s");
+        said(&format!(
+            "{other}\n{{\"SYSLOG_IDENTIFIER\":\"nginx\",\"MESSAGE\":\"bind() failed\"}}\nno JSON\n"
+        ))
     })
+}
+
+#[test]
+fn what_the_boot_before_the_trial_printed_too_is_not_among_the_last_errors() {
+    let host = host();
+    host.teach("journalctl", journal());
+    Program::RollBack.run(&host).unwrap();
+    assert_eq!(kept(&host).attempts[0].journal, ["nginx: bind() failed"]);
+}
+
+#[test]
+fn where_the_boot_before_the_trial_is_forgotten_the_one_that_runs_is_compared_with_and_never_an_attempt() {
+    for (runs, expected) in
+        [(9, &["nginx: bind() failed"][..]), (2, &["generator: old", "nginx: bind() failed"])]
+    {
+        let host = host();
+        host.teach(
+            "journalctl",
+            Box::new(move |_, arguments| {
+                let usual = format!(
+                    "{{\"_BOOT_ID\":\"{}\",\"SYSLOG_IDENTIFIER\":\"generator\",\"MESSAGE\":\"old\"}}\n",
+                    boot_id(if arguments.contains(&"--boot=0") { runs } else { 2 })
+                );
+                if arguments.iter().any(|word| word.ends_with("-1") || word.starts_with("MESSAGE_ID=")) {
+                    return said("");
+                }
+                let own = "{\"SYSLOG_IDENTIFIER\":\"nginx\",\"MESSAGE\":\"bind() failed\"}\n";
+                said(&(usual + if arguments.contains(&"--boot=0") { "" } else { own }))
+            }),
+        );
+        Program::RollBack.run(&host).unwrap();
+        assert_eq!(kept(&host).attempts[0].journal, expected, "{runs}");
+    }
 }
 
 fn assessment(boot: &BootId, output: &str) -> Vec<u8> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use golden_core::{Attempt, BootId, Cause, End, Event, Ledger, Revision, Toplevel};
 use golden_host::operation::Options;
 use golden_host::postmortem::{self, FailedLanding, PostMortem, Story};
-use golden_host::{Error, Line, LinuxHost, last_words, read_history};
+use golden_host::{Error, Line, LinuxHost, Usual, last_words, read_history, usual_before};
 
 use super::{SCHEMA, State, Why};
 use crate::named;
@@ -186,9 +186,16 @@ fn of_candidate(
 }
 
 fn ask_journal_for_all(host: &LinuxHost, why: &mut Why) {
+    let boots: Vec<BootId> = why.attempts.iter().filter_map(|story| story.boot.clone()).collect();
     let landings = why.failed_landings.iter_mut().flat_map(|landing| &mut landing.attempts);
-    for story in why.attempts.iter_mut().chain(landings) {
-        ask_journal(host, story);
+    let stories = why.attempts.iter_mut().chain(landings);
+    let mut usual: Option<Usual> = None;
+    // Where nobody has kept anything, the journal may still have it.
+    for story in stories.filter(|story| story.journal.is_empty() && story.has_failed()) {
+        if let Some(boot) = &story.boot {
+            let usual = usual.get_or_insert_with(|| usual_before(host, &boots));
+            story.journal = last_words(host, boot, usual);
+        }
     }
 }
 
@@ -200,14 +207,6 @@ fn failed_landings(ledger: &Ledger, from: &Toplevel) -> Vec<FailedLanding> {
         attempts: landing.attempts.iter().map(Story::of).collect(),
     };
     landings.map(landing).collect()
-}
-
-/// Where nobody has kept anything, the journal may still have it.
-fn ask_journal(host: &LinuxHost, story: &mut Story) {
-    let is_kept = !story.journal.is_empty() || !story.has_failed();
-    if let Some(boot) = story.boot.as_ref().filter(|_| !is_kept) {
-        story.journal = last_words(host, boot);
-    }
 }
 
 /// The landing's own checks come after its post-mortem: history has them, from the rollback on.

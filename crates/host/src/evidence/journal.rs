@@ -7,6 +7,7 @@ use golden_core::BootId;
 use serde::Deserialize;
 
 use super::printable;
+use super::usual::Usual;
 use crate::{Host, Limits};
 
 /// Lines that are shown.
@@ -18,21 +19,14 @@ const LIMITS: Limits = Limits { time: Duration::from_secs(5), output_bytes: 1 <<
 
 /// The last that the journal has of a boot and that was no everyday matter; empty where it has nothing.
 #[must_use]
-pub fn last_words(host: &dyn Host, boot: &BootId) -> Vec<String> {
-    let boot = format!("--boot={}", boot.as_str());
-    let arguments = [
-        "--quiet",
-        "--no-pager",
-        "--output=json",
-        "--output-fields=MESSAGE,SYSLOG_IDENTIFIER",
-        "--priority=warning",
-        LINES,
-        &boot,
-    ];
-    let ended = host.run_within(LIMITS, Path::new("journalctl"), &arguments);
-    ended.map_or_else(|_| Vec::new(), |ended| worth_showing(&ended.stdout))
+pub fn last_words(host: &dyn Host, boot: &BootId, usual: &Usual) -> Vec<String> {
+    let entries = ask(host, &format!("--boot={}", boot.as_str()), &[FIELDS, WARNINGS, LINES]);
+    entries.map_or_else(|_| Vec::new(), |entries| worth_showing(&entries, usual))
 }
 
+const FIELDS: &str = "--output-fields=MESSAGE,SYSLOG_IDENTIFIER";
+const ERRORS: &str = "--priority=err";
+const WARNINGS: &str = "--priority=warning";
 /// Errors that are kept of a boot.
 const MAX_ERRORS: usize = 48;
 /// Units that are kept of a boot.
@@ -41,18 +35,18 @@ const MAX_UNITS: usize = 32;
 const UNIT_FAILED: &str = "MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c";
 
 /// The last errors of a boot, as `who: what`, the oldest first; why there is no saying, as a sentence.
-pub(crate) fn last_errors(host: &dyn Host, boot: &BootId) -> Result<Vec<String>, String> {
-    let fields = "--output-fields=MESSAGE,SYSLOG_IDENTIFIER";
-    let entries = ask(host, boot, &[fields, "--priority=err", "--lines=128"])?;
-    let entries = entries.lines().rev().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
-    let mut lines: Vec<String> = entries.filter_map(Entry::line_of_somebody).take(MAX_ERRORS).collect();
+pub(crate) fn last_errors(host: &dyn Host, boot: &BootId, usual: &Usual) -> Result<Vec<String>, String> {
+    let entries = ask(host, &format!("--boot={}", boot.as_str()), &[FIELDS, ERRORS, "--lines=128"])?;
+    let said = newest_first(&entries).filter(|said| !usual.has(&said.identifier, &said.line));
+    let mut lines: Vec<String> = said.map(Said::of_somebody).take(MAX_ERRORS).collect();
     lines.reverse();
     Ok(lines)
 }
 
 /// The units that failed in a boot, each once, in that order, and none of ours; why there is no saying, as a sentence.
 pub(crate) fn failed_units(host: &dyn Host, boot: &BootId) -> Result<Vec<String>, String> {
-    let entries = ask(host, boot, &["--output-fields=UNIT", "--lines=256", UNIT_FAILED])?;
+    let boot = format!("--boot={}", boot.as_str());
+    let entries = ask(host, &boot, &["--output-fields=UNIT", "--lines=256", UNIT_FAILED])?;
     let mut units = Vec::new();
     for entry in entries.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok()) {
         let unit = printable(&entry.unit.text());
@@ -63,9 +57,39 @@ pub(crate) fn failed_units(host: &dyn Host, boot: &BootId) -> Result<Vec<String>
     Ok(units)
 }
 
-fn ask(host: &dyn Host, boot: &BootId, more: &[&str]) -> Result<String, String> {
-    let boot = format!("--boot={}", boot.as_str());
-    let arguments = [&["--quiet", "--no-pager", "--output=json", &boot][..], more].concat();
+/// Parts of a boot that are compared with: what it printed while it came up, and last. Source: `journalctl(1)`; systemd before 254
+/// has the second one only.
+const PARTS: [&str; 2] = ["--lines=+512", "--lines=512"];
+
+/// What is usual in the boot before the first of these attempts, for the trial was deployed from it; where the journal has nothing
+/// of that one, in the boot that runs. An attempt is never compared with. The journal is asked four times at most.
+#[must_use]
+pub fn usual_before(host: &dyn Host, attempts: &[BootId]) -> Usual {
+    let Some(first) = attempts.first() else { return Usual::default() };
+    let before = format!("--boot={}-1", first.as_str());
+    let boots = [&*before, "--boot=0"].into_iter();
+    boots.map(|boot| usual_in(host, boot, attempts)).find(|usual| !usual.is_empty()).unwrap_or_default()
+}
+
+fn usual_in(host: &dyn Host, boot: &str, attempts: &[BootId]) -> Usual {
+    let mut usual = Usual::default();
+    for part in PARTS {
+        let entries = ask(host, boot, &[FIELDS, WARNINGS, part]).unwrap_or_default();
+        for mut entry in entries.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok()) {
+            let boot = std::mem::take(&mut entry.boot).text();
+            if attempts.iter().any(|attempt| attempt.as_str() == boot) {
+                return Usual::default();
+            }
+            if let Some(said) = entry.said() {
+                usual.add(&said.identifier, &said.line);
+            }
+        }
+    }
+    usual
+}
+
+fn ask(host: &dyn Host, boot: &str, more: &[&str]) -> Result<String, String> {
+    let arguments = [&["--quiet", "--no-pager", "--output=json", boot][..], more].concat();
     match host.run_within(LIMITS, Path::new("journalctl"), &arguments) {
         // It finds nothing, or no such boot, and says so by its status.
         Ok(ended) if ended.status == Some(0) || !ended.stdout.is_empty() => Ok(ended.stdout),
@@ -79,11 +103,17 @@ fn ask(host: &dyn Host, boot: &BootId, more: &[&str]) -> Result<String, String> 
 }
 
 /// The last lines of those that say something new.
-fn worth_showing(entries: &str) -> Vec<String> {
-    let entries = entries.lines().rev().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
-    let mut lines: Vec<String> = entries.filter_map(Entry::line).take(SHOWN).collect();
+fn worth_showing(entries: &str, usual: &Usual) -> Vec<String> {
+    let said = newest_first(entries).filter(|said| !usual.has(&said.identifier, &said.line));
+    let mut lines: Vec<String> = said.map(|said| said.line).take(SHOWN).collect();
     lines.reverse();
     lines
+}
+
+/// What may tell somebody why the boot failed, the newest first.
+fn newest_first(entries: &str) -> impl Iterator<Item = Said> {
+    let entries = entries.lines().rev().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
+    entries.filter_map(Entry::said)
 }
 
 /// One entry, as far as it was asked for.
@@ -95,6 +125,8 @@ struct Entry {
     identifier: Field,
     #[serde(rename = "UNIT", default)]
     unit: Field,
+    #[serde(rename = "_BOOT_ID", default)]
+    boot: Field,
 }
 
 /// A field; bytes where it is no printable text.
@@ -123,23 +155,28 @@ impl Field {
     }
 }
 
-impl Entry {
-    /// The same, with who said it.
-    fn line_of_somebody(self) -> Option<String> {
-        let identifier = match &self.identifier {
-            Field::Text(text) => printable(text),
-            _ => String::new(),
-        };
-        let line = self.line()?;
-        Some(if identifier.is_empty() { line } else { format!("{identifier}: {line}") })
-    }
+/// One line of the journal.
+struct Said {
+    identifier: String,
+    line: String,
+}
 
+impl Said {
+    /// The line, and who said it.
+    fn of_somebody(self) -> String {
+        let Self { identifier, line } = self;
+        if identifier.is_empty() { line } else { format!("{identifier}: {line}") }
+    }
+}
+
+impl Entry {
     /// The first line of what was said; `None` where that tells nobody why the boot failed.
-    fn line(self) -> Option<String> {
-        let (identifier, message) = (self.identifier.text(), self.message.text());
+    fn said(self) -> Option<Said> {
+        let (identifier, message) = (printable(&self.identifier.text()), self.message.text());
         let mut lines = message.lines().map(printable);
         let line = lines.find(|line| !line.is_empty())?;
-        (!is_ours(&identifier) && !is_of_every_reboot(&identifier, &line)).then_some(line)
+        let is_noise = is_ours(&identifier) || is_of_every_shutdown(&identifier, &line);
+        (!is_noise).then_some(Said { identifier, line })
     }
 }
 
@@ -148,9 +185,18 @@ fn is_ours(identifier: &str) -> bool {
     matches!(identifier, "golden" | "pin-golden") || identifier.starts_with("golden-")
 }
 
-/// systemd leaves the watchdog running until the machine is down. Source: the kernel's `watchdog_dev.c`.
-fn is_of_every_reboot(identifier: &str, line: &str) -> bool {
-    identifier == "kernel" && line.starts_with("watchdog: ") && line.ends_with(": watchdog did not stop!")
+/// What a machine may say whenever it goes down: the watchdog runs until it is down, and a file system that is in use until then
+/// (the store, from which systemd itself runs) is not unmounted by its unit. Source: the kernel's `watchdog_dev.c`; systemd's
+/// `mount.c`, `swap.c` and `shutdown.c`.
+fn is_of_every_shutdown(identifier: &str, line: &str) -> bool {
+    match identifier {
+        "kernel" => line.starts_with("watchdog: ") && line.ends_with(": watchdog did not stop!"),
+        "systemd" => {
+            ["Failed unmounting ", "Failed deactivating swap "].iter().any(|it| line.starts_with(it))
+        }
+        "systemd-shutdown" => true,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -175,13 +221,15 @@ mod tests {
             entry("pin-golden", "\"is golden\""),
             entry("kernel", "\"watchdog: watchdog0: watchdog did not stop!\""),
             entry("kernel", "\"watchdog: watchdog12: watchdog did not stop!\""),
+            entry("systemd", "\"Failed unmounting nix-store.mount - /nix/store.\""),
+            entry("systemd-shutdown", "\"Could not detach DM /dev/dm-0: Device or resource busy\""),
         ];
         let expected = [
             "required.service: Failed with result 'exit-code'.",
             "EXT4-fs error (device vda2)",
             "no program of ours",
         ];
-        assert_eq!(worth_showing(&entries.concat()), expected);
+        assert_eq!(worth_showing(&entries.concat(), &Usual::default()), expected);
     }
 
     #[test]
@@ -189,8 +237,13 @@ mod tests {
         for (identifier, message) in [
             ("kernel", "watchdog: BUG: soft lockup - CPU#0 stuck for 26s!"),
             ("app", "watchdog: watchdog0: watchdog did not stop!"),
+            ("app", "Failed unmounting nix-store.mount - /nix/store."),
+            ("systemd", "Failed to mount nix-store.mount - /nix/store."),
         ] {
-            assert_eq!(worth_showing(&entry(identifier, &format!("\"{message}\""))), [message]);
+            assert_eq!(
+                worth_showing(&entry(identifier, &format!("\"{message}\"")), &Usual::default()),
+                [message]
+            );
         }
     }
 
@@ -206,12 +259,12 @@ mod tests {
             ("{\"a\":[256]}", &[]),
             ("\"cut off", &[]),
         ] {
-            assert_eq!(worth_showing(&entry("app", message)), expected, "{message}");
+            assert_eq!(worth_showing(&entry("app", message), &Usual::default()), expected, "{message}");
         }
-        assert_eq!(worth_showing("{}\n[]\n\nno JSON\n"), [""; 0]);
-        assert_eq!(worth_showing(&"[".repeat(1 << 20)), [""; 0]);
+        assert_eq!(worth_showing("{}\n[]\n\nno JSON\n", &Usual::default()), [""; 0]);
+        assert_eq!(worth_showing(&"[".repeat(1 << 20), &Usual::default()), [""; 0]);
         let long = format!("\"{}\"", "x".repeat(1 << 16));
-        assert_eq!(worth_showing(&entry("app", &long))[0].len(), super::super::MAX_CHARS);
-        assert_eq!(worth_showing("{\"MESSAGE\":\"from nobody\"}\n"), ["from nobody"]);
+        assert_eq!(worth_showing(&entry("app", &long), &Usual::default())[0].len(), super::super::MAX_CHARS);
+        assert_eq!(worth_showing("{\"MESSAGE\":\"from nobody\"}\n", &Usual::default()), ["from nobody"]);
     }
 }

@@ -7,7 +7,7 @@ use golden_core::{Attempt, Attempts, BootId, Ledger, Revision, Toplevel};
 
 use super::store::{self, assessment};
 use super::{Closures, FailedLanding, MAX_BYTES, POSTMORTEM_SCHEMA, PostMortem, Story, Told, closures};
-use crate::evidence::{failed_units, last_errors};
+use crate::evidence::{Usual, failed_units, last_errors, usual_before};
 use crate::{Error, Host, history, source, system};
 
 /// Attempts that are told of one system, the last ones.
@@ -121,10 +121,12 @@ fn last(attempts: &[Attempt]) -> Vec<Story> {
 /// Everything that has to be asked of others. The newest first, for the time may not last.
 fn look_around(host: &dyn Host, state_dir: &Path, postmortem: &mut PostMortem, deadline: Duration) {
     let PostMortem { from, to, attempts, failed_landings, closures: differences, .. } = postmortem;
+    let boots: Vec<BootId> = attempts.iter().filter_map(|story| story.boot.clone()).collect();
+    let usual = usual_before(host, &boots);
     let landings = failed_landings.iter_mut().flat_map(|landing| landing.attempts.iter_mut().rev());
     for story in attempts.iter_mut().rev().chain(landings) {
         if host.monotonic() < deadline {
-            complete(host, state_dir, story);
+            complete(host, state_dir, story, &usual);
         } else {
             story.missing.push("there was no time to look at its journal".to_owned());
         }
@@ -136,7 +138,7 @@ fn look_around(host: &dyn Host, state_dir: &Path, postmortem: &mut PostMortem, d
     };
 }
 
-fn complete(host: &dyn Host, state_dir: &Path, story: &mut Story) {
+fn complete(host: &dyn Host, state_dir: &Path, story: &mut Story, usual: &Usual) {
     let Some(boot) = &story.boot else {
         story
             .missing
@@ -146,7 +148,7 @@ fn complete(host: &dyn Host, state_dir: &Path, story: &mut Story) {
     if let Some(assessment) = assessment(host, state_dir, boot) {
         story.failed_checks = assessment.findings.into_iter().filter(|finding| !finding.passed).collect();
     }
-    match (failed_units(host, boot), last_errors(host, boot)) {
+    match (failed_units(host, boot), last_errors(host, boot, usual)) {
         (Ok(units), Ok(lines)) => (story.failed_units, story.journal) = (units, lines),
         (Err(why), _) | (_, Err(why)) => story.missing.push(why),
     }
