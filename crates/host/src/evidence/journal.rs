@@ -1,5 +1,6 @@
 //! What the journal still has of a boot. Source: `journalctl(1)`; systemd.io, "Journal JSON Format".
 
+use std::ops::Deref;
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,8 +35,13 @@ const MAX_UNITS: usize = 32;
 /// `SD_MESSAGE_UNIT_FAILURE_RESULT`: a unit has failed. Source: `systemd/sd-messages.h`.
 const UNIT_FAILED: &str = "MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c";
 
-/// The last errors of a boot, as `who: what`, the oldest first; why there is no saying, as a sentence.
-pub(crate) fn last_errors(host: &dyn Host, boot: &BootId, usual: &Usual) -> Result<Vec<String>, String> {
+/// The last errors of a boot, as `who: what`, the oldest first; as a sentence why the journal has no answer. The journal is asked for
+/// `usual` only if there is an error.
+pub(crate) fn last_errors(
+    host: &dyn Host,
+    boot: &BootId,
+    usual: &impl Deref<Target = Usual>,
+) -> Result<Vec<String>, String> {
     let entries = ask(host, &format!("--boot={}", boot.as_str()), &[FIELDS, ERRORS, "--lines=128"])?;
     let said = newest_first(&entries).filter(|said| !usual.has(&said.identifier, &said.line));
     let mut lines: Vec<String> = said.map(Said::of_somebody).take(MAX_ERRORS).collect();

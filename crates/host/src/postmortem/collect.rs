@@ -1,5 +1,7 @@
 //! What is left of a rollback is put together. Every part of it may fail, and none keeps the rollback waiting for long.
 
+use std::cell::LazyCell;
+use std::ops::Deref;
 use std::path::Path;
 use std::time::Duration;
 
@@ -122,7 +124,8 @@ fn last(attempts: &[Attempt]) -> Vec<Story> {
 fn look_around(host: &dyn Host, state_dir: &Path, postmortem: &mut PostMortem, deadline: Duration) {
     let PostMortem { from, to, attempts, failed_landings, closures: differences, .. } = postmortem;
     let boots: Vec<BootId> = attempts.iter().filter_map(|story| story.boot.clone()).collect();
-    let usual = usual_before(host, &boots);
+    // A journal that does not answer is asked for nothing more.
+    let usual = LazyCell::new(|| usual_before(host, &boots));
     let landings = failed_landings.iter_mut().flat_map(|landing| landing.attempts.iter_mut().rev());
     for story in attempts.iter_mut().rev().chain(landings) {
         if host.monotonic() < deadline {
@@ -138,7 +141,7 @@ fn look_around(host: &dyn Host, state_dir: &Path, postmortem: &mut PostMortem, d
     };
 }
 
-fn complete(host: &dyn Host, state_dir: &Path, story: &mut Story, usual: &Usual) {
+fn complete(host: &dyn Host, state_dir: &Path, story: &mut Story, usual: &impl Deref<Target = Usual>) {
     let Some(boot) = &story.boot else {
         story
             .missing
