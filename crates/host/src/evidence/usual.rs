@@ -35,9 +35,9 @@ fn shape(line: &str) -> String {
         let end = from.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(from.len());
         let (word, after) = from.split_at(end);
         if differs(word, &shape, after) {
-            shape.push('#')
+            shape.push('#');
         } else {
-            shape.push_str(word)
+            shape.push_str(word);
         }
         rest = after;
     }
