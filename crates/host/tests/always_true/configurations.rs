@@ -33,12 +33,9 @@ const ASKED_GRUB: Configuration = Configuration { max_failures: 1, ..GRUB };
 const ASKED_EXTLINUX: Configuration = Configuration { max_failures: 1, ..EXTLINUX };
 
 pub const CONFIGURATIONS: &[Configuration] = &[
-    Configuration { max_failures: 3, pinned: false, ..TWO },
-    Configuration { max_failures: 2, ..NEWER },
     Configuration { rollback_target: LastConfirmed, ..NEWER },
     TWO,
     Configuration { max_failures: 3, firmware_counts: false, ..TWO },
-    Configuration { pinned: false, ..TWO },
     Configuration { firmware_counts: false, ..TWO },
     Configuration { rollback_target: LastConfirmed, ..TWO },
     Configuration { max_failures: 1, pinned: false, ..TWO },
@@ -52,20 +49,17 @@ pub const CONFIGURATIONS: &[Configuration] = &[
     Configuration { lie: Some(Lie::IgnoresWrites), ..TWO },
     Configuration { lie: Some(Lie::KeepsOneShots), ..GRUB },
     Configuration { lie: Some(Lie::IgnoresWrites), ..EXTLINUX },
-    Configuration { habits: &[Pin, SwitchLive], ..TWO },
     Configuration { habits: &[Pin, SwitchLive], ..EXTLINUX },
     Configuration { max_failures: 1, habits: &[Rehearse], ..TWO },
     Configuration { max_failures: 1, habits: &[Rehearse], ..EXTLINUX },
     // What people ask for, and what checks find.
     Configuration { habits: &[RollBack, Quarantine], ..ASKED },
-    Configuration { pinned: false, habits: &[RollBack, Quarantine], ..ASKED },
     Configuration { habits: &[RollBack, Quarantine], ..ASKED_GRUB },
     Configuration { habits: &[RollBack, Quarantine], ..ASKED_EXTLINUX },
     Configuration { habits: &[RollBack, SwitchLive], ..ASKED },
     Configuration { habits: &[QuarantineRevisions], ..ASKED },
     Configuration { habits: &[Quarantine, Wait], ..ASKED },
     Configuration { max_failures: 2, habits: &[Assess, FailLate], ..ASKED },
-    Configuration { firmware_counts: false, habits: &[Assess, FailLate], ..NEWER },
     // The firmware forgets its variables, which its counter shows, or which it says.
     Configuration { lie: Some(Lie::ForgetsVariables), ..TWO },
     Configuration { lie: Some(Lie::SaysItForgets), firmware_counts: false, ..TWO },
@@ -79,7 +73,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
 ];
 
 /// More machines than one waits for: `GOLDEN_WALK=wide` walks through these, the first two for half an hour each.
-pub const WIDE: [Configuration; 10] = [
+pub const WIDE: [Configuration; 16] = [
     Configuration { systems: 3, ..TWO },
     Configuration { max_failures: 1, pinned: false, firmware_counts: false, systems: 3, ..TWO },
     Configuration { max_failures: 1, habits: &[Pin, Rehearse], ..TWO },
@@ -89,6 +83,13 @@ pub const WIDE: [Configuration; 10] = [
     Configuration { habits: &[Pin, RollBack, Quarantine], ..ASKED },
     Configuration { habits: &[RollBack, Quarantine, SwitchLive], ..ASKED },
     Configuration { habits: &[RollBack, Quarantine, Wait, Assess, FailLate], ..ASKED },
+    // More than a minute each on one core, and not walked to their end since the attempts of others and forgetful variables are in it.
+    Configuration { max_failures: 3, pinned: false, ..TWO },
+    Configuration { max_failures: 2, ..NEWER },
+    Configuration { pinned: false, ..TWO },
+    Configuration { habits: &[Pin, SwitchLive], ..TWO },
+    Configuration { pinned: false, habits: &[RollBack, Quarantine], ..ASKED },
+    Configuration { firmware_counts: false, habits: &[Assess, FailLate], ..NEWER },
     // Other programs tidy the profiles, and nothing but its own root and profile holds golden.
     Configuration { firmware_counts: false, habits: &[Tidy], ..NEWER },
 ];
