@@ -1,4 +1,4 @@
-//! What greenboot's configuration says of its checks. Source: greenboot's `usr/libexec/greenboot/greenboot`, greenboot-rs's
+//! The checks that greenboot's configuration disables. Source: greenboot's `usr/libexec/greenboot/greenboot`, greenboot-rs's
 //! `src/main.rs` and `src/lib/greenboot.rs`.
 
 use std::io;

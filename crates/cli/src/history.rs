@@ -126,7 +126,7 @@ fn write(out: &mut dyn Write, json: bool, line: &Line) -> io::Result<()> {
     writeln!(out, "{}  {}", printable(&line.time), printable(&describe(&line.event)))
 }
 
-/// What is looked for, and what was seen on the way.
+/// A search of history, and its result so far.
 struct Search<'a> {
     filter: &'a Filter,
     generation: Option<String>,
@@ -145,7 +145,7 @@ impl Search<'_> {
         found
     }
 
-    /// What is said instead of lines.
+    /// The sentence that stands in the place of lines.
     fn nothing(&self) -> String {
         if self.has_found {
             return String::new();

@@ -54,7 +54,7 @@ pub(crate) struct Status {
     unfinished_rollback: Option<Toplevel>,
     /// A rehearsal under way.
     pub drill: Option<Drill>,
-    /// Whom a reboot of ours waits for, and how long at most.
+    /// The users and locks that hold a reboot of the suite, and its longest wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     reboot: Option<String>,
     /// Why the suite causes no further reboot.

@@ -487,7 +487,7 @@ fn a_history_larger_than_any_file_that_is_read_whole_is_told_and_filtered() {
     )
     .unwrap();
     assert!(file.metadata().unwrap().len() > size);
-    // What is between the first line and the last one is no line.
+    // The text between the first line and the last one is no line.
     assert_eq!(ask(&machine, &["history"]).lines().count(), 2);
     assert_eq!(ask(&machine, &["history", "--last", "1", "--json"]).matches("adopted").count(), 1);
     assert_eq!(

@@ -150,7 +150,7 @@ impl Evidence {
         *self == Self::default()
     }
 
-    /// What was found later is added to what the crash kernel had left.
+    /// Add later evidence to that of the crash kernel.
     fn add(&mut self, later: &Self) {
         self.panic = later.panic.clone().or(self.panic.take());
         self.watchdog |= later.watchdog;

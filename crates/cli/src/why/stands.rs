@@ -4,13 +4,13 @@ use golden_core::{Ledger, OneShot, Toplevel};
 use golden_host::operation::Options;
 use golden_host::{Host, loader};
 
-/// What is so now, whatever was done in the past.
+/// The state of the machine at the time of asking.
 #[derive(Debug, Default)]
 pub(crate) struct Stands {
     pub golden: Option<Toplevel>,
     /// `None` where the boot loader cannot be asked, or its default cannot be told.
     pub default: Option<Toplevel>,
-    /// What the system profile names.
+    /// The system that the system profile names.
     pub profile: Option<Toplevel>,
     /// Other profiles that name the system which failed, by name.
     pub others: Vec<String>,
@@ -57,7 +57,7 @@ pub(crate) fn not_armed(
     }
 }
 
-/// What history says was in the way, the last time.
+/// The last reason in history why the trial could not be armed.
 fn last_said(host: &dyn Host, options: &Options, trial: &Toplevel) -> String {
     let lines = golden_host::read_history(host, &options.state_dir).unwrap_or_default();
     let why = lines.into_iter().rev().find_map(|line| match line.event {

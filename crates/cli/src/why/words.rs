@@ -80,7 +80,7 @@ fn with_revision(toplevel: &Toplevel, revision: Option<&Revision>) -> String {
     revision.map_or(toplevel.to_string(), |revision| format!("{toplevel} (revision {revision})"))
 }
 
-/// What was done, and how that stands at the time of asking.
+/// The actions of the machine, and their state at the time of asking.
 fn what_the_machine_did(why: &Why) -> Vec<String> {
     let mut sentences = Vec::new();
     let is_over = !matches!(why.state, State::Nothing | State::Trial);
@@ -126,7 +126,7 @@ fn where_it_is_back(why: &Why) -> Vec<String> {
     [default].into_iter().chain(profile).collect()
 }
 
-/// What still names the failed system: a program that activates such a profile activates what failed.
+/// Profiles that still name the failed system: a program that activates such a profile activates what failed.
 fn profiles_left_behind(why: &Why) -> Vec<String> {
     let Some(failed) = &why.failed else { return Vec::new() };
     let mut left: Vec<String> = Vec::new();
