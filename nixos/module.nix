@@ -1,5 +1,5 @@
 # services.golden-generation.enable = true; is enough.
-{ config, lib, options, ... }:
+{ config, lib, options, utils, ... }:
 
 let
   cfg = config.services.golden-generation;
@@ -64,7 +64,11 @@ let
     (unit wantedBy)
     (lib.mkIf (!isDefaultDir) { serviceConfig.ReadWritePaths = [ "-${cfg.stateDir}" ]; })
     # The packaged units name the usual boot partitions.
-    (lib.mkIf (mirrors != [ ]) { serviceConfig.ReadWritePaths = map (place: "-${place}") mirrors; })
+    (lib.mkIf (mirrors != [ ]) {
+      # Only an order: a mirror on a disk that is gone must not keep the boot from being counted.
+      after = map (place: "${utils.escapeSystemdPath place}.mount") mirrors;
+      serviceConfig.ReadWritePaths = map (place: "-${place}") mirrors;
+    })
   ];
 in
 {

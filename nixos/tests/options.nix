@@ -4,6 +4,7 @@
 let
   inherit (lib.evalModules {
     modules = [ ../module.nix ./stubs.nix ];
+    specialArgs.utils = import ./utils.nix;
     specialArgs.pkgs = { callPackage = _: _: { type = "derivation"; outPath = "/nix/store/golden-generation"; }; };
   }) options;
   own = options.services.golden-generation;

@@ -17,7 +17,7 @@ let
 
   inherit (lib.evalModules {
     modules = [ ../module.nix ./stubs.nix case ];
-    specialArgs = { inherit pkgs; };
+    specialArgs = { inherit pkgs; utils = import ./utils.nix; };
   }) config;
 
   section = title: text: lib.optional (text != "") "== ${title}\n${text}";
@@ -31,7 +31,8 @@ let
 
   # As NixOS's systemd-lib writes what is defined beside a packaged unit.
   service = name: service: section "etc/systemd/system/${name}.service.d/overrides.conf" (
-    part "Unit" (lib.optionalAttrs (service ? wants) { Wants = service.wants; } // service.unitConfig or { })
+    part "Unit" (lib.optionalAttrs (service ? wants) { Wants = service.wants; }
+      // lib.optionalAttrs (service ? after) { After = service.after; } // service.unitConfig or { })
     + part "Service" (
       lib.optionalAttrs (!(service.restartIfChanged or true)) { X-RestartIfChanged = false; }
       // service.serviceConfig or { }

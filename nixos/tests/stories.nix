@@ -23,7 +23,7 @@ let
   };
   machine = test: (lib.evalModules {
     modules = test.nodes.machine.imports ++ [ ./stubs.nix more ];
-    specialArgs = { inherit pkgs; modulesPath = toString ./modules; };
+    specialArgs = { inherit pkgs; utils = import ./utils.nix; modulesPath = toString ./modules; };
   }).config;
   refused = test: lib.filter (assertion: !assertion.assertion) (machine test).assertions;
   story = _: test:

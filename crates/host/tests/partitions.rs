@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use golden_core::{OneShot, Toplevel};
 use golden_host::loader::detect;
-use golden_host::operation::{Options, Switch, confirm, mark};
+use golden_host::operation::{Options, Switch, boot_check, confirm, mark};
 use golden_host::simulated::{Loader, SimulatedHost, World, install};
 use golden_host::{Error, LinuxHost, Output};
 
@@ -218,12 +218,26 @@ fn a_mirror_of_the_esp_has_the_default_the_entries_and_the_boot_files_that_the_e
         assert_eq!(loader.doubts(), Vec::<String>::new());
         assert_eq!(loader.see().unwrap().one_shot, OneShot::Armed(system("b")));
         machine.boot(2, "b");
-        golden_host::operation::boot_check(&host, &options).unwrap();
+        boot_check(&host, &options).unwrap();
         confirm(&host, &options).unwrap();
         for esp in ["/boot", "/boot2"] {
             assert_eq!(default_at(&machine, esp), "default nixos-b.conf", "{esp}");
         }
     }
+}
+
+#[test]
+fn an_attempt_that_began_on_a_named_mirror_counts_as_any_other() {
+    let options = mirrored(&["/boot2"]);
+    let machine = with_two_esps(&options, FIRST);
+    marked(&machine, &options).unwrap();
+    machine.set_variable("LoaderDevicePartUUID", SECOND);
+    machine.boot(2, "a");
+    // The second attempt is armed, and a machine below another root does not reboot.
+    boot_check(&host(&machine), &options).unwrap_err();
+    let ledger = machine.text("/var/lib/golden-generation/ledger.json");
+    let ledger: serde_json::Value = serde_json::from_str(&ledger).unwrap();
+    assert_eq!(ledger["trial"]["attempts"].as_array().map(Vec::len), Some(1), "{ledger}");
 }
 
 #[test]

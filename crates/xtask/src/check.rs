@@ -75,8 +75,19 @@ fn deny(tally: &mut Tally) -> Result<()> {
     const TOOLS: &str = "target/tools";
     let program = Path::new(TOOLS).join("bin/cargo-deny");
     if !program.exists() {
-        println!("== building cargo-deny, some minutes");
-        let install = ["install", "cargo-deny", "--version", "^0.20", "--locked", "--quiet", "--root", TOOLS];
+        println!("== building cargo-deny, a minute or two");
+        // It runs once: its own speed is not worth the time of an optimised build.
+        let install = [
+            "install",
+            "cargo-deny",
+            "--version",
+            "^0.20",
+            "--locked",
+            "--debug",
+            "--quiet",
+            "--root",
+            TOOLS,
+        ];
         let status = Command::new("cargo").args(install).status().context("cannot run cargo")?;
         anyhow::ensure!(status.success(), "cargo-deny does not build");
     }

@@ -202,6 +202,24 @@ let
     init-crashes = system "init-crashes" { fault = "exit 1"; };
     panic-early = system "panic-early" { early."early.service" = does "Before" panics; };
     panic-later = system "panic-later" { early."early.service" = does "After" panics; };
+    # Saves what memory holds and goes on: its owner has `boot.crashDump.enable`. The crash kernel starts the same system, in
+    # the words that NixOS gives it.
+    crash-dump = system "crash-dump" {
+      params = "crashkernel=192M";
+      early."crash.service" = does "After" (
+        "[ ! -e /proc/vmcore ] || exit 0; "
+        + "kexec -p -s @out@/kernel --initrd=@out@/initrd --command-line=\"init=@out@/init irqpoll maxcpus=1 reset_devices 1 boot.shell_on_fail ${base}\" || exit; "
+        + panics
+      );
+      early."dump.service" = ''
+        [Unit]
+        Description=Saves the memory of the kernel that panicked, when a test says so
+        DefaultDependencies=no
+        ConditionPathExists=/proc/vmcore
+        [Service]
+        ExecStart=/bin/bash -c 'echo "golden-vm: saves" > /dev/ttyS0; until [ -e /run/go-on ]; do sleep 0.1; done; head -c 8M /proc/vmcore > /var/dump-$$(date +%%s); sync; echo "golden-vm: saved" > /dev/ttyS0; stty -F /dev/ttyS0 cread; echo b > /proc/sysrq-trigger'
+      '';
+    };
     hang-early = system "hang-early" { early."early.service" = does "Before" freezes; };
     # A disk that was taken out.
     mount-never = system "mount-never" { fstab = "LABEL=gone /srv ext4 x-systemd.device-timeout=5s 0 0"; };

@@ -4,6 +4,7 @@ mod boot;
 mod checks;
 mod console;
 mod damage;
+mod elsewhere;
 mod faults;
 mod golden;
 mod ladder;
@@ -13,8 +14,11 @@ mod quarantine;
 mod told;
 mod wiring;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -36,6 +40,16 @@ pub struct Counts {
     pub failed: usize,
 }
 
+impl Counts {
+    fn add(&mut self, more: Self) {
+        self.passed += more.passed;
+        self.failed += more.failed;
+    }
+}
+
+/// Machines that run at the same time, at most: each has 768 MiB.
+const MOST_AT_ONCE: usize = 4;
+
 struct Claim {
     name: &'static str,
     says: &'static str,
@@ -45,6 +59,12 @@ struct Claim {
     /// Whether `cargo xtask test` runs it too: CI has an hour.
     in_ci: bool,
     run: Run,
+}
+
+impl Claim {
+    fn is_vm(&self) -> bool {
+        !matches!(self.run, Run::Container(_))
+    }
 }
 
 /// What boots the machine.
@@ -140,31 +160,52 @@ pub fn run(chosen: &Chosen) -> Result<Counts> {
         Chosen::Named(names) => names.iter().any(|name| name == claim.name),
     };
     let image = prepare()?;
+    let claims: Vec<&Claim> = CLAIMS.iter().filter(is_chosen).collect();
     let mut settings: Vec<(Loader, Setting)> = Vec::new();
-    let mut counts = Counts::default();
-    for claim in CLAIMS.iter().filter(is_chosen) {
-        let is_vm = !matches!(claim.run, Run::Container(_));
-        if is_vm && !settings.iter().any(|(loader, _)| *loader == claim.loader) {
+    for claim in claims.iter().filter(|claim| claim.is_vm()) {
+        if !settings.iter().any(|(loader, _)| *loader == claim.loader) {
             settings.push((claim.loader, Setting::new(&image, claim.loader)?));
         }
-        let setting = settings.iter().find(|(loader, _)| *loader == claim.loader).map(|(_, setting)| setting);
-        let before = Instant::now();
-        match prove(&image, setting, claim) {
-            Ok(boots) => {
-                counts.passed += 1;
-                println!("ok {} {:.1} s, {boots} boots", claim.name, seconds(before.elapsed()));
+    }
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut counts = Counts::default();
+        while let Some(claim) = claims.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let setting =
+                settings.iter().find(|(loader, _)| *loader == claim.loader).map(|(_, setting)| setting);
+            counts.add(verdict(&image, setting, claim));
+        }
+        counts
+    };
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(MOST_AT_ONCE).min(claims.len());
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
+        let mut counts = Counts::default();
+        for one in running {
+            counts.add(one.join().map_err(|_| anyhow::anyhow!("a claim panicked"))?);
+        }
+        Ok(counts)
+    })
+}
+
+/// Prove one and say how it went.
+fn verdict(image: &Image, setting: Option<&Setting>, claim: &Claim) -> Counts {
+    let before = Instant::now();
+    match prove(image, setting, claim) {
+        Ok(boots) => {
+            println!("ok {} {:.1} s, {boots} boots", claim.name, seconds(before.elapsed()));
+            Counts { passed: 1, failed: 0 }
+        }
+        Err(error) => {
+            let mut said = format!("FAILED {} {:.1} s: {error:#}\n", claim.name, seconds(before.elapsed()));
+            // Of a run elsewhere this output is all that is kept.
+            for line in console::last_lines(&kept(claim)) {
+                let _ = writeln!(said, "    {line}");
             }
-            Err(error) => {
-                counts.failed += 1;
-                println!("FAILED {} {:.1} s: {error:#}", claim.name, seconds(before.elapsed()));
-                // Of a run elsewhere this output is all that is kept.
-                for line in console::last_lines(&kept(claim)) {
-                    println!("    {line}");
-                }
-            }
+            print!("{said}");
+            Counts { passed: 0, failed: 1 }
         }
     }
-    Ok(counts)
 }
 
 fn seconds(time: Duration) -> f64 {
@@ -189,7 +230,7 @@ fn prove(image: &Image, setting: Option<&Setting>, claim: &Claim) -> Result<usiz
             let _ = fs::remove_dir_all(&kept);
             fs::create_dir_all(cache().join("failed"))?;
             let _ = fs::rename(&directory, &kept);
-            if let Some(setting) = setting.filter(|_| !matches!(claim.run, Run::Container(_))) {
+            if let Some(setting) = setting.filter(|_| claim.is_vm()) {
                 let _ = crate::machine::salvage(&setting.image, &kept);
             }
             Err(error.context(format!("log and ledger are kept in {}", kept.display())))

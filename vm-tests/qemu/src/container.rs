@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::image::Image;
 use crate::shell::{cache, checkout};
+use crate::suite::programs;
 
 /// Exit status of a container that asked to be rebooted. Source: `systemd-nspawn(1)`.
 const REBOOT: i32 = 133;
@@ -34,8 +35,7 @@ impl Container {
         for part in ["upper", "work", "root", "suite/bin", "suite/units", "out"] {
             fs::create_dir_all(directory.join(part))?;
         }
-        let release = checkout().join("target/release");
-        for entry in fs::read_dir(&release)?.chain(fs::read_dir(checkout().join("units"))?) {
+        for entry in fs::read_dir(programs())?.chain(fs::read_dir(checkout().join("units"))?) {
             let (path, name) =
                 (entry.as_ref().map(fs::DirEntry::path), entry.as_ref().map(fs::DirEntry::file_name));
             let (Ok(path), Ok(name)) = (path, name) else { continue };

@@ -39,7 +39,7 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.
   modprobe@configfs.service modprobe@drm.service modprobe@fuse.service modprobe@dm_mod.service modprobe@loop.service \
   systemd-udev-settle.service systemd-firstboot.service systemd-sysusers.service systemd-tpm2-setup-early.service \
   systemd-tpm2-setup.service systemd-hibernate-clear.service systemd-user-sessions.service systemd-networkd-wait-online.service \
-  proc-sys-fs-binfmt_misc.automount boot.automount systemd-machine-id-commit.service; do
+  proc-sys-fs-binfmt_misc.automount boot.automount systemd-machine-id-commit.service kexec.service kexec-load.service; do
   ln -sf /dev/null "$2/etc/systemd/system/$unit"
 done
 # The image mounts its boot partition itself; nothing is to be guessed from the partition table.
@@ -126,6 +126,14 @@ cp --sparse=always "$1" "$2"
 for file in BOOT/BOOTX64.EFI systemd/systemd-bootx64.efi; do mcopy -o -i "$2@@1M" "$3" "::/EFI/$file"; done
 "#;
 
+/// Make the disk `$2` from the disk `$1`, with a second ESP behind its root file system that has what the first one has.
+const ADD_ESP: &str = r#"
+cp --sparse=always "$1" "$2"; truncate -s 1590M "$2"
+printf '%s\n' 'label: gpt' 'start=2048, size=262144, type=U' 'start=264192, size=2662400, type=L' \
+  'start=2926592, size=262144, type=U' | sfdisk -q "$2"
+dd if="$1" of="$2" bs=1M skip=1 count=128 seek=1429 conv=notrunc status=none
+"#;
+
 /// What starts the loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Firmware {
@@ -170,6 +178,13 @@ impl Image {
         Ok(Self { disk, ..self.clone() })
     }
 
+    /// The same disk with a second ESP.
+    pub fn with_second_esp(&self) -> Result<Self> {
+        let disk = self.disk.with_extension("two-esps");
+        self.made("the disk with two ESPs", &disk, ADD_ESP, &[&self.disk], &[])?;
+        Ok(Self { disk, ..self.clone() })
+    }
+
     /// `before`, the disk and `after` are the words of the script. An interrupted disk is never taken for a whole one.
     fn made(&self, what: &str, disk: &Path, text: &str, before: &[&Path], after: &[&Path]) -> Result<()> {
         if disk.exists() {
@@ -190,7 +205,7 @@ pub(crate) fn prepare() -> Result<Image> {
     let tools = roots::tools()?;
     let guest = roots::guest()?;
     let recipes = checkout().join("vm-tests/qemu/image");
-    let scripts = [FURNISH, PARTITION, PARTITION_GRUB, REPLACE_LOADER];
+    let scripts = [FURNISH, PARTITION, PARTITION_GRUB, REPLACE_LOADER, ADD_ESP];
     let mut parts: Vec<Vec<u8>> = vec![guest.to_string_lossy().into_owned().into_bytes()];
     parts.extend(scripts.map(Vec::from));
     contents(&recipes, &mut parts)?;

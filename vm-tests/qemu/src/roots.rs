@@ -23,7 +23,7 @@ const HOST_PACKAGES: [&str; 7] = [
 const HOST_PROGRAMS: [&str; 6] = ["mkfs.vfat", "mke2fs", "sfdisk", "mmdebstrap", "mcopy", "systemd-nspawn"];
 const TOOLS: &str = "qemu-system-x86,qemu-utils,ovmf,python3-minimal,grub-common,grub-pc-bin";
 const GUEST: &str = "systemd,systemd-sysv,systemd-boot,systemd-boot-efi,udev,dbus,nix-bin,linux-image-cloud-amd64,busybox-static,kmod,\
-                     cpio,xz-utils,sqlite3,openssh-server";
+                     cpio,xz-utils,sqlite3,openssh-server,kexec-tools";
 /// The oldest systemd-boot that is supported, as a file: its own distribution is not needed for it.
 const OLDER_LOADER: &str = "systemd-boot-efi";
 /// Where the guest's packages come from if the host's are not Debian's.

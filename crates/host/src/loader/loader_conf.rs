@@ -67,6 +67,9 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     if pattern.len() > MAX_PATTERN_BYTES {
         return false;
     }
+    if !pattern.contains(['*', '?', '[', '\\']) {
+        return pattern.to_lowercase() == text.to_lowercase();
+    }
     let Some(pattern) = pieces(&pattern.to_lowercase()) else { return false };
     // The pattern positions that are reachable after each character.
     let advance = |from: &[bool]| {

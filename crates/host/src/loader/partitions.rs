@@ -21,7 +21,7 @@ const TIME: Duration = Duration::from_secs(5);
 const OUTPUT_BYTES: usize = 1 << 12;
 
 /// The partitions of one systemd-boot, and what is kept like them.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Partitions {
     /// Where `loader.conf` is: the loader reads no other one.
     pub esp: PathBuf,
@@ -29,6 +29,8 @@ pub(super) struct Partitions {
     pub all: Vec<PathBuf>,
     /// Other ESPs that the firmware may start the loader from.
     pub mirrors: Vec<PathBuf>,
+    /// Whether the firmware started the loader from a mirror that the owner named.
+    pub started_from_mirror: bool,
     /// What an owner has to know before these partitions can be relied on.
     pub doubts: Vec<String>,
 }
@@ -56,15 +58,22 @@ pub(super) fn find(
         // Nothing says that a directory of that name is no partition.
         let all: Vec<PathBuf> = places().filter(|place| has_entries(place)).map(Path::to_owned).collect();
         let esp = places().find(|place| has_conf(place)).map(Path::to_owned).or_else(|| all.first().cloned());
-        return Ok(esp.map(|esp| Partitions { esp, all, mirrors: mirrors.to_vec(), doubts: Vec::new() }));
+        return Ok(esp.map(|esp| Partitions {
+            esp,
+            all,
+            mirrors: mirrors.to_vec(),
+            ..Partitions::default()
+        }));
     }
     // What another loader leaves of the interface says nothing of systemd-boot.
     let is_ours = interface::started_by(host).loader.is_some()
         || places().any(|place| has_conf(place) || has_entries(place));
     let missing = |what: String| if is_ours { Err(Error::BootPartition(what)) } else { Ok(None) };
     let named = |place: &Path| mirrors.iter().any(|mirror| mirror == place);
-    let mut found =
-        Partitions { esp: PathBuf::new(), all: Vec::new(), mirrors: Vec::new(), doubts: Vec::new() };
+    let mut found = Partitions {
+        started_from_mirror: matches!(&origin, Origin::Mounted(place) if named(place)),
+        ..Partitions::default()
+    };
     let installed = by_custom(&fat).or_else(|| fat.first().map(|place| (*place).to_owned()));
     found.esp = match origin {
         Origin::Mounted(place) if fat.contains(&place.as_path()) => place,

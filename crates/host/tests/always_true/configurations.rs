@@ -22,7 +22,8 @@ const TWO: Configuration = Configuration {
     habits: &[Pin],
 };
 /// Golden, what was confirmed after it, and a third one that is switched to.
-const NEWER: Configuration = Configuration { max_failures: 1, systems: 3, third: true, habits: &[], ..TWO };
+const NEWER: Configuration =
+    Configuration { max_failures: 1, firmware_counts: false, systems: 3, third: true, habits: &[], ..TWO };
 const GRUB: Configuration =
     Configuration { loader: Loader::Grub { writes: true }, firmware_counts: false, ..TWO };
 const EXTLINUX: Configuration = Configuration { loader: Loader::Extlinux, firmware_counts: false, ..TWO };
@@ -37,7 +38,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
     TWO,
     Configuration { max_failures: 3, firmware_counts: false, ..TWO },
     Configuration { firmware_counts: false, ..TWO },
-    Configuration { rollback_target: LastConfirmed, ..TWO },
+    Configuration { firmware_counts: false, rollback_target: LastConfirmed, ..TWO },
     Configuration { max_failures: 1, pinned: false, ..TWO },
     Configuration { max_failures: 1, firmware_counts: false, ..TWO },
     GRUB,
@@ -45,12 +46,12 @@ pub const CONFIGURATIONS: &[Configuration] = &[
     Configuration { loader: Loader::Grub { writes: false }, ..GRUB },
     EXTLINUX,
     Configuration { max_failures: 1, pinned: false, ..EXTLINUX },
-    Configuration { lie: Some(Lie::KeepsOneShots), ..TWO },
-    Configuration { lie: Some(Lie::IgnoresWrites), ..TWO },
+    Configuration { lie: Some(Lie::KeepsOneShots), firmware_counts: false, ..TWO },
+    Configuration { lie: Some(Lie::IgnoresWrites), firmware_counts: false, ..TWO },
     Configuration { lie: Some(Lie::KeepsOneShots), ..GRUB },
     Configuration { lie: Some(Lie::IgnoresWrites), ..EXTLINUX },
     Configuration { habits: &[Pin, SwitchLive], ..EXTLINUX },
-    Configuration { max_failures: 1, habits: &[Rehearse], ..TWO },
+    Configuration { max_failures: 1, firmware_counts: false, habits: &[Rehearse], ..TWO },
     Configuration { max_failures: 1, habits: &[Rehearse], ..EXTLINUX },
     // What people ask for, and what checks find.
     Configuration { habits: &[RollBack, Quarantine], ..ASKED },
@@ -66,7 +67,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
     // Somebody else's one-shots.
     Configuration { habits: &[BootElsewhere], ..TWO },
     Configuration { firmware_counts: false, habits: &[BootElsewhere], ..TWO },
-    Configuration { habits: &[DamageBootFiles], ..TWO },
+    Configuration { firmware_counts: false, habits: &[DamageBootFiles], ..TWO },
     Configuration { habits: &[DamageBootFiles], ..NEWER },
     Configuration { habits: &[DamageBootFiles], ..ASKED_GRUB },
     Configuration { habits: &[DamageBootFiles], ..ASKED_EXTLINUX },

@@ -37,6 +37,42 @@ pub(super) fn after_rollback(setting: &Setting, name: &str) -> Result<Story> {
     Ok(story)
 }
 
+/// As comin tidies up after a deployment: every profile that it did not make goes. Nothing else holds golden here, for a newer
+/// system was confirmed, and the store is cleaned before the trial boots.
+pub(super) fn tidied_away(setting: &Setting, name: &str) -> Result<Story> {
+    const TIDY: &str = "cd /nix/var/nix/profiles; rm -f system-profiles/golden system-profiles/golden-*-link system-1-link \
+        /nix/var/nix/gcroots/vm-good-a";
+    const PUT_BACK: &str = "for _ in $(seq 600); do \
+        systemctl -q is-active golden-profile.service || { readlink -e /nix/var/nix/profiles/system-profiles/golden && exit; }; \
+        sleep 0.1; done; exit 1";
+    let mut story = setting.story(name)?;
+    let golden = story.toplevel("good-a")?;
+    story.deploy("good-b")?;
+    story.reboot()?;
+    story.expect(&["boot good-b", "up good-b"])?;
+    story.run(TIDY)?;
+    story.run("nix-collect-garbage >/dev/null 2>&1")?;
+    story.run(&format!("test -e {golden}/init; nix-store --check-validity {golden}"))?;
+    let back = story.run(PUT_BACK)?;
+    ensure!(back == golden, "golden's profile names {back}");
+    story.deploy("broken-unit")?;
+    let pinned = story.run("readlink -f /nix/var/nix/profiles/system-profiles/golden")?;
+    ensure!(pinned == golden, "golden's profile names {pinned} after a switch");
+    story.run(&format!("grep -l 'init={golden}/init' /boot/loader/entries/*"))?;
+    // Once more, and the machine goes down before anybody can put it back.
+    story.run("systemctl stop golden-profile.path")?;
+    story.run(TIDY)?;
+    story.reboot()?;
+    story.expect(&["boot broken-unit", "boot broken-unit", "boot good-a", "up good-a"])?;
+    ensure!(story.default()? == golden, "the default is not golden");
+    let pinned = story.run("readlink -f /nix/var/nix/profiles/system-profiles/golden")?;
+    ensure!(pinned == golden, "golden's profile names {pinned} after the rollback");
+    let status = story.run("golden status")?;
+    ensure!(status.contains(&golden), "golden is not in the status:\n{status}");
+    story.epilogue()?;
+    Ok(story)
+}
+
 pub(super) fn pin(setting: &Setting, name: &str) -> Result<Story> {
     let mut story = setting.story(name)?;
     let golden = story.toplevel("good-a")?;

@@ -1,7 +1,9 @@
 //! All claims, the ones that need least first.
 
 use super::Loader::{Grub, OlderSystemdBoot, SystemdBoot};
-use super::{Claim, Run, boot, checks, damage, faults, golden, ladder, live, quarantine, told, wiring};
+use super::{
+    Claim, Run, boot, checks, damage, elsewhere, faults, golden, ladder, live, quarantine, told, wiring,
+};
 use crate::matrix::{LADDER_ENDED, LOST, PASSED_OVER, REFUSED, REPAIRED, SECOND_RUNG, SEEN, UNSEEN};
 
 pub(super) const CLAIMS: &[Claim] = &[
@@ -68,6 +70,30 @@ pub(super) const CLAIMS: &[Claim] = &[
         boots: None,
         in_ci: true,
         run: Run::Vm(golden::pin),
+    },
+    Claim {
+        name: "golden-tidied-away",
+        says: "another program removes golden's profile, and once more right before a reboot: golden is kept, put back and landed on",
+        loader: SystemdBoot,
+        boots: Some(SEEN),
+        in_ci: true,
+        run: Run::Vm(golden::tidied_away),
+    },
+    Claim {
+        name: "second-esp",
+        says: "the firmware goes over to a second ESP: both are kept alike, a panic ends on golden, a good switch is confirmed",
+        loader: SystemdBoot,
+        boots: None,
+        in_ci: true,
+        run: Run::Vm(elsewhere::second_esp),
+    },
+    Claim {
+        name: "crash-dump",
+        says: "a crash kernel saves its dump and reboots, and nothing of the suite hurries it: each panic is one attempt",
+        loader: SystemdBoot,
+        boots: Some(SEEN),
+        in_ci: true,
+        run: Run::Vm(elsewhere::crash_dump),
     },
     Claim {
         name: "verify",

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use golden_core::{Loader, OneShot, Toplevel};
+use golden_core::{Loader, OneShot, StartedBy, Toplevel};
 
 use super::interface::{self, INFO, from_utf16, to_utf16};
 use super::loader_conf::Key;
@@ -36,6 +36,8 @@ pub struct SystemdBoot<'a> {
     /// Where there may be entries.
     partitions: Vec<Rc<Path>>,
     doubts: Vec<String>,
+    /// Whether the firmware started it from a mirror that the owner named.
+    started_from_mirror: bool,
     /// On a mirror, what it is a mirror of.
     original: Option<Rc<SystemdBoot<'a>>>,
     /// What is listed, once it was read.
@@ -53,18 +55,26 @@ impl<'a> SystemdBoot<'a> {
         if !found.all.iter().any(|partition| has_entries(partition)) {
             return Ok(None);
         }
-        let Partitions { esp, all, mirrors, doubts } = found;
+        let Partitions { esp, all, mirrors, doubts, started_from_mirror } = found;
         let original = || Self::at(host, esp.clone(), &all, None);
         let mirror = |place: PathBuf| -> Box<dyn BootLoader + 'a> {
             Box::new(Self::at(host, place.clone(), &[place], Some(Rc::new(original()))))
         };
-        let first = Self { doubts, ..original() };
+        let first = Self { doubts, started_from_mirror, ..original() };
         Ok(Some(Mirrored::of(Box::new(first), mirrors.into_iter().map(mirror).collect())))
     }
 
     fn at(host: &'a dyn Host, esp: PathBuf, partitions: &[PathBuf], original: Option<Rc<Self>>) -> Self {
         let partitions = partitions.iter().map(|partition| Rc::from(partition.as_path())).collect();
-        Self { host, esp, partitions, doubts: Vec::new(), original, known: RefCell::default() }
+        Self {
+            host,
+            esp,
+            partitions,
+            doubts: Vec::new(),
+            started_from_mirror: false,
+            original,
+            known: RefCell::default(),
+        }
     }
 
     fn conf(&self) -> PathBuf {
@@ -128,6 +138,12 @@ impl<'a> SystemdBoot<'a> {
                 })
             }
         }
+    }
+
+    /// A mirror has what the boot partition has: a boot that began there was started by the loader that was told what to boot.
+    fn started_by(&self) -> StartedBy {
+        let said = interface::started_by(self.host);
+        if self.started_from_mirror { StartedBy { partition: None, ..said } } else { said }
     }
 
     fn spelling(&self) -> Result<Spelling, Error> {
@@ -251,7 +267,7 @@ impl BootLoader for SystemdBoot<'_> {
             },
             one_shot,
             selected: selected.as_ref().and_then(called).map(Listed::toplevel),
-            started_by: interface::started_by(self.host),
+            started_by: self.started_by(),
             // Evidence that is welcome and not needed.
             firmware_boots: self.host.firmware_boots().ok().flatten(),
             is_bypassed: self.bypassed_by().is_some(),
