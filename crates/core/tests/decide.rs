@@ -3,7 +3,7 @@
 mod machine;
 
 use golden_core::{
-    Attempts, Cause, End, Event, Kept, Landing, Ledger, Moment, Plan, Policy, Refusal, Rollback,
+    Arming, Attempts, Cause, End, Event, Kept, Landing, Ledger, Moment, Plan, Policy, Refusal, Rollback,
     RollbackTarget, Seen, Shutdown, ShutdownSeen, Step, decide, is_settled,
 };
 
@@ -409,5 +409,26 @@ fn what_is_quarantined_is_never_landed_on_whatever_a_ledger_says() {
     }
     for moment in [Moment::RollBack, Moment::RolledBack { running: None }] {
         assert_eq!(decide(&edited, &seen, &policy(2), &moment), Plan::default());
+    }
+}
+
+/// The boot partition is not mounted: what was armed shows in a later boot, and what ended has ended.
+#[test]
+fn a_boot_check_that_does_not_see_the_loader_records_what_ended_and_keeps_what_was_armed() {
+    for max_failures in [1, 2] {
+        let check = |ledger: &Ledger, seen: &Seen| {
+            after(&decide(ledger, seen, &policy(max_failures), &Moment::BootCheck), ledger.clone())
+        };
+        let blind = |number, booted| Seen { loader: None, ..seen(number, booted) };
+        let running = check(&marked(), &seen(1, "trial"));
+        let armed = running.trial.as_ref().expect("it runs").arming;
+        let ended = check(&running, &blind(2, "golden"));
+        let trial = ended.trial.as_ref().expect("it is not quarantined without its loader");
+        assert_eq!((trial.attempts.failures(), trial.attempts.open().is_some()), (1, false), "{trial:?}");
+        assert_eq!(trial.arming, armed);
+        // Nothing more is known in the next one.
+        assert_eq!(check(&ended, &blind(3, "golden")), ended);
+        let back = check(&ended, &seen(4, "golden"));
+        assert_eq!(back.is_quarantined(&toplevel("trial")), max_failures == 1 || armed == Arming::Armed);
     }
 }

@@ -217,7 +217,7 @@ let
         DefaultDependencies=no
         ConditionPathExists=/proc/vmcore
         [Service]
-        ExecStart=/bin/bash -c 'echo "golden-vm: saves" > /dev/ttyS0; until [ -e /run/go-on ]; do sleep 0.1; done; head -c 8M /proc/vmcore > /var/dump-$$(date +%%s); sync; echo "golden-vm: saved" > /dev/ttyS0; stty -F /dev/ttyS0 cread; echo b > /proc/sysrq-trigger'
+        ExecStart=/bin/bash -c 'until systemctl -q is-active rescue.service; do sleep 0.1; done; echo "golden-vm: saves" > /dev/ttyS0; until [ -e /run/go-on ]; do sleep 0.1; done; head -c 8M /proc/vmcore > /var/dump-$$(date +%%s); sync; echo "golden-vm: saved" > /dev/ttyS0; stty -F /dev/ttyS0 cread; echo b > /proc/sysrq-trigger'
       '';
     };
     hang-early = system "hang-early" { early."early.service" = does "Before" freezes; };

@@ -256,9 +256,10 @@ pub(super) fn watch(mut plan: Plan) -> Plan {
 fn next_attempt(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: Trial, events: Vec<Event>) -> Plan {
     let died = !events.is_empty() && seen.booted_by_default();
     let in_place = trial.arming == Arming::Armed && seen.is_armed(&trial.toplevel);
-    if events.is_empty() && (in_place || seen.loader.is_none()) {
+    // Without the loader nothing can be armed, and what was armed is evidence for the next boot check.
+    if seen.loader.is_none() || events.is_empty() && in_place {
         let after = with_trial(ledger, &trial);
-        return if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after) };
+        return if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after).tell(events) };
     }
     if died && !is_budget_spent(ledger, policy) {
         let toplevel = trial.toplevel.clone();

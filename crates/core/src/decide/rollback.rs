@@ -2,13 +2,13 @@
 
 use super::boot::{land, watch};
 use super::ladder::Whither;
-use super::{is_budget_spent, is_known_good, ladder, landing, reboot};
+use super::{is_budget_spent, is_known_good, ladder, landing, reboot, with_trial};
 use crate::{
     Arming, Event, Kept, Landing, Ledger, Plan, Policy, RebootCause, Rollback, RolledBack, SafeMode,
     SafeModeReason, Seen, Step, Toplevel, Trial, Waited,
 };
 
-/// Phase one: record the intent, have the landing booted, and get there.
+/// Phase one: record the intent, have the landing booted, and get there. Without the loader only the failed attempt is recorded.
 pub(super) fn begin(
     ledger: &Ledger,
     seen: &Seen,
@@ -18,7 +18,9 @@ pub(super) fn begin(
     whither: Whither,
 ) -> Plan {
     if seen.loader.is_none() {
-        return Plan::nothing();
+        // The next boot check that sees the loader goes on from here.
+        let after = with_trial(ledger, &trial);
+        return if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after).tell(events) };
     }
     let from = trial.toplevel.clone();
     let mut after = Ledger { trial: None, owed_default: None, rolled_back: None, ..ledger.clone() };

@@ -21,10 +21,15 @@ impl World {
         if is_below(&path, VAR) {
             self.var.read(&path)
         } else if is_below(&path, ESP) {
-            self.esp.read(&path)
+            self.boot_partition()?.read(&path)
         } else {
             self.tree_of(&path).read(&path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
         }
+    }
+
+    /// The boot partition, where it is mounted.
+    pub(super) fn boot_partition(&self) -> io::Result<&Disk> {
+        if self.lacks_boot_partition { Err(io::ErrorKind::NotFound.into()) } else { Ok(&self.esp) }
     }
 
     pub(super) fn tree_of(&self, path: &Path) -> &Tree {
@@ -48,6 +53,7 @@ impl World {
         if is_below(path, VAR) {
             change(Arc::make_mut(&mut self.var))
         } else if is_below(path, ESP) {
+            self.boot_partition()?;
             change(Arc::make_mut(&mut self.esp))
         } else {
             Err(io::ErrorKind::ReadOnlyFilesystem.into())

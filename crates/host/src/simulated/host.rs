@@ -239,7 +239,7 @@ impl Host for SimulatedHost {
         if is_below(&directory, VAR) {
             world.var.list(&directory)
         } else if is_below(&directory, ESP) {
-            world.esp.list(&directory)
+            world.boot_partition()?.list(&directory)
         } else {
             world.tree_of(&directory).list(&directory).ok_or_else(|| io::ErrorKind::NotFound.into())
         }

@@ -60,6 +60,7 @@ pub(super) type Files = Vec<(PathBuf, Bytes)>;
 /// as the default. Each file is replaced durably and at once: what this installer loses in a crash is another
 /// story (`lose loader.conf` in a scenario tells it). `knows_us` says that our module has a hand in it.
 pub(super) fn install_loader(host: &SimulatedHost, toplevel: &Toplevel, knows_us: bool) -> io::Result<()> {
+    host.change(|world| world.boot_partition().map(drop))?;
     let mut files = host.change(|world| match world.loader {
         Loader::SystemdBoot => wanted(world, toplevel),
         Loader::Grub { .. } => grub::wanted(world, toplevel, knows_us),

@@ -43,6 +43,8 @@ pub struct World {
     pub lie: Option<Lie>,
     /// Whether firmware and Nix say that something is set and forget it at once.
     pub forgets: bool,
+    /// Whether the boot partition is not mounted in this boot.
+    pub lacks_boot_partition: bool,
     /// Whether a program asked for a reboot in this boot.
     pub reboot_asked: bool,
     /// Whether a program sent this boot to safe mode.
@@ -124,6 +126,7 @@ impl World {
             firmware_boots: (loader == Loader::SystemdBoot).then_some(0),
             has_variables: true,
             forgets: false,
+            lacks_boot_partition: false,
             reboot_asked: false,
             is_safe: false,
             hanging_unit: None,
@@ -162,6 +165,7 @@ impl World {
         World {
             volatile: Arc::default(),
             told_by_loader: Arc::default(),
+            lacks_boot_partition: false,
             reboot_asked: false,
             is_safe: false,
             hanging_unit: None,
@@ -180,6 +184,13 @@ impl World {
     pub fn without_variables(&mut self) {
         (self.has_variables, self.firmware_boots) = (false, None);
         self.variables = Arc::default();
+    }
+
+    /// The mount of the boot partition fails in this boot, whose system has been started.
+    pub fn lose_boot_partition(&mut self) {
+        self.lacks_boot_partition = true;
+        let root = "30 1 8:2 / / rw - ext4 /dev/sda2 rw\n";
+        Arc::make_mut(&mut self.volatile).write("/proc/self/mountinfo", root.as_bytes());
     }
 
     /// Have systemd-boot start another operating system once, which starts the machine again when it is done.

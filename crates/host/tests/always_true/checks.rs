@@ -169,7 +169,8 @@ fn default_ran_last(explorer: &mut Explorer, before: &Before, program: &Program,
     let was_good = default.is_some_and(|default| is_known_good(world, ledger, &default));
     // What nobody marked stands on its landing.
     let was_marked = ledger.and_then(unproven).is_some();
-    let held = installs(program) || was_good && was_marked && holds(explorer, world, ledger);
+    let installs = installs(program) && !before.state.world.lacks_boot_partition;
+    let held = installs || was_good && was_marked && holds(explorer, world, ledger);
     if held && !holds(explorer, &after.world, after.ledger.as_deref()) {
         let text = format!("{} makes something the default that did not run last", program.name());
         explorer.violate(Property::DefaultIsKnownGood, before.id, &text);
@@ -243,7 +244,7 @@ pub fn counted(explorer: &mut Explorer, before: &Before, after: &After, ghost: O
 
 /// A quarantined system booted by itself, because a switch was cut off before its mark: that is put right.
 pub fn repaired(explorer: &mut Explorer, before: &Before, up: &Up, after: &After) {
-    let Some(ledger) = after.ledger.as_deref() else { return };
+    let Some(ledger) = after.ledger.as_deref().filter(|_| !after.world.lacks_boot_partition) else { return };
     let golden = golden(&after.world, Some(ledger));
     let bad = ledger.is_quarantined(&up.toplevel) && golden.as_ref() != Some(&up.toplevel);
     let bootable = explorer.views.bootable(&after.world);
@@ -331,7 +332,15 @@ fn switched(explorer: &mut Explorer, before: &Before, toplevel: &Toplevel, after
     let Some(ledger) = after.ledger.as_deref() else { return };
     let Foreseen { once, default, .. } = explorer.views.foresee(&after.world);
     let name = toplevel.short();
-    if is_known_good(&after.world, before.ledger.as_deref(), toplevel) {
+    if after.world.lacks_boot_partition {
+        // Nothing can be written there, which whoever switches is told.
+        let was = explorer.views.foresee(&before.state.world);
+        if content || (once, default) != (was.once, was.default) {
+            let text =
+                format!("a switch to {name} without a boot partition is content or changes what boots");
+            explorer.violate(Property::SwitchesWork, before.id, &text);
+        }
+    } else if is_known_good(&after.world, before.ledger.as_deref(), toplevel) {
         if default.as_ref() != Some(toplevel) || !content {
             explorer.violate(
                 Property::SwitchesWork,
@@ -364,7 +373,9 @@ fn confirmed(explorer: &mut Explorer, before: &Before, up: &Up, after: &After) {
     let Some(ledger) = after.ledger.as_deref().filter(|_| running) else { return };
     let foreseen = explorer.views.foresee(&after.world);
     let done = ledger.is_confirmed(&up.toplevel) && ledger.trial.is_none();
-    if !done || foreseen.once.is_some() || foreseen.default.as_ref() != Some(&up.toplevel) {
+    let is_default = foreseen.once.is_none() && foreseen.default.as_ref() == Some(&up.toplevel);
+    let is_owed = after.world.lacks_boot_partition && ledger.owed_default.as_ref() == Some(&up.toplevel);
+    if !done || !(is_default || is_owed) {
         let text = format!("{} is healthy and not confirmed: {foreseen:?}", up.toplevel.short());
         explorer.violate(Property::ConfirmedStays, before.id, &text);
     }

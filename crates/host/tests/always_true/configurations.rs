@@ -5,8 +5,8 @@ use golden_host::simulated::{Lie, Loader};
 
 use crate::explore::Configuration;
 use crate::explore::Habit::{
-    Assess, BootElsewhere, DamageBootFiles, FailLate, Pin, Quarantine, QuarantineRevisions, Rehearse,
-    RollBack, SwitchLive, Tidy, Wait,
+    Assess, BootElsewhere, DamageBootFiles, FailLate, LoseBootPartition, Pin, Quarantine,
+    QuarantineRevisions, Rehearse, RollBack, SwitchLive, Tidy, Wait,
 };
 
 /// The system that is installed, and one more.
@@ -68,6 +68,10 @@ pub const CONFIGURATIONS: &[Configuration] = &[
     Configuration { habits: &[BootElsewhere], ..TWO },
     Configuration { firmware_counts: false, habits: &[BootElsewhere], ..TWO },
     Configuration { firmware_counts: false, habits: &[DamageBootFiles], ..TWO },
+    // The boot partition is not mounted, in any boot.
+    Configuration { firmware_counts: false, habits: &[LoseBootPartition], ..TWO },
+    Configuration { habits: &[LoseBootPartition], ..ASKED_GRUB },
+    Configuration { habits: &[LoseBootPartition], ..ASKED_EXTLINUX },
     Configuration { habits: &[DamageBootFiles], ..NEWER },
     Configuration { habits: &[DamageBootFiles], ..ASKED_GRUB },
     Configuration { habits: &[DamageBootFiles], ..ASKED_EXTLINUX },

@@ -48,6 +48,8 @@ pub enum Habit {
     FailLate,
     /// Boot files are damaged while a boot has to be confirmed, and what ends that boot is killed.
     DamageBootFiles,
+    /// The boot partition is not mounted in a boot.
+    LoseBootPartition,
     /// Somebody has another operating system started once.
     BootElsewhere,
 }

@@ -87,6 +87,14 @@ impl Counted {
         self.is_passed_over = false;
     }
 
+    /// A boot check of another system did not see the loader. The next one that does counts what died; and it cannot tell a
+    /// one-shot that a person's pick used up.
+    pub fn looked_at_nothing(&mut self) {
+        if std::mem::take(&mut self.is_passed_over) {
+            self.may_have_been_booted();
+        }
+    }
+
     /// What happened looks like an attempt that died, and like none. A person who picks the default in the menu
     /// while the trial is armed is one such case, where the firmware does not count: the loader had consumed the
     /// one-shot by then.

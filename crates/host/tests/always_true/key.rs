@@ -100,8 +100,8 @@ fn write_running(key: &mut String, world: &World, up: &Up) {
     // Writing to a string cannot fail.
     let _ = write!(
         key,
-        "|up {name} {current:?} {due} {asked} {safe} {is_watched_late} {has_failed_checks} {}",
-        up.long
+        "|up {name} {current:?} {due} {asked} {safe} {is_watched_late} {has_failed_checks} {} {}",
+        up.long, world.lacks_boot_partition
     );
 }
 

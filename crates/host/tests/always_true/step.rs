@@ -97,6 +97,10 @@ fn power_on(explorer: &mut Explorer, before: &Before, pick: Option<&Toplevel>) {
     let mut state = State { up: Some(up.clone()), boots, ..before.off(world, ghost) };
     state.memory.asked = before.state.memory.asked && !picked;
     boot_check(explorer, &Before { state: &state, ledger: before.ledger.clone(), ..*before }, &up);
+    if explorer.configuration.has(Habit::LoseBootPartition) {
+        state.world.lose_boot_partition();
+        boot_check(explorer, &Before { state: &state, ledger: before.ledger.clone(), ..*before }, &up);
+    }
 }
 
 /// The kernel starts and nobody ever hears of it again.
@@ -126,7 +130,8 @@ fn panic(
 
 fn boot_check(explorer: &mut Explorer, before: &Before, up: &Up) {
     let program = Program::BootCheck;
-    let name = up.toplevel.short();
+    let lacks = if before.state.world.lacks_boot_partition { " without its boot partition" } else { "" };
+    let name = format!("{}{lacks}", up.toplevel.short());
     let pick = if up.picked { "picked " } else { "" };
     let (snapshots, end, _) = explorer.run(&before.state.world, &program);
     checks::reboots(explorer, before, &program, &snapshots);
@@ -148,12 +153,14 @@ fn boot_check(explorer: &mut Explorer, before: &Before, up: &Up) {
     asked::goes_down_or_arrives(explorer, before, Some(up), &after);
     let mut state = State { world: after.world, ghost, ..before.state.clone() };
     state.memory.asked = false;
+    // A boot partition that never comes again leaves nothing to arrive at.
+    let by_itself = !up.picked && !before.state.world.lacks_boot_partition;
     let forced = |to| Forced::to(to, 1);
     if state.world.reboot_asked {
         // With the record of the shutdown, or, so early in the boot, without it.
         let off = State { world: state.world.after_shutdown(), up: None, ..state.clone() };
         let to = explorer.reach(off, before.id, || format!("{pick}{name} boots and is rebooted"));
-        if !up.picked {
+        if by_itself {
             explorer.forced[before.id].push(forced(to));
         }
         let rebooting = Before { id: before.id, state: &state, ledger: after.ledger };
@@ -161,7 +168,7 @@ fn boot_check(explorer: &mut Explorer, before: &Before, up: &Up) {
         return;
     }
     let to = explorer.reach(state, before.id, || format!("{pick}{name} boots"));
-    if !up.picked {
+    if by_itself {
         explorer.forced[before.id].push(forced(to));
     }
 }
@@ -176,10 +183,12 @@ fn counted_by_boot_check(
     let mut ghost = before.state.ghost.clone();
     let after_ledger = after.ledger.as_deref()?;
     let committed = before.ledger.as_deref().is_none_or(|ledger| ledger.revision != after_ledger.revision);
-    if let Some(counted) = &mut ghost
-        && committed
-    {
-        counted.seen(!up.picked && counted.toplevel != up.toplevel);
+    if let Some(counted) = &mut ghost {
+        if before.state.world.lacks_boot_partition && counted.toplevel != up.toplevel {
+            counted.looked_at_nothing();
+        } else if committed {
+            counted.seen(!up.picked && counted.toplevel != up.toplevel);
+        }
     }
     checks::quarantined_in_time(explorer, before, after_ledger, ghost.as_ref());
     let mut ghost = follow(ghost, Some(after_ledger));
