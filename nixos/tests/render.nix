@@ -31,7 +31,8 @@ let
 
   # As NixOS's systemd-lib writes what is defined beside a packaged unit.
   service = name: service: section "etc/systemd/system/${name}.service.d/overrides.conf" (
-    part "Unit" (lib.optionalAttrs (service ? wants) { Wants = service.wants; }
+    part "Unit"
+      (lib.optionalAttrs (service ? wants) { Wants = service.wants; }
       // lib.optionalAttrs (service ? after) { After = service.after; } // service.unitConfig or { })
     + part "Service" (
       lib.optionalAttrs (!(service.restartIfChanged or true)) { X-RestartIfChanged = false; }

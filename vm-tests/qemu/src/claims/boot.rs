@@ -12,15 +12,6 @@ const UNTOUCHED: &str = "cd /; stat -c '%n %i %s %Y' /var/lib/golden-generation/
     find /boot -type f ! -name 'random-seed' -exec sha256sum {} + | sort";
 
 pub(super) fn good_switch(setting: &Setting, name: &str) -> Result<Story> {
-    good_switch_and(setting, name, 10)
-}
-
-/// For another loader two reboots say enough.
-pub(super) fn good_switch_of_another_loader(setting: &Setting, name: &str) -> Result<Story> {
-    good_switch_and(setting, name, 2)
-}
-
-fn good_switch_and(setting: &Setting, name: &str, reboots: usize) -> Result<Story> {
     let mut story = setting.story(name)?;
     let (a, b) = (story.toplevel("good-a")?, story.toplevel("good-b")?);
     story.deploy("good-b")?;
@@ -39,12 +30,12 @@ fn good_switch_and(setting: &Setting, name: &str, reboots: usize) -> Result<Stor
     ensure!(story.default()? == b, "the default is not what was confirmed");
     ensure!(story.one_shot()?.is_empty(), "something is still armed: {}", story.one_shot()?);
     let before = story.run(UNTOUCHED)?;
-    for _ in 0..reboots {
+    for _ in 0..2 {
         story.reboot()?;
         story.expect(&["boot good-b", "up good-b"])?;
     }
     let after = story.run(UNTOUCHED)?;
-    ensure!(before == after, "{reboots} reboots changed something:\n{before}\n--\n{after}");
+    ensure!(before == after, "two reboots changed something:\n{before}\n--\n{after}");
     story.epilogue()?;
     Ok(story)
 }

@@ -25,7 +25,7 @@ pub(super) const CLAIMS: &[Claim] = &[
     },
     Claim {
         name: "good-switch",
-        says: "a good switch is marked, booted once, confirmed, only then the default; ten reboots rewrite nothing",
+        says: "a good switch is marked, booted once, confirmed, only then the default; two reboots rewrite nothing",
         loader: SystemdBoot,
         boots: None,
         in_ci: true,
@@ -237,7 +237,7 @@ pub(super) const CLAIMS: &[Claim] = &[
         loader: OlderSystemdBoot,
         boots: None,
         in_ci: false,
-        run: Run::Vm(boot::good_switch_of_another_loader),
+        run: Run::Vm(boot::good_switch),
     },
     Claim {
         name: "older-panic",
@@ -253,7 +253,7 @@ pub(super) const CLAIMS: &[Claim] = &[
         loader: Grub,
         boots: None,
         in_ci: true,
-        run: Run::Vm(boot::good_switch_of_another_loader),
+        run: Run::Vm(boot::good_switch),
     },
     Claim {
         name: "grub-panic",
