@@ -28,6 +28,12 @@ pub(crate) fn shutdown(host: &dyn Host) -> Result<Option<ShutdownSeen>, Error> {
     Ok(Some(ShutdownSeen { kind, failed_units, goes_elsewhere: firmware_goes_elsewhere(host) }))
 }
 
+/// What the next start is, of whatever kind it is.
+pub(crate) fn next_start(host: &dyn Host) -> ShutdownSeen {
+    let goes_elsewhere = firmware_goes_elsewhere(host);
+    ShutdownSeen { kind: Shutdown::Other, failed_units: Vec::new(), goes_elsewhere }
+}
+
 /// Whether the firmware was asked for another boot option once, for its set-up, or for an update of itself. Source: UEFI
 /// specification, "Globally Defined Variables". Linux shows four bytes of attributes before the value.
 fn firmware_goes_elsewhere(host: &dyn Host) -> bool {

@@ -11,11 +11,15 @@ use crate::{Error, Host, Reading, Store, manager};
 /// Not everything could be recorded.
 pub fn record_shutdown(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let Reading::Whole(ledger) = Store::new(host, &options.state_dir).read()? else { return Ok(()) };
-    if !is_watched(host, &ledger)? && ledger.live.is_none() && !ledger.waits_armed() {
+    let has_an_end = is_watched(host, &ledger)? || ledger.live.is_some();
+    if !has_an_end && !ledger.waits_armed() {
         return Ok(());
     }
-    match manager::shutdown(host)? {
-        Some(shutdown) => act(host, options, &Moment::Shutdown(shutdown)),
-        None => Ok(()),
-    }
+    let shutdown = match manager::shutdown(host) {
+        Ok(Some(shutdown)) => shutdown,
+        // The variables say what starts next, whatever systemd says.
+        _ if !has_an_end => manager::next_start(host),
+        unsaid => return unsaid.map(drop),
+    };
+    act(host, options, &Moment::Shutdown(shutdown))
 }
