@@ -39,6 +39,7 @@ rustPlatform.buildRustPackage {
     "another_try"
     "asked"
     "assessment"
+    "attempts"
     "boot_files"
     "closure"
     "decide"
@@ -48,6 +49,7 @@ rustPlatform.buildRustPackage {
     "entries"
     "extlinux"
     "failed_mark"
+    "golden_profile"
     "golden_waits"
     "grub"
     "hold"
@@ -76,6 +78,7 @@ rustPlatform.buildRustPackage {
     "server"
     "specialisation"
     "stand_in"
+    "unit_files"
     "without_one_shot"
   ];
   # A test has a lock held by flock(1).

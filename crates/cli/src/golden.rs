@@ -105,8 +105,8 @@ enum Question {
     },
 }
 
-/// What units of the suite ask, and no person. A command line of its own: help, manual pages and completions of `golden` are
-/// made from the other one, and some of them list hidden subcommands.
+/// Orders that units of the suite give. They have a command line of their own: help, manual pages and completions are made from
+/// the other one, and some of them list hidden subcommands.
 #[derive(Parser)]
 #[command(name = "golden")]
 struct OfUnits {

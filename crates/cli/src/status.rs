@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use golden_core::{Drill, Ledger, Live, LivePhase, MAX_NOT_STARTED, Revision, Toplevel, Trial};
+use golden_core::{Drill, Ledger, Live, LivePhase, MAX_NOT_STARTED, NotStarted, Revision, Toplevel, Trial};
 use golden_host::command::Common;
 use golden_host::loader;
 use golden_host::operation::{self, Options};
@@ -44,7 +44,7 @@ pub(crate) struct Status {
     live: Option<Switch>,
     default: Option<Toplevel>,
     /// Why the loader cannot be relied on, or asked: a sentence each.
-    loader: Vec<String>,
+    pub loader: Vec<String>,
     pub trial: Option<Trial>,
     /// Why the trial neither runs nor is armed.
     pub not_armed: Option<String>,
@@ -94,11 +94,14 @@ pub(crate) fn status(
     let boot_loader = loader::detect(host, options).map_err(|error| error.chain());
     let boot_loader = boot_loader.as_ref().map_err(String::clone);
     let loader = boot_loader.clone().and_then(|it| it.see().map_err(|error| error.chain()));
-    let doubts = match &loader {
+    let takes_default = boot_loader.clone().and_then(|it| it.takes_default());
+    let mut doubts = match &loader {
         Ok(_) => boot_loader.as_ref().map(|it| it.doubts()).unwrap_or_default(),
         Err(error) => vec![error.clone()],
     };
-    let takes_default = boot_loader.clone().and_then(|it| it.takes_default());
+    if loader.as_ref().is_ok_and(|loader| loader.is_bypassed) {
+        doubts.extend(takes_default.clone().err());
+    }
     let link = |path: &str| host.read_link(std::path::Path::new(path)).ok()?.to_str()?.parse().ok();
     let booted: Option<Toplevel> = link("/run/booted-system");
     let live = operation::live(host, options).ok().flatten();
@@ -120,7 +123,9 @@ pub(crate) fn status(
         failed.flat_map(|failed| golden_host::others_that_name(host, failed)).collect();
     left_behind.sort();
     left_behind.dedup();
-    let damage = operation::glance_at_golden(host, options).err().map(|error| error.chain());
+    // A loader that cannot be asked says nothing of golden.
+    let damage = operation::glance_at_golden(host, options).err();
+    let damage = damage.filter(|error| matches!(error, Error::GoldenDamaged(..))).map(|error| error.chain());
     let disabled = golden_host::is_disabled(host);
     let state = if disabled {
         State::Unprotected
@@ -186,6 +191,12 @@ pub(crate) fn status(
     })
 }
 
+/// How often an armed trial was not started, and why, as parts of a sentence.
+pub(crate) fn not_started(missed: &NotStarted) -> (&'static str, &'static str) {
+    let times = if missed.times < MAX_NOT_STARTED { "once" } else { "twice or more" };
+    (times, describe_not_started(missed.because))
+}
+
 fn in_words(status: &Status, colours: bool) -> String {
     let mut text = String::new();
     let word = serde_json::to_value(status.state).ok();
@@ -229,12 +240,7 @@ fn in_words(status: &Status, colours: bool) -> String {
         let (tried, failed) = (trial.attempts.len(), trial.attempts.failures());
         let _ = writeln!(text, "trial:    {} ({tried} attempts, {failed} failed)", trial.toplevel);
         if let Some(missed) = &trial.not_started {
-            let times = match missed.times {
-                0 | 1 => "once".to_owned(),
-                MAX_NOT_STARTED => "twice or more".to_owned(),
-                times => format!("{times} times"),
-            };
-            let because = describe_not_started(missed.because);
+            let (times, because) = not_started(missed);
             let _ = writeln!(text, "          NOT STARTED {times}, which is no failure: {because}");
         }
     }

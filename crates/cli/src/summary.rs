@@ -3,7 +3,11 @@
 use golden_core::{Attempts, End, Ledger, Live, LivePhase, Toplevel, Trial};
 use golden_host::{describe_cause, describe_injection, describe_reason};
 
-use crate::status::{State, Status};
+use crate::status::{self, State, Status};
+
+/// For a trial that was armed and not started.
+pub(crate) const NOT_STARTED_ADVICE: &str =
+    "Put that right and reboot, or pick its entry in the boot loader's menu: it has not failed, and waits.";
 
 /// One sentence each, with store paths as they are.
 pub(crate) struct Summary {
@@ -100,7 +104,7 @@ fn live(ledger: &Ledger) -> (String, String) {
 }
 
 fn trial(status: &Status, max_failures: u32) -> (String, String) {
-    let Some(Trial { toplevel, attempts, .. }) = &status.trial else {
+    let Some(Trial { toplevel, attempts, not_started, .. }) = &status.trial else {
         return (String::new(), String::new());
     };
     let failed = attempts.failures();
@@ -117,6 +121,12 @@ fn trial(status: &Status, max_failures: u32) -> (String, String) {
         let happened = format!("{toplevel} is new, and could not be armed: {why}.{cause}");
         let advice = "Look at the boot partition and the EFI variables: each boot tries to arm it again.";
         return (happened, advice.to_owned());
+    }
+    if let Some(missed) = not_started {
+        let (times, because) = status::not_started(missed);
+        let happened =
+            format!("{toplevel} was armed and not started {times}, which is no failure: {because}.{cause}");
+        return (happened, NOT_STARTED_ADVICE.to_owned());
     }
     let happened = match failed {
         0 => format!("{toplevel} is new: it is tried at the next boot."),
@@ -149,6 +159,12 @@ fn unprotected(status: &Status) -> (String, String) {
         let happened = "No golden is pinned: a generation that fails has nothing certain to come back to.";
         let advice = "Boot a system that you trust, wait until it is confirmed, and run pin-golden.";
         return (happened.to_owned(), advice.to_owned());
+    }
+    if let Some(doubt) = status.loader.first() {
+        let happened = format!("The boot loader cannot be relied on: {doubt}.");
+        let advice = "Put that right: mount the boot partition, or have the firmware start the configured boot loader. Then see \
+                      `golden status`.";
+        return (happened, advice.to_owned());
     }
     let why = status.coverage.iter().find(|it| !it.covered).map(|it| format!(": {}", it.by));
     let happened = format!("The boot loader could not bring the machine back{}.", why.unwrap_or_default());

@@ -184,6 +184,23 @@ fn nothing_is_to_be_done_only_while_the_trial_runs_or_is_armed() {
 }
 
 #[test]
+fn a_trial_that_was_not_started_is_said_with_the_reason_and_something_to_do() {
+    let machine = Machine::installed();
+    let ledger = json!({
+        "format": 1, "min_reader": 1, "revision": 9, "confirmed": [{ "toplevel": toplevel("a") }],
+        "trial": {
+            "toplevel": toplevel("b"), "origin": "marked", "attempts": [], "arming": "armed",
+            "not_started": { "times": 2, "because": "another-partition" },
+        },
+    });
+    machine.put(LEDGER, ledger.to_string().as_bytes());
+    machine.set_variable("LoaderEntryOneShot", "nixos-b.conf");
+    let why = ask(&machine, &["why"]);
+    assert!(why.contains("not started twice or more, which is no failure: the boot loader was read"), "{why}");
+    assert!(why.contains("To do: Put that right") && !why.contains("Nothing"), "{why}");
+}
+
+#[test]
 fn a_panic_is_not_covered_while_the_default_boot_entry_is_not_known_to_be_good() {
     for (default, is_told) in [("nixos-a.conf", false), ("nothing.conf", true), ("nixos-b.conf", true)] {
         let machine = rolled_back();

@@ -294,11 +294,22 @@ fn a_golden_that_lost_its_entry_is_said_before_it_is_needed() {
     let machine = Machine::installed();
     machine.put(LEDGER, ledger("null", "").as_bytes());
     assert!(!answer(&machine, &["status"]).contains("DAMAGED"));
-    for entry in fs::read_dir(machine.at("/boot/loader/entries")).unwrap() {
-        fs::remove_file(entry.unwrap().path()).unwrap();
-    }
+    fs::remove_file(machine.at("/boot/loader/entries/nixos-a.conf")).unwrap();
     let said = answer(&machine, &["status"]);
     assert!(said.starts_with("unprotected") && said.contains("DAMAGED"), "{said}");
+}
+
+#[test]
+fn a_boot_partition_that_is_not_mounted_is_said_of_the_loader_and_not_of_golden() {
+    let machine = Machine::installed();
+    machine.put(LEDGER, ledger("null", "").as_bytes());
+    let (name, version) = ("LoaderInfo", "systemd-boot 257");
+    machine.set_variable(name, version);
+    let root = "30 1 253:0 / / rw - ext4 /dev/vda3 rw\n";
+    machine.put("/proc/self/mountinfo", root.as_bytes());
+    let said = answer(&machine, &["status"]);
+    assert!(said.starts_with("unprotected") && !said.contains("DAMAGED"), "{said}");
+    assert!(said.contains("loader:   the boot partition cannot be told: "), "{said}");
 }
 
 #[test]

@@ -1,10 +1,16 @@
 //! The ledger: what must survive a crash. Fields of a newer build are kept at every level.
 
+mod drill;
+mod live;
+mod trial;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Attempt, Attempts, Baseline, BootId, End, Kept, NotStartedBecause, Policy, Revision, StartedBy, Toplevel,
-};
+use crate::{Attempt, Attempts, Baseline, BootId, End, Kept, Revision, StartedBy, Toplevel};
+
+pub use drill::{Drill, Injection};
+pub use live::{Live, LivePhase};
+pub use trial::{Arming, MAX_NOT_STARTED, NotStarted, Origin, Trial};
 
 /// Format this build writes.
 pub const FORMAT: u32 = 1;
@@ -16,8 +22,6 @@ pub const MAX_CONFIRMED: usize = 64;
 pub const MAX_QUARANTINED: usize = 256;
 /// Undecided trials that are remembered; the oldest is forgotten first.
 pub const MAX_UNDECIDED: usize = 16;
-/// Starts in a row that missed a trial, of which the owner is told; what comes after them is not counted.
-pub const MAX_NOT_STARTED: u32 = 2;
 /// Dumps of the kernel that are remembered.
 pub const MAX_DUMPS: usize = 128;
 
@@ -116,72 +120,6 @@ pub struct Golden {
     pub unknown: Kept,
 }
 
-/// A generation that is, or is to be, booted and is not yet confirmed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Trial {
-    /// What is tried.
-    pub toplevel: Toplevel,
-    /// How it became a trial.
-    pub origin: Origin,
-    /// Whether its next attempt is armed.
-    pub arming: Arming,
-    /// What the firmware had counted when that was armed; `None` where it does not count.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub armed_at: Option<u32>,
-    /// Which loader ran when that was armed.
-    #[serde(default, skip_serializing_if = "StartedBy::is_unknown")]
-    pub armed_by: StartedBy,
-    /// Boots in a row that show that it was armed and not started, before the next one that starts it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_started: Option<NotStarted>,
-    /// Attempts so far, the oldest first; only the last can be open.
-    #[serde(default)]
-    pub attempts: Attempts,
-    /// What was wrong already when it was marked; `None` where nobody looked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline: Option<Baseline>,
-    /// What it was built from, as far as anybody said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revision: Option<Revision>,
-    #[serde(flatten)]
-    #[allow(missing_docs)]
-    pub unknown: Kept,
-}
-
-/// That something was armed and not started. No attempt, for it never ran.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NotStarted {
-    /// How often in a row, up to [`MAX_NOT_STARTED`].
-    pub times: u32,
-    /// Why, the last time.
-    pub because: NotStartedBecause,
-    #[serde(flatten)]
-    #[allow(missing_docs)]
-    pub unknown: Kept,
-}
-
-/// How a trial began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Origin {
-    /// `golden-mark-pending` said so.
-    Marked,
-    /// Nobody marked it; the boot check found it running.
-    Inferred,
-}
-
-/// The one-shot of a trial. Intent is committed before the effect, the result after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Arming {
-    /// The next boot is not the trial's.
-    Idle,
-    /// About to be armed: it may be, or not.
-    Intended,
-    /// Armed; if it is gone later, the loader consumed it.
-    Armed,
-}
-
 /// A rollback that has begun.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -226,75 +164,6 @@ pub struct Landing {
     pub attempts: Attempts,
     #[serde(flatten)]
     pub unknown: Kept,
-}
-
-/// An owner's rehearsal: the running system is booted with a failure on purpose.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Drill {
-    /// What is made to fail.
-    pub injection: Injection,
-    /// What was the loader's default, and is again afterwards.
-    pub default: Toplevel,
-    /// The system under rehearsal, and its boots.
-    pub trial: Trial,
-    /// Golden, once it is its turn, and its boots. The rehearsal is over when it is confirmed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub landing: Option<Trial>,
-    #[serde(flatten)]
-    #[allow(missing_docs)]
-    pub unknown: Kept,
-}
-
-/// A switch that changes the running system. Until it has proved itself, its trial is not armed: whatever takes the machine
-/// down boots what was confirmed last.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Live {
-    /// What ran before, and is activated again if the switch fails.
-    pub from: Toplevel,
-    /// What is activated.
-    pub to: Toplevel,
-    /// In which boot.
-    pub boot: BootId,
-    /// How far it is.
-    pub phase: LivePhase,
-    /// Whether a person said that it works.
-    #[serde(default)]
-    pub confirmed: bool,
-    /// What was wrong already before anything was activated that had yet to prove itself; `None` where nobody looked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline: Option<Baseline>,
-    /// The trial that it replaced, and that gets its place back if the switch fails.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replaced: Option<Box<Trial>>,
-    #[serde(flatten)]
-    #[allow(missing_docs)]
-    pub unknown: Kept,
-}
-
-/// How far a live switch is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LivePhase {
-    /// It is activated, or runs in its window.
-    Proving,
-    /// It has failed, and what ran before comes back.
-    GoingBack,
-}
-
-/// A failure on purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Injection {
-    /// The kernel panics.
-    Panic,
-    /// The boot never gets to its end.
-    Hang,
-    /// A unit fails whose failure takes the machine down.
-    Unit,
-    /// A check before the confirmation fails.
-    Check,
-    /// The machine is reset without a word.
-    Power,
 }
 
 /// A toplevel that failed, with its evidence. Never made the default until released.
@@ -568,42 +437,6 @@ impl Ledger {
     }
 }
 
-impl Trial {
-    pub(crate) fn new(toplevel: Toplevel, origin: Origin) -> Self {
-        Self {
-            toplevel,
-            origin,
-            arming: Arming::Idle,
-            armed_at: None,
-            armed_by: StartedBy::default(),
-            not_started: None,
-            attempts: Attempts::default(),
-            baseline: None,
-            revision: None,
-            unknown: Kept::new(),
-        }
-    }
-
-    /// The same, and its next attempt is not armed.
-    pub(crate) fn disarmed(self) -> Self {
-        Self { arming: Arming::Idle, armed_at: None, armed_by: StartedBy::default(), ..self }
-    }
-
-    /// Count a boot that shows that it was armed and not started. Returns how often that was in a row, if it is news.
-    pub(crate) fn miss(&mut self, because: NotStartedBecause) -> Option<u32> {
-        let before = self.not_started.take();
-        let times = before.as_ref().map_or(0, |missed| missed.times);
-        let counted = (times + 1).min(MAX_NOT_STARTED);
-        let unknown = before.map(|missed| missed.unknown).unwrap_or_default();
-        self.not_started = Some(NotStarted { times: counted, because, unknown });
-        (counted > times).then_some(counted)
-    }
-
-    pub(crate) fn has_failed(&self, policy: &Policy) -> bool {
-        self.attempts.failures() >= policy.max_failures.get()
-    }
-}
-
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 fn is_false(value: &bool) -> bool {
     !value
@@ -635,24 +468,6 @@ impl Landing {
             armed_by: StartedBy::default(),
             attempts: Attempts::default(),
             unknown: Kept::new(),
-        }
-    }
-}
-
-impl Drill {
-    /// Whether a boot of it runs that was not ended yet.
-    #[must_use]
-    pub fn is_open_in(&self, boot: &BootId) -> bool {
-        [&self.trial].into_iter().chain(&self.landing).any(|trial| trial.attempts.is_open_in(boot))
-    }
-
-    /// What is booted next: another attempt, golden, or, once that has failed, what was the default.
-    #[must_use]
-    pub fn next(&self) -> &Toplevel {
-        match &self.landing {
-            None => &self.trial.toplevel,
-            Some(landing) if landing.attempts.failures() == 0 => &landing.toplevel,
-            Some(_) => &self.default,
         }
     }
 }

@@ -30,8 +30,10 @@ pub(crate) struct Session<'a> {
     pub boot: BootId,
     /// Of the ledger on disk: a plan's ledgers all start from the one that was read.
     pub revision: Cell<u64>,
-    /// What every commit says that it is not evidence of what comes after.
+    /// Dumps of earlier boots: every commit says that they are no evidence against later boots.
     pub dumps: &'a Dumps<'a>,
+    /// Whether the error that ended the plan is in the journal already, as an event.
+    pub has_told_error: Cell<bool>,
 }
 
 impl Session<'_> {
@@ -102,7 +104,8 @@ impl Session<'_> {
         self.loader.ok_or(Error::NoLoader)
     }
 
-    /// What is damaged for good is a failed attempt. Anything else may last, and history says once that the trial is not booted.
+    /// Boot files that are damaged for good are a failed attempt. Any other error may last, and history has it once for each
+    /// attempt.
     fn arm(&self, toplevel: &Toplevel) -> Result<(), Error> {
         let armed = self.loader()?.arm(toplevel);
         if let Err(error) = &armed
@@ -110,6 +113,7 @@ impl Session<'_> {
             && !history::says_not_armed(self.host, self.state_dir, toplevel)
         {
             self.tell(&Event::NotArmed { toplevel: toplevel.clone(), why: error.chain() })?;
+            self.has_told_error.set(true);
         }
         armed
     }

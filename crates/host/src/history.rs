@@ -109,7 +109,7 @@ pub fn read_history_as_written(host: &dyn Host, directory: &Path) -> Result<Vec<
     Ok(lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
 }
 
-/// Whether history says already that this system cannot be armed, and nothing of it since.
+/// Whether history has said that this system could not be armed since it was marked and since its last attempt began.
 pub(crate) fn says_not_armed(host: &dyn Host, directory: &Path, toplevel: &Toplevel) -> bool {
     let lines = read_history(host, directory).unwrap_or_default();
     let last = lines.iter().rev().find_map(|line| match &line.event {

@@ -260,7 +260,7 @@ pub fn describe(event: &Event) -> String {
             describe_not_started(*because)
         ),
         Event::NotArmed { toplevel, why } => {
-            format!("{toplevel} cannot be armed and is not booted until it can: {why}")
+            format!("the boot loader could not be told to boot {toplevel} once: {why}")
         }
         Event::LandingFailed { toplevel, cause, .. } => {
             format!("{toplevel}, which the machine came back to, failed: {}", describe_cause(cause))

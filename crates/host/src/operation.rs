@@ -150,7 +150,10 @@ fn act_for(
     let dumps = Dumps::new(host);
     let mut damaged = Vec::new();
     // One loader for all of it: what it has read of the boot partition is not read again.
-    let loader = find_loader(host, options);
+    let (loader, absent) = match find_loader(host, options) {
+        Ok(loader) => (Some(loader), None),
+        Err(error) => (None, Some(error)),
+    };
     loop {
         let ledger = store.open()?;
         let asked = loader.as_deref().and_then(|loader| ask(host, loader));
@@ -163,15 +166,19 @@ fn act_for(
         let sources = source::sources(host, told, &spoken_of(&seen, moment));
         let seen = Seen { evidence, baseline, damaged: damaged.clone(), sources, ..seen };
         let plan = decide(&ledger, &seen, &options.policy, moment);
-        match session(host, options, loader.as_deref(), &ledger, &seen, &dumps).execute(&plan) {
+        let session = session(host, options, loader.as_deref(), &ledger, &seen, &dumps);
+        match session.execute(&plan) {
             // What cannot be booted is no place to go to: it is decided anew, without it.
             Err(error)
                 if goes_on && error.damage().is_some_and(|it| seen.damage_of(&it.toplevel).is_none()) =>
             {
-                host.complain(error.trouble(), &error.chain());
+                if !session.has_told_error.get() {
+                    host.complain(error.trouble(), &error.chain());
+                }
                 damaged.extend(error.damage());
             }
             done => {
+                let done = with_reason(done, absent);
                 let Some(refusal) = plan.refusal else { return done };
                 // No is no, whatever else could not be done.
                 if let Err(error) = done {
@@ -226,13 +233,21 @@ fn session<'a>(
         boot: seen.boot.clone(),
         revision: Cell::new(ledger.revision),
         dumps,
+        has_told_error: Cell::new(false),
     }
 }
 
-/// A loader that cannot be found is said and then left alone; the ledger's part of the work goes on.
-fn find_loader<'a>(host: &'a dyn Host, options: &'a Options) -> Option<Box<dyn BootLoader + 'a>> {
-    let found = loader::detect(host, options);
-    found.map_err(|error| host.complain(error.trouble(), &error.chain())).ok()
+/// The ledger's part of the work goes on without a loader, so the error is said here.
+fn find_loader<'a>(host: &'a dyn Host, options: &'a Options) -> Result<Box<dyn BootLoader + 'a>, Error> {
+    loader::detect(host, options).inspect_err(|error| host.complain(error.trouble(), &error.chain()))
+}
+
+/// A step that needs the loader fails for the reason why there is none.
+fn with_reason(done: Result<(), Error>, absent: Option<Error>) -> Result<(), Error> {
+    match (done, absent) {
+        (Err(Error::NoLoader), Some(why)) => Err(why),
+        (done, _) => done,
+    }
 }
 
 /// The same for what it says.
@@ -249,5 +264,5 @@ fn ask(host: &dyn Host, loader: &dyn BootLoader) -> Option<golden_core::Loader> 
 }
 
 fn see_loader(host: &dyn Host, options: &Options) -> Option<golden_core::Loader> {
-    ask(host, find_loader(host, options)?.as_ref())
+    ask(host, find_loader(host, options).ok()?.as_ref())
 }

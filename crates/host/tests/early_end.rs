@@ -6,48 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use golden_core::{Cause, End, Ledger, Toplevel};
-use golden_host::operation::{self, Emergency, Options};
-use golden_host::simulated::{Program, Said, SimulatedHost, World, boot_id, foresee, install, start};
-use golden_host::{Reading, Store, Trouble};
+use golden_core::{Cause, End};
+use golden_host::Trouble;
+use golden_host::operation::{self, Emergency};
+use golden_host::simulated::{Program, Said, SimulatedHost, World, foresee};
 
-const STATE_DIR: &str = "/var/lib/golden-generation";
+#[path = "simulated/mod.rs"]
+mod simulated;
 
-fn toplevel(name: &str) -> Toplevel {
-    format!("/nix/store/{}-{name}", name.repeat(4)).parse().unwrap()
-}
+use simulated::{boot, ledger, lose_kernel, lose_ledger, options, toplevel};
 
-fn options() -> Options {
-    Options { state_dir: PathBuf::from(STATE_DIR), ..Options::default() }
-}
-
-fn ledger(host: &SimulatedHost) -> Ledger {
-    match Store::new(host, Path::new(STATE_DIR)).read().unwrap() {
-        Reading::Whole(ledger) => *ledger,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn boot(host: &SimulatedHost, number: u64, system: &str) {
-    host.change(|world| {
-        *world = world.after_shutdown();
-        start(world, None);
-        world.start(&toplevel(system), &boot_id(number));
-    });
-}
-
-/// Golden `a` runs, and `b` is armed.
 fn marked() -> SimulatedHost {
-    let host = SimulatedHost::new(World::default(), options());
-    host.change(|world| Arc::make_mut(&mut world.var).create_directory(Path::new(STATE_DIR)));
-    install(&host, &toplevel("a")).unwrap();
-    host.change(|world| world.build(&toplevel("b")));
-    boot(&host, 1, "a");
-    for program in [Program::Confirm, Program::Pin { force: false }, Program::Switch(toplevel("b"))] {
-        program.run(&host).unwrap();
-    }
-    host.said();
-    host
+    simulated::marked(World::default())
 }
 
 fn complaints(host: &SimulatedHost, of: Trouble) -> usize {
@@ -75,12 +45,7 @@ fn the_deadline_counts_from_the_start_of_userspace_on_the_clock_that_does_not_sl
 #[test]
 fn a_trial_whose_kernel_is_gone_for_good_is_given_up_after_two_tries_and_golden_stays() {
     let host = marked();
-    host.change(|world| {
-        assert!(Arc::make_mut(&mut world.nix).remove(Path::new("/nix/store/bbbb-linux-b")));
-        let esp = Arc::make_mut(&mut world.esp);
-        esp.remove(Path::new("/boot/EFI/nixos/bbbb-linux-b-bzImage.efi")).unwrap();
-        esp.sync();
-    });
+    lose_kernel(&host, "b");
     // The loader passes over the entry, and golden finds that it cannot be armed again.
     boot(&host, 2, "a");
     Program::BootCheck.run(&host).unwrap();
@@ -88,7 +53,7 @@ fn a_trial_whose_kernel_is_gone_for_good_is_given_up_after_two_tries_and_golden_
     let quarantined = &ledger(&host).quarantine[0];
     assert_eq!(quarantined.toplevel, toplevel("b"));
     let causes: Vec<_> = quarantined.attempts.iter().map(|attempt| attempt.end.clone().unwrap()).collect();
-    let passed_over = |why: &str| why == "its kernel or initrd was not whole on the boot partition";
+    let passed_over = |why: &str| why == "its boot files were not whole on the boot partition";
     assert!(
         matches!(&causes[0], End::Failed { cause: Cause::NotBootable { why } } if passed_over(why)),
         "{causes:?}"
@@ -123,16 +88,9 @@ fn a_trial_that_the_loader_passed_over_is_repaired_and_gets_its_next_attempt_at_
 
 #[test]
 fn emergency_mode_without_the_state_is_left_only_if_the_loader_did_not_boot_its_default() {
-    let lose_state = |host: &SimulatedHost| {
-        host.change(|world| {
-            let var = Arc::make_mut(&mut world.var);
-            var.remove(&Path::new(STATE_DIR).join("ledger.json")).unwrap();
-            var.sync();
-        });
-    };
     for (system, expected) in [("b", Emergency::WithoutState), ("a", Emergency::Unwatched)] {
         let host = marked();
-        lose_state(&host);
+        lose_ledger(&host);
         boot(&host, 2, system);
         let emergency = operation::emergency(&host, &options()).unwrap();
         assert_eq!(emergency, expected, "{system}");
@@ -148,16 +106,11 @@ fn emergency_mode_without_the_state_is_left_where_what_was_confirmed_last_stands
     {
         let host = marked();
         boot(&host, 2, "b");
-        host.change(|world| world.build(&toplevel("c")));
         for program in [Program::BootCheck, Program::Confirm, Program::Switch(toplevel("c"))] {
             program.run(&host).unwrap();
         }
         assert_eq!(foresee(&host.world()).default, Some(toplevel("b")));
-        host.change(|world| {
-            let var = Arc::make_mut(&mut world.var);
-            var.remove(&Path::new(STATE_DIR).join("ledger.json")).unwrap();
-            var.sync();
-        });
+        lose_ledger(&host);
         boot(&host, 3, system);
         assert_eq!(operation::emergency(&host, &options()).unwrap(), expected, "{system}");
     }

@@ -3,53 +3,22 @@
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use golden_core::{Event, Ledger, Toplevel};
-use golden_host::operation::{self, Emergency, Options};
-use golden_host::simulated::{
-    Effect, Fate, Program, Said, SimulatedHost, World, boot_id, foresee, install, start,
-};
-use golden_host::{Reading, Store};
+use golden_core::{Event, Ledger};
+use golden_host::operation::{self, Emergency};
+use golden_host::simulated::{Effect, Fate, Program, Said, SimulatedHost, World, foresee};
 
-const STATE_DIR: &str = "/var/lib/golden-generation";
-const LEDGER: &str = "/var/lib/golden-generation/ledger.json";
+#[path = "simulated/mod.rs"]
+mod simulated;
 
-fn toplevel(name: &str) -> Toplevel {
-    format!("/nix/store/{}-{name}", name.repeat(4)).parse().unwrap()
-}
-
-fn options() -> Options {
-    Options { state_dir: PathBuf::from(STATE_DIR), ..Options::default() }
-}
-
-fn ledger(host: &SimulatedHost) -> Ledger {
-    match Store::new(host, Path::new(STATE_DIR)).read().unwrap() {
-        Reading::Whole(ledger) => *ledger,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn boot(host: &SimulatedHost, number: u64, system: &str) {
-    host.change(|world| {
-        *world = world.after_shutdown();
-        start(world, None);
-        world.start(&toplevel(system), &boot_id(number));
-    });
-}
+use simulated::{LEDGER, STATE_DIR, boot, ledger, lose_kernel, lose_ledger, options, pinned, toplevel};
 
 /// Golden `a` was pinned, `c` was confirmed after it if `newer`, and `b` is armed.
 fn marked(newer: bool) -> SimulatedHost {
-    let host = SimulatedHost::new(World::default(), options());
-    host.change(|world| Arc::make_mut(&mut world.var).create_directory(Path::new(STATE_DIR)));
-    install(&host, &toplevel("a")).unwrap();
-    host.change(|world| ["b", "c"].iter().for_each(|name| world.build(&toplevel(name))));
-    boot(&host, 1, "a");
-    for program in [Program::Confirm, Program::Pin { force: false }] {
-        program.run(&host).unwrap();
-    }
+    let host = pinned(World::default());
     if newer {
         Program::Switch(toplevel("c")).run(&host).unwrap();
         boot(&host, 2, "c");
@@ -83,25 +52,6 @@ fn landed(newer: bool) -> SimulatedHost {
     host
 }
 
-/// Neither the boot partition nor the store has a kernel for this system.
-fn damage(host: &SimulatedHost, name: &str) {
-    host.change(|world| {
-        let hash = name.repeat(4);
-        Arc::make_mut(&mut world.nix).remove(Path::new(&format!("/nix/store/{hash}-linux-{name}")));
-        let esp = Arc::make_mut(&mut world.esp);
-        esp.remove(Path::new(&format!("/boot/EFI/nixos/{hash}-linux-{name}-bzImage.efi"))).unwrap();
-        esp.sync();
-    });
-}
-
-fn lose_ledger(host: &SimulatedHost) {
-    host.change(|world| {
-        let var = Arc::make_mut(&mut world.var);
-        var.remove(Path::new(LEDGER)).unwrap();
-        var.sync();
-    });
-}
-
 fn is_left(host: &SimulatedHost) -> bool {
     host.world().reboot_asked || host.world().is_safe
 }
@@ -114,7 +64,7 @@ fn time_left(host: &SimulatedHost) -> Option<Duration> {
 fn an_attempt_whose_system_cannot_be_started_again_is_left_for_golden() {
     let host = attempt(1, false);
     assert_eq!(foresee(&host.world()).once, Some(toplevel("b")));
-    damage(&host, "b");
+    lose_kernel(&host, "b");
     Program::Deadline.run(&host).unwrap();
     assert!(host.world().reboot_asked);
     let foreseen = foresee(&host.world());
@@ -125,7 +75,7 @@ fn an_attempt_whose_system_cannot_be_started_again_is_left_for_golden() {
 fn a_failed_trial_is_left_for_the_next_rung_where_golden_is_damaged_and_for_safe_mode_where_there_is_none() {
     for (newer, expected) in [(true, Some("c")), (false, None)] {
         let host = attempt(2, newer);
-        damage(&host, "a");
+        lose_kernel(&host, "a");
         Program::Deadline.run(&host).unwrap();
         assert_eq!((host.world().reboot_asked, host.world().is_safe), (newer, !newer));
         if let Some(expected) = expected {
@@ -140,7 +90,7 @@ fn a_landing_that_fails_is_left_for_safe_mode_where_the_next_rung_is_damaged() {
     for is_damaged in [false, true] {
         let host = landed(true);
         if is_damaged {
-            damage(&host, "c");
+            lose_kernel(&host, "c");
         }
         Program::Deadline.run(&host).unwrap();
         assert_eq!((host.world().reboot_asked, host.world().is_safe), (!is_damaged, is_damaged));
@@ -157,7 +107,7 @@ const UNCONFIRMED: [(&str, Prepare); 6] = [
     ("landing with another rung", || landed(true)),
     ("second attempt with a damaged golden", || {
         let host = attempt(2, true);
-        damage(&host, "a");
+        lose_kernel(&host, "a");
         host
     }),
 ];
@@ -216,7 +166,7 @@ fn a_person_who_stays_in_emergency_mode_is_not_rebooted_by_anything_that_is_star
 #[test]
 fn safe_mode_is_entered_once_in_a_boot() {
     let host = attempt(2, false);
-    damage(&host, "a");
+    lose_kernel(&host, "a");
     Program::Deadline.run(&host).unwrap();
     assert!(host.world().is_safe);
     host.change(|world| world.is_safe = false);
@@ -236,7 +186,7 @@ fn confirmed() -> SimulatedHost {
 #[test]
 fn a_rollback_that_has_nowhere_to_go_is_refused_and_changes_nothing() {
     let host = confirmed();
-    damage(&host, "a");
+    lose_kernel(&host, "a");
     let before = ledger(&host);
     let refused = Program::RollBackNow.run(&host).unwrap_err().to_string();
     assert!(refused.starts_with("refused: no rollback now:"), "{refused}");
@@ -276,7 +226,7 @@ fn a_late_failure_that_has_nowhere_to_go_is_told_and_changes_nothing() {
     for is_damaged in [false, true] {
         let host = confirmed();
         if is_damaged {
-            damage(&host, "a");
+            lose_kernel(&host, "a");
         }
         let before = ledger(&host);
         let late = Program::FailLate { checks: vec!["web".to_owned()], goes_back: true };

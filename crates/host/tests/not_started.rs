@@ -2,47 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use golden_core::{Event, Ledger, NotStartedBecause, Toplevel};
+use golden_core::{Event, NotStartedBecause};
+use golden_host::loader;
 use golden_host::operation::Options;
-use golden_host::simulated::{Lie, Program, Said, SimulatedHost, World, boot_id, foresee, install, start};
-use golden_host::{Reading, Store, loader};
+use golden_host::simulated::{Lie, Program, Said, SimulatedHost, World, boot_id, foresee};
 
-const STATE_DIR: &str = "/var/lib/golden-generation";
+#[path = "simulated/mod.rs"]
+mod simulated;
 
-fn toplevel(name: &str) -> Toplevel {
-    format!("/nix/store/{}-{name}", name.repeat(4)).parse().unwrap()
-}
-
-fn options() -> Options {
-    Options { state_dir: PathBuf::from(STATE_DIR), ..Options::default() }
-}
-
-fn ledger(host: &SimulatedHost) -> Ledger {
-    match Store::new(host, Path::new(STATE_DIR)).read().unwrap() {
-        Reading::Whole(ledger) => *ledger,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// Golden `a` runs, and `b` was switched to.
-fn marked(world: World) -> SimulatedHost {
-    let host = SimulatedHost::new(world, options());
-    host.change(|world| Arc::make_mut(&mut world.var).create_directory(Path::new(STATE_DIR)));
-    install(&host, &toplevel("a")).unwrap();
-    host.change(|world| {
-        world.build(&toplevel("b"));
-        start(world, None);
-        world.start(&toplevel("a"), &boot_id(1));
-    });
-    for program in [Program::Confirm, Program::Pin { force: false }, Program::Switch(toplevel("b"))] {
-        program.run(&host).unwrap();
-    }
-    host.said();
-    host
-}
+use simulated::{boot, ledger, marked, options, toplevel};
 
 /// How often the owner was told that something was not started.
 fn told(host: &SimulatedHost) -> Vec<NotStartedBecause> {
@@ -63,11 +34,7 @@ fn has_failed_nothing(host: &SimulatedHost) -> bool {
 fn firmware_that_forgets_its_variables_condemns_no_healthy_system() {
     let host = marked(World { lie: Some(Lie::ForgetsVariables), ..World::default() });
     for number in 2..6 {
-        host.change(|world| {
-            *world = world.after_shutdown();
-            start(world, None);
-            world.start(&toplevel("a"), &boot_id(number));
-        });
+        boot(&host, number, "a");
         Program::BootCheck.run(&host).unwrap();
         assert!(has_failed_nothing(&host), "{:?}", ledger(&host));
     }
@@ -83,11 +50,7 @@ fn where_firmware_says_that_it_forgets_the_boot_check_takes_the_one_shot_back() 
     assert!(why.contains("forgets"), "{why}");
     // It is the default until it runs.
     assert_eq!(foresee(&host.world()).default, Some(toplevel("b")));
-    host.change(|world| {
-        *world = world.after_shutdown();
-        start(world, None);
-        world.start(&toplevel("b"), &boot_id(2));
-    });
+    boot(&host, 2, "b");
     Program::BootCheck.run(&host).unwrap();
     assert_eq!(foresee(&host.world()).default, Some(toplevel("a")));
     Program::Confirm.run(&host).unwrap();

@@ -100,6 +100,8 @@ fn nothing_is_written_where_a_boot_partition_is_not_mounted_and_the_trial_stays_
         let error = detect(&host, &Options::default()).map(|_| ()).unwrap_err();
         assert!(matches!(error, Error::BootPartition(_)), "{what}: {error}");
         golden_host::operation::boot_check(&host, &Options::default()).unwrap();
+        let error = golden_host::operation::confirm(&host, &Options::default()).unwrap_err();
+        assert!(matches!(error, Error::BootPartition(_)), "{what}: {error}");
         let ledger = machine.text(machine::LEDGER);
         assert!(ledger.contains("\"trial\"") && ledger.contains(&toplevel("b")), "{what}: {ledger}");
         assert!(!machine.at("/boot/loader/loader.conf").exists(), "{what}");

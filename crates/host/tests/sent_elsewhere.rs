@@ -2,15 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use golden_core::{Ledger, Toplevel};
-use golden_host::operation::Options;
-use golden_host::simulated::{GoingDown, Program, SimulatedHost, World, boot_id, foresee, install, start};
-use golden_host::{Reading, Store};
+use golden_host::simulated::{GoingDown, Program, SimulatedHost, World, foresee};
 
-const STATE_DIR: &str = "/var/lib/golden-generation";
+#[path = "simulated/mod.rs"]
+mod simulated;
+
+use simulated::{ledger, toplevel};
+
 /// Variables that say where the firmware goes next, as Linux shows them: four bytes of attributes, then the value.
 const FIRMWARE: [(&str, &[u8]); 3] = [
     ("BootNext", b"\x07\0\0\0\x02\0"),
@@ -19,38 +19,14 @@ const FIRMWARE: [(&str, &[u8]); 3] = [
     ("OsIndications", b"\x07\0\0\0\x04\0\0\0\0\0\0\0"),
 ];
 
-fn toplevel(name: &str) -> Toplevel {
-    format!("/nix/store/{}-{name}", name.repeat(4)).parse().unwrap()
-}
-
-fn ledger(host: &SimulatedHost) -> Ledger {
-    match Store::new(host, Path::new(STATE_DIR)).read().unwrap() {
-        Reading::Whole(ledger) => *ledger,
-        other => panic!("{other:?}"),
-    }
+/// Golden `a` runs, and `b` is armed. The firmware does not count.
+fn marked() -> SimulatedHost {
+    simulated::marked(World { firmware_boots: None, ..World::default() })
 }
 
 fn boot(host: &SimulatedHost, number: u64, system: &str) {
-    host.change(|world| {
-        *world = world.after_shutdown();
-        start(world, None);
-        world.start(&toplevel(system), &boot_id(number));
-    });
+    simulated::boot(host, number, system);
     Program::BootCheck.run(host).unwrap();
-}
-
-/// Golden `a` runs, and `b` is armed. The firmware does not count.
-fn marked() -> SimulatedHost {
-    let options = Options { state_dir: PathBuf::from(STATE_DIR), ..Options::default() };
-    let host = SimulatedHost::new(World { firmware_boots: None, ..World::default() }, options);
-    host.change(|world| Arc::make_mut(&mut world.var).create_directory(Path::new(STATE_DIR)));
-    install(&host, &toplevel("a")).unwrap();
-    host.change(|world| world.build(&toplevel("b")));
-    boot(&host, 1, "a");
-    for program in [Program::Confirm, Program::Pin { force: false }, Program::Switch(toplevel("b"))] {
-        program.run(&host).unwrap();
-    }
-    host
 }
 
 fn goes_down(host: &SimulatedHost) {

@@ -3,50 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 use std::fs::{self, File};
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::thread;
 
 use fs2::FileExt;
 
 #[path = "../../host/tests/machine/mod.rs"]
 mod machine;
+mod program;
 
 use machine::{LEDGER, Machine, status, toplevel};
+use program::{BOOT_CHECK, CONFIRM, MARK, NOTIFY, RECORD_SHUTDOWN, ROLLBACK, VERIFY, code, marked, programs};
 
-const BOOT_CHECK: &str = env!("CARGO_BIN_EXE_golden-boot-check");
-const CONFIRM: &str = env!("CARGO_BIN_EXE_golden-confirm");
-const DEADLINE: &str = env!("CARGO_BIN_EXE_golden-deadline");
-const EMERGENCY: &str = env!("CARGO_BIN_EXE_golden-emergency");
-const HIBERNATE: &str = env!("CARGO_BIN_EXE_golden-hibernate");
-const VERIFY: &str = env!("CARGO_BIN_EXE_golden-verify");
 const GOLDEN: &str = "/nix/var/nix/profiles/system-profiles/golden";
 const GOLDEN_ROOT: &str = "/nix/var/nix/gcroots/golden-generation-golden";
-const MARK: &str = env!("CARGO_BIN_EXE_golden-mark-pending");
-const NOTIFY: &str = env!("CARGO_BIN_EXE_golden-notify");
-const RECORD_SHUTDOWN: &str = env!("CARGO_BIN_EXE_golden-record-shutdown");
-const ROLLBACK: &str = env!("CARGO_BIN_EXE_golden-rollback");
-
-/// Every program that reads the ledger, with what it needs on its command line.
-fn programs() -> Vec<(&'static str, Vec<String>)> {
-    let bare = [BOOT_CHECK, CONFIRM, RECORD_SHUTDOWN, ROLLBACK, DEADLINE, EMERGENCY, HIBERNATE]
-        .map(|program| (program, Vec::new()));
-    let mark = (MARK, vec![toplevel("b")]);
-    bare.into_iter().chain([mark]).collect()
-}
-
-fn code(output: &Output) -> i32 {
-    status(output).0
-}
-
-/// A machine on which `a` was found healthy and `b` is armed.
-fn marked() -> Machine {
-    let machine = Machine::installed();
-    assert_eq!(code(&machine.run(CONFIRM, &[])), 0);
-    machine.put("/boot/loader/loader.conf", b"timeout 3\ndefault nixos-b.conf\n");
-    assert_eq!(code(&machine.run(MARK, &[&toplevel("b")])), 0);
-    machine
-}
 
 #[test]
 fn help_names_every_exit_status() {
@@ -318,22 +288,6 @@ fn a_disabled_suite_marks_nothing() {
 }
 
 #[test]
-fn after_a_live_switch_nothing_is_counted_or_confirmed() {
-    let machine = marked();
-    machine.boot(2, "b");
-    machine.link("/run/current-system", &toplevel("a"));
-    let before = machine.text(LEDGER);
-    for program in [BOOT_CHECK, CONFIRM] {
-        assert_eq!(code(&machine.run(program, &[])), 0);
-        assert_eq!(machine.text(LEDGER), before, "{program}");
-    }
-    fs::remove_file(machine.at("/run/current-system")).unwrap();
-    machine.link("/run/current-system", &toplevel("b"));
-    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
-    assert_ne!(machine.text(LEDGER), before);
-}
-
-#[test]
 fn one_setting_that_is_not_understood_does_not_move_the_state() {
     let machine = Machine::installed();
     machine.put(
@@ -343,114 +297,6 @@ fn one_setting_that_is_not_understood_does_not_move_the_state() {
     let output = machine.run(CONFIRM, &[]);
     assert_eq!(code(&output), 0, "{}", status(&output).1);
     assert!(machine.at("/persist/golden/ledger.json").exists() && !machine.at(LEDGER).exists());
-}
-
-#[test]
-fn a_boot_that_nobody_watches_is_left_alone_by_what_ends_boots() {
-    let machine = Machine::installed();
-    assert_eq!(code(&machine.run(CONFIRM, &[])), 0);
-    let before = machine.text(LEDGER);
-    for program in [DEADLINE, EMERGENCY, HIBERNATE] {
-        let output = machine.run(program, &[]);
-        assert_eq!(status(&output), (0, String::new()), "{program}");
-        assert!(output.stdout.is_empty(), "{program} counts down");
-    }
-    assert_eq!(machine.text(LEDGER), before);
-    assert!(!machine.at("/run/golden-generation/attempt").exists());
-}
-
-#[test]
-fn an_attempt_leaves_word_for_what_watches_it() {
-    let machine = marked();
-    machine.boot(2, "b");
-    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
-    assert!(machine.at("/run/golden-generation/attempt").exists());
-}
-
-#[test]
-fn hibernation_arms_what_runs_and_waking_up_arms_the_trial() {
-    let machine = marked();
-    let armed = || machine.variable_text("LoaderEntryOneShot");
-    let trial = armed();
-    assert_eq!(code(&machine.run(HIBERNATE, &[])), 0);
-    assert!(armed().is_some() && armed() != trial, "{:?}", armed());
-    assert_eq!(code(&machine.run(HIBERNATE, &["--awake"])), 0);
-    assert_eq!(armed(), trial);
-}
-
-#[test]
-fn what_the_kernel_and_the_watchdog_left_stays_with_the_attempt_that_ended_without_a_word() {
-    let machine = marked();
-    machine.boot(2, "b");
-    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
-    machine.put("/sys/class/watchdog/watchdog0/bootstatus", b"32\n");
-    machine.put(
-        "/sys/fs/pstore/dmesg-efi_pstore-1",
-        b"<0>[    3.1] Kernel panic - not syncing: Attempted to kill init!\n",
-    );
-    machine.boot(3, "b");
-    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
-    let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
-    let attempts = &ledger["trial"]["attempts"];
-    let panic = "Kernel panic - not syncing: Attempted to kill init!";
-    assert_eq!(attempts[0]["evidence"], serde_json::json!({ "panic": panic, "watchdog": true }));
-    assert!(attempts[1]["evidence"].is_null(), "{attempts}");
-}
-
-#[test]
-fn a_dump_that_was_there_before_an_attempt_is_no_evidence_of_its_end() {
-    const OLD: &str = "/sys/fs/pstore/dmesg-efi_pstore-170000000001001";
-    const IN_MEMORY: &str = "/sys/fs/pstore/dmesg-ramoops-0";
-    let panic =
-        |secs: u32, why: &str| format!("<0>[    {secs}.1] Kernel panic - not syncing: {why}\n").into_bytes();
-    let machine = Machine::installed();
-    // Nobody has cleared what is left of a panic of months ago.
-    machine.put(OLD, &panic(1, "months ago"));
-    assert_eq!(code(&machine.run(CONFIRM, &[])), 0);
-    machine.put("/boot/loader/loader.conf", b"timeout 3\ndefault nixos-b.conf\n");
-    assert_eq!(code(&machine.run(MARK, &[&toplevel("b")])), 0);
-    let evidence_after = |number: u32| {
-        // More failures than two end the trial: the last one is what is asked for.
-        machine.boot(number, "b");
-        assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
-        let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
-        let attempts = &ledger["trial"]["attempts"];
-        attempts.as_array().unwrap().iter().rev().nth(1).map(|last| last["evidence"]["panic"].clone())
-    };
-    machine.put("/etc/golden-generation/config.toml", b"max_failures = 9\n");
-    assert_eq!(evidence_after(2), None, "there was no attempt before");
-    assert_eq!(evidence_after(3), Some(serde_json::Value::Null), "power was lost, and nothing else");
-    machine.put(IN_MEMORY, &panic(2, "of the second attempt"));
-    assert_eq!(evidence_after(4).unwrap(), "Kernel panic - not syncing: of the second attempt");
-    assert_eq!(evidence_after(5), Some(serde_json::Value::Null), "of the attempt before, and still there");
-    // Memory has one place, and each boot begins with the same name.
-    machine.put(IN_MEMORY, &panic(3, "of the fourth attempt"));
-    assert_eq!(evidence_after(6).unwrap(), "Kernel panic - not syncing: of the fourth attempt");
-    fs::remove_file(machine.at(IN_MEMORY)).unwrap();
-    assert_eq!(evidence_after(7), Some(serde_json::Value::Null));
-    let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
-    assert_eq!(ledger["known_dumps"].as_array().unwrap().len(), 1, "what is gone need not be known");
-}
-
-#[test]
-fn no_number_of_dumps_makes_a_ledger_that_grows_without_end() {
-    let machine = marked();
-    for number in 0..1000 {
-        machine.put(&format!("/sys/fs/pstore/dmesg-efi_pstore-{number:06}"), b"Oops: an old one\n");
-    }
-    machine.boot(2, "b");
-    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
-    let known = || {
-        let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
-        ledger["known_dumps"].as_array().unwrap().len()
-    };
-    assert_eq!(known(), golden_core::MAX_DUMPS);
-    machine.put("/sys/fs/pstore/dmesg-efi_pstore-001000", b"Oops: the new one\n");
-    machine.boot(3, "b");
-    assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
-    let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
-    assert_eq!(ledger["trial"]["attempts"][0]["evidence"]["panic"], "Oops: the new one");
-    assert_eq!(known(), golden_core::MAX_DUMPS);
 }
 
 #[test]
@@ -531,188 +377,4 @@ fn a_refused_mark_is_refused_even_where_the_profile_cannot_be_put_back() {
     // There is no Nix below a directory.
     let (code, said) = status(&machine.run(MARK, &[&toplevel("b")]));
     assert!(code == 77 && said.contains("nix-env") && said.contains("hint: "), "{code}: {said}");
-}
-
-#[test]
-fn one_panic_with_a_crash_kernel_is_one_failed_attempt_and_its_cause_is_a_panic() {
-    let with_elfcorehdr = ("/proc/cmdline", "quiet irqpoll maxcpus=1 elfcorehdr=0x75000000 1");
-    for (path, text) in [with_elfcorehdr, ("/proc/vmcore", "ELF")] {
-        let machine = marked();
-        machine.boot(2, "b");
-        assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
-        let armed = fs::read(machine.variable("LoaderEntryOneShot")).unwrap();
-        let before: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
-
-        // The crash kernel starts the same system, in rescue mode, without the loader.
-        machine.boot(3, "b");
-        fs::write(machine.variable("LoaderEntryOneShot"), &armed).unwrap();
-        machine.put(path, text.as_bytes());
-        for program in [BOOT_CHECK, EMERGENCY, DEADLINE, RECORD_SHUTDOWN] {
-            assert_eq!(code(&machine.run(program, &[])), 0, "{program}");
-        }
-        assert!(!machine.at("/run/golden-generation/attempt").exists());
-        assert_eq!(fs::read(machine.variable("LoaderEntryOneShot")).unwrap(), armed);
-        let mut recorded: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
-        let attempts = recorded["trial"]["attempts"].clone();
-        assert_eq!(attempts.as_array().map(Vec::len), Some(1), "{attempts}");
-        assert!(attempts[0]["end"].is_null(), "{attempts}");
-        // Nothing else has changed.
-        recorded["trial"]["attempts"] = before["trial"]["attempts"].clone();
-        recorded["revision"] = before["revision"].clone();
-        assert_eq!(recorded, before);
-
-        fs::remove_file(machine.at(path)).unwrap();
-        machine.boot(4, "b");
-        assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
-        let ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
-        let attempts = ledger["trial"]["attempts"].as_array().unwrap();
-        assert_eq!(attempts.len(), 2, "{attempts:?}");
-        assert_eq!(attempts[0]["end"]["kind"], "failed", "{attempts:?}");
-        assert!(attempts[0]["evidence"]["panic"].as_str().unwrap().contains("panic"), "{attempts:?}");
-        assert_eq!(ledger["quarantine"], serde_json::json!([]));
-    }
-}
-
-#[test]
-fn what_starts_by_itself_can_be_switched_off_on_the_kernel_command_line() {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../units");
-    let units = fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
-    let mut started = 0;
-    for unit in units.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("golden-")) {
-        let Ok(text) = fs::read_to_string(&unit) else { continue };
-        // A unit that nothing enables is started by one of those, or by a program that asks for itself.
-        if text.contains("\n[Install]\n") {
-            assert!(text.contains("\nConditionKernelCommandLine=!golden.disable=1\n"), "{}", unit.display());
-            started += 1;
-        }
-    }
-    assert!(started >= 12, "{started}");
-}
-
-#[test]
-fn in_a_crash_kernel_systemd_starts_nothing_of_ours_but_the_boot_check() {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../units");
-    let files = fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
-    for unit in files.filter(|path| path.extension().is_some_and(|extension| extension == "service")) {
-        let text = fs::read_to_string(&unit).unwrap();
-        // What can be switched off is what acts by itself.
-        if !text.contains("ConditionKernelCommandLine=!golden.disable=1\n") {
-            continue;
-        }
-        let is_kept_out = text.contains("\nConditionKernelCommandLine=!elfcorehdr\n")
-            && text.contains("\nConditionPathExists=!/proc/vmcore\n");
-        assert_eq!(is_kept_out, !unit.ends_with("golden-boot-check.service"), "{}", unit.display());
-    }
-}
-
-#[test]
-fn a_closed_boot_that_still_runs_is_left_when_its_deadline_is_started_again() {
-    let makes: [(&str, Make); 4] = [
-        ("nothing", |_| {}),
-        ("its kernel", |machine| fs::remove_file(machine.at("/boot/EFI/nixos/b-kernel.efi")).unwrap()),
-        ("no file in the place of its kernel", |machine| {
-            fs::remove_file(machine.at("/boot/EFI/nixos/b-kernel.efi")).unwrap();
-            fs::create_dir(machine.at("/boot/EFI/nixos/b-kernel.efi")).unwrap();
-        }),
-        ("its kernel, and that of the store", |machine| {
-            fs::remove_file(machine.at("/boot/EFI/nixos/b-kernel.efi")).unwrap();
-            fs::remove_file(machine.at(&format!("{}/kernel", toplevel("b")))).unwrap();
-        }),
-    ];
-    for (what, make) in makes {
-        let machine = marked();
-        machine.boot(2, "b");
-        assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
-        make(&machine);
-        let mut ledger: serde_json::Value = serde_json::from_str(&machine.text(LEDGER)).unwrap();
-        let end = serde_json::json!({ "kind": "failed", "cause": { "kind": "vanished" } });
-        ledger["trial"]["attempts"][0]["end"] = end;
-        machine.put(LEDGER, ledger.to_string().as_bytes());
-        let (_, said) = status(&machine.run(DEADLINE, &[]));
-        assert!(said.contains("rebooting by ourselves"), "{what}: {said}");
-        // A machine below a directory is not running.
-        assert!(said.contains("cannot reboot"), "{what}: {said}");
-    }
-}
-
-fn named(machine: &Machine, link: &str) -> Option<PathBuf> {
-    fs::read_link(machine.at(link)).ok()
-}
-
-/// As comin does it, on a machine that runs something else than golden.
-fn tidy_profiles(machine: &Machine) {
-    for link in [GOLDEN, &format!("{GOLDEN}-1-link")] {
-        fs::remove_file(machine.at(link)).unwrap();
-    }
-}
-
-#[test]
-fn a_boot_check_that_cannot_record_an_attempt_leaves_word_for_what_watches_it() {
-    let makes: [(&str, Make); 2] = [
-        ("no room for the ledger", |machine| {
-            fs::create_dir_all(machine.at("/var/lib/golden-generation/.ledger.json.new/full")).unwrap();
-        }),
-        ("no lock", |machine| {
-            fs::remove_file(machine.at("/var/lib/golden-generation/lock")).unwrap();
-            fs::create_dir(machine.at("/var/lib/golden-generation/lock")).unwrap();
-        }),
-    ];
-    for (what, make) in makes {
-        for (system, is_watched) in [("b", true), ("a", false)] {
-            let machine = marked();
-            make(&machine);
-            machine.boot(2, system);
-            let _ = machine.run(BOOT_CHECK, &[]);
-            assert_eq!(machine.at("/run/golden-generation/attempt").exists(), is_watched, "{what}: {system}");
-        }
-    }
-}
-
-#[test]
-fn goldens_profile_comes_back_before_an_installer_runs_and_with_the_mark_and_is_in_history_once() {
-    let machine = Machine::installed();
-    assert_eq!(code(&machine.run(CONFIRM, &[])), 0);
-    assert_eq!(named(&machine, GOLDEN_ROOT), Some(toplevel("a").into()));
-    let history = || machine.text("/var/lib/golden-generation/history.jsonl");
-    for (number, program) in [[VERIFY, "--profile"], [MARK, &toplevel("b")]].into_iter().enumerate() {
-        tidy_profiles(&machine);
-        for _ in 0..2 {
-            assert_eq!(code(&machine.run(program[0], &program[1..])), 0);
-            assert_eq!(named(&machine, GOLDEN), Some("golden-1-link".into()));
-            assert_eq!(named(&machine, &format!("{GOLDEN}-1-link")), Some(toplevel("a").into()));
-            assert_eq!(history().matches("golden-put-back").count(), number + 1);
-        }
-    }
-}
-
-#[test]
-fn a_disabled_suite_leaves_the_profiles_as_they_are() {
-    let machine = Machine::installed();
-    assert_eq!(code(&machine.run(CONFIRM, &[])), 0);
-    tidy_profiles(&machine);
-    machine.put("/proc/cmdline", b"quiet golden.disable=1\n");
-    for argument in ["--profile", "--entry"] {
-        assert_eq!(code(&machine.run(VERIFY, &[argument])), 0);
-        assert_eq!(named(&machine, GOLDEN), None, "{argument}");
-    }
-}
-
-#[test]
-fn an_installer_that_runs_is_waited_for_and_golden_has_its_profile_meanwhile() {
-    let machine = Machine::installed();
-    assert_eq!(code(&machine.run(CONFIRM, &[])), 0);
-    tidy_profiles(&machine);
-    machine.put("/run/nixos/switch-to-configuration.lock", b"");
-    let lock = File::open(machine.at("/run/nixos/switch-to-configuration.lock")).unwrap();
-    lock.lock_exclusive().unwrap();
-    let mut waiting = Command::new(VERIFY).arg("--root").arg(machine.root()).arg("--entry").spawn().unwrap();
-    while named(&machine, GOLDEN).is_none() {
-        thread::yield_now();
-    }
-    assert!(waiting.try_wait().unwrap().is_none());
-    // Another program has it go once more, before the installer is done.
-    tidy_profiles(&machine);
-    drop(lock);
-    assert!(waiting.wait().unwrap().success());
-    assert_eq!(named(&machine, GOLDEN), Some("golden-1-link".into()));
 }

@@ -1,8 +1,10 @@
-//! How the machine stands at the time of asking, as far as a story of the past says something about that.
+//! The state of the machine at the time of asking, for the sentences of `golden why` about the present.
 
 use golden_core::{Ledger, OneShot, Toplevel};
 use golden_host::operation::Options;
 use golden_host::{Host, loader};
+
+use crate::status;
 
 /// The state of the machine at the time of asking.
 #[derive(Debug, Default)]
@@ -12,12 +14,14 @@ pub(crate) struct Stands {
     pub default: Option<Toplevel>,
     /// The system that the system profile names.
     pub profile: Option<Toplevel>,
-    /// Other profiles that name the system which failed, by name.
+    /// Other profiles that name the failed system, by name.
     pub others: Vec<String>,
-    /// Whether deployers are refused the system which failed.
+    /// Whether deployers are refused the failed system.
     pub is_quarantined: bool,
-    /// Why the trial is not what happens next, by itself; `None` where it runs or is armed, or there is none.
+    /// Why the trial neither runs nor is armed; `None` where it does, or there is none.
     pub not_armed: Option<String>,
+    /// How often the armed trial was not started, and why, as parts of a sentence.
+    pub not_started: Option<(&'static str, &'static str)>,
 }
 
 pub(crate) fn stands(
@@ -33,11 +37,15 @@ pub(crate) fn stands(
         others: failed.map(|failed| golden_host::others_that_name(host, failed)).unwrap_or_default(),
         is_quarantined: failed.is_some_and(|failed| ledger.is_quarantined(failed)),
         not_armed: not_armed(host, options, ledger, &shown),
+        not_started: ledger
+            .trial
+            .as_ref()
+            .and_then(|trial| Some(status::not_started(trial.not_started.as_ref()?))),
         default: shown.ok().and_then(|loader| loader.default),
     }
 }
 
-/// Why the trial is not booted next: it neither runs nor is armed.
+/// Why the trial neither runs nor is armed; `None` where it does, or there is none.
 pub(crate) fn not_armed(
     host: &dyn Host,
     options: &Options,

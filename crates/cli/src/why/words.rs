@@ -9,7 +9,7 @@ use golden_host::{describe_evidence, describe_reason};
 use super::{State, Why};
 use crate::print::printable;
 use crate::style::{Look, paint};
-use crate::summary::capitalised;
+use crate::summary::{NOT_STARTED_ADVICE, capitalised};
 
 /// Lines of the output of a check, and of the difference of two closures, that are shown to people; `--json` has all.
 const SHOWN: usize = 20;
@@ -49,6 +49,9 @@ pub(super) fn summary(why: &Why) -> Vec<String> {
                 format!("It was tried {} and failed {}{last}.", times(tried), times(failures))
             }
         });
+    }
+    if let (State::Trial, Some((times, because))) = (why.state, why.stands.not_started) {
+        sentences.push(format!("It was armed and not started {times}, which is no failure: {because}."));
     }
     for landing in &why.failed_landings {
         sentences.push(format!("The machine came back to {}, which did not work either.", landing.toplevel));
@@ -163,9 +166,10 @@ pub(super) fn to_do(why: &Why, ledger: &Ledger) -> Vec<String> {
     let release = format!("`golden quarantine release {failed}`");
     sentences.push(match why.state {
         State::Nothing | State::Works => return sentences,
-        State::Trial => match &why.stands.not_armed {
-            None => "Nothing: the machine tries it again, or comes back by itself. `golden rollback` does not wait for that.".to_owned(),
-            Some(cause) => format!(
+        State::Trial => match (&why.stands.not_armed, &why.stands.not_started) {
+            (None, None) => "Nothing: the machine tries it again, or comes back by itself. `golden rollback` does not wait for that.".to_owned(),
+            (None, Some(_)) => NOT_STARTED_ADVICE.to_owned(),
+            (Some(cause), _) => format!(
                 "It is not armed, and the next boot does not try it: {}. Each boot tries to arm it again.",
                 printable(cause)
             ),

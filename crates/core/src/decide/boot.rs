@@ -208,7 +208,7 @@ fn close_earlier(trial: &mut Trial, seen: &Seen, policy: &Policy) -> Vec<Event> 
 fn unseen(seen: &Seen, toplevel: &Toplevel) -> (Cause, Evidence) {
     let passed_over = seen.loader.as_ref().is_some_and(|loader| loader.incomplete.contains(toplevel));
     if passed_over {
-        let why = "its kernel or initrd was not whole on the boot partition".to_owned();
+        let why = "its boot files were not whole on the boot partition".to_owned();
         (Cause::NotBootable { why }, Evidence::default())
     } else {
         (Cause::NeverReachedBootCheck, seen.evidence.clone())

@@ -44,7 +44,7 @@ fn standing_by_now(host: &dyn Host, options: &Options) -> Result<Standing, Error
 /// happen: then it is safe mode.
 fn leave_closed(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let ledger = read(host, options).unwrap_or_default();
-    let loader = find_loader(host, options);
+    let loader = find_loader(host, options).ok();
     let asked = loader.as_deref().and_then(|loader| ask(host, loader));
     let seen = system::see(host, Some(&ledger), asked)?;
     let plan = decide(&ledger, &seen, &options.policy, &Moment::Leave);

@@ -13,19 +13,32 @@ pub(super) fn fall_back(host: &dyn Host, options: &Options, deployed: Option<&To
     // Golden is known without a ledger.
     let ledger =
         Store::new(host, &options.state_dir).read().ok().and_then(Reading::known).unwrap_or_default();
+    let outcome = outcome(&ledger, deployed, failed);
     let text = match secure(host, options, &ledger, deployed) {
-        Ok(None) => return,
-        Ok(Some(default)) => {
-            format!("{}{default} is the default boot entry", outcome(&ledger, deployed, failed))
-        }
+        Ok(Secured::Already) => return,
+        Ok(Secured::Now(default)) => format!("{outcome}{default} is the default boot entry"),
+        Ok(Secured::Unverified(default, error)) => format!(
+            "{outcome}{default} was to be the default boot entry, and whether it is one could not be verified: the next boot may \
+             start a system that nothing protects: {}",
+            error.chain()
+        ),
         Err(error) => format!(
-            "{}no known-good system could be made the default boot entry, and the next boot may start a system that nothing \
+            "{outcome}no known-good system could be made the default boot entry, and the next boot may start a system that nothing \
              protects: {}",
-            outcome(&ledger, deployed, failed),
             error.chain()
         ),
     };
     host.complain(Trouble::NotMarked, &text);
+}
+
+/// The default boot entry after that.
+enum Secured {
+    /// It was known to be good already: nothing has to be said.
+    Already,
+    /// This system is the default.
+    Now(Toplevel),
+    /// A variable could not be read or written: the loader's file may name this system already, and a variable goes before it.
+    Unverified(Toplevel, Error),
 }
 
 fn outcome(ledger: &Ledger, deployed: Option<&Toplevel>, failed: &Error) -> String {
@@ -39,13 +52,13 @@ fn outcome(ledger: &Ledger, deployed: Option<&Toplevel>, failed: &Error) -> Stri
     }
 }
 
-/// The system that was made the default; `None` where the default is known to be good already and nothing is to be said.
+/// Make the best of the known-good systems the default that can be.
 fn secure(
     host: &dyn Host,
     options: &Options,
     ledger: &Ledger,
     deployed: Option<&Toplevel>,
-) -> Result<Option<Toplevel>, Error> {
+) -> Result<Secured, Error> {
     let loader = loader::detect(host, options)?;
     let shown = loader.see().ok();
     let seen = system::see(host, Some(ledger), shown.clone())?;
@@ -54,16 +67,20 @@ fn secure(
         take_back(loader.as_ref(), shown, ledger, &good);
         let stays = shown.default.as_ref().filter(|default| good.contains(default));
         if let Some(stays) = stays.filter(|stays| shown.listed.contains(stays)) {
-            return Ok(deployed.filter(|deployed| *deployed != stays).map(|_| stays.clone()));
+            let is_other = deployed.is_some_and(|deployed| deployed != stays);
+            return Ok(if is_other { Secured::Now(stays.clone()) } else { Secured::Already });
         }
     }
     let mut damaged = None;
     for system in good {
         match loader.set_default(&system) {
-            Ok(()) => return Ok(Some(system)),
+            Ok(()) => return Ok(Secured::Now(system)),
             // The next one may have an entry, and whole boot files.
             Err(error) if matches!(error, Error::NoEntry(_)) || error.damage().is_some() => {
                 damaged = damaged.or(Some(error));
+            }
+            Err(error @ (Error::EfiVariable { .. } | Error::DidNotStick(_))) => {
+                return Ok(Secured::Unverified(system, error));
             }
             Err(error) => return Err(error),
         }
@@ -71,7 +88,7 @@ fn secure(
     Err(damaged.unwrap_or(Error::NothingKnownGood))
 }
 
-/// Systems that may be the default, the best first: the deployed one if it is known to be good, where a rollback would land, golden,
+/// Systems that may be the default, the best first: the deployed one if it is known to be good, the landing of a rollback, golden,
 /// and the confirmed ones, the last one first.
 fn known_good(ledger: &Ledger, seen: &Seen, policy: &Policy, deployed: Option<&Toplevel>) -> Vec<Toplevel> {
     let is_golden = |system: &Toplevel| seen.golden.as_ref() == Some(system);
@@ -91,13 +108,13 @@ fn known_good(ledger: &Ledger, seen: &Seen, policy: &Policy, deployed: Option<&T
     good
 }
 
-/// What is armed and is in no trial would run without anybody counting its boots.
+/// An armed system that is in no trial would run and nobody would count its boots.
 fn take_back(loader: &dyn BootLoader, shown: &Loader, ledger: &Ledger, good: &[Toplevel]) {
     if let OneShot::Armed(armed) = &shown.one_shot
         && !good.contains(armed)
         && !ledger.may_be_armed().any(|ours| ours == armed)
     {
-        // What stays armed is still a boot that its check looks at.
+        // If it stays armed, its own boot check still finds it.
         let _ = loader.disarm();
     }
 }

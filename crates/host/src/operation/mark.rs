@@ -18,11 +18,21 @@ pub enum Switch {
     Live,
 }
 
-/// A loader installer has just made `toplevel` the default: make it a trial, unless it is known. Before a live switch, whatever
-/// watches it runs when this returns. `told` is what its deployer says that it was built from.
+/// A system that a deployer has installed, and how.
+#[derive(Clone, Copy)]
+struct Deployment<'a> {
+    toplevel: &'a Toplevel,
+    switch: Switch,
+    /// The source revision that its deployer names.
+    told: Option<&'a Revision>,
+}
+
+/// A loader installer has just made `toplevel` the default: make it a trial, unless it is known. Before a live switch, golden-live
+/// watches when this returns. `told` is the source revision that its deployer names.
 ///
 /// # Errors
-/// Nothing was marked, or not everything: the toplevel is quarantined, or reading or writing failed.
+/// Nothing was marked, or not everything: the toplevel is quarantined, or reading or writing failed. A known-good system is the
+/// default then, if one can be.
 pub fn mark(
     host: &dyn Host,
     options: &Options,
@@ -31,20 +41,21 @@ pub fn mark(
     told: Option<&Revision>,
 ) -> Result<(), Error> {
     if system::is_disabled(host) {
-        // Without us, what was installed is what boots.
+        // Without the suite, the installed system is the default.
         return loader::detect(host, options).map_or(Ok(()), |loader| loader.follow_installer(toplevel));
     }
     if let Err(error) = put_golden_back(host, options) {
         host.complain(error.trouble(), &error.chain());
     }
-    let marked = mark_listed(host, options, toplevel, switch, told);
+    let marked = mark_listed(host, options, Deployment { toplevel, switch, told });
     if let Err(error) = &marked {
         fall_back(host, options, Some(toplevel), error);
     }
     marked
 }
 
-/// A deployer named no system: `error` says why. What its installer made the default was not marked.
+/// A deployer named no system: `error` says why, and is returned. Its installer has made a system the default that is not marked:
+/// a known-good one becomes the default.
 pub fn mark_nothing(host: &dyn Host, options: &Options, error: Error) -> Error {
     if !system::is_disabled(host) {
         fall_back(host, options, None, &error);
@@ -52,13 +63,8 @@ pub fn mark_nothing(host: &dyn Host, options: &Options, error: Error) -> Error {
     error
 }
 
-fn mark_listed(
-    host: &dyn Host,
-    options: &Options,
-    toplevel: &Toplevel,
-    switch: Switch,
-    told: Option<&Revision>,
-) -> Result<(), Error> {
+fn mark_listed(host: &dyn Host, options: &Options, deployment: Deployment<'_>) -> Result<(), Error> {
+    let Deployment { toplevel, told, .. } = deployment;
     let loader = loader::detect(host, options)?;
     let seen = loader.see()?;
     if let (true, Err(why)) = (seen.is_bypassed, loader.takes_default()) {
@@ -67,7 +73,7 @@ fn mark_listed(
     let is_listed = seen.listed.contains(toplevel);
     match elsewhere(host, options, toplevel) {
         _ if !is_listed && check(host, options, toplevel, told).is_ok() => {
-            return not_listed(host, options, toplevel, told);
+            return not_listed(host, options, deployment);
         }
         Some(state_dir) => {
             let (new, old) = (state_dir.display(), options.state_dir.display());
@@ -76,20 +82,16 @@ fn mark_listed(
             host.complain(Trouble::NotMarked, &text);
             act_for(host, options, &Moment::MarkUnprotected(toplevel.clone()), told)?;
         }
-        None => make_trial(host, options, toplevel, switch, told)?,
+        None => make_trial(host, options, deployment)?,
     }
     if is_trial(host, options, toplevel) { Ok(()) } else { loader.follow_installer(toplevel) }
 }
 
-/// Its installer has left it without an entry. A system that is not known here did not get as far as to be deployed: the trial before
-/// it is still what is tried next. One that is known to be good was chosen instead of that trial, which is over; NixOS's installers
-/// list only the newest generations, so a person who switches to an older one can leave it without an entry.
-fn not_listed(
-    host: &dyn Host,
-    options: &Options,
-    toplevel: &Toplevel,
-    told: Option<&Revision>,
-) -> Result<(), Error> {
+/// Its installer has left it without a boot entry. If the system is not known here, its deployment has failed and the trial before
+/// it still waits. If it is known to be good, it was chosen instead of that trial, which is over: NixOS's installers list only the
+/// newest generations, so a person who switches to an older one can leave it without an entry.
+fn not_listed(host: &dyn Host, options: &Options, deployment: Deployment<'_>) -> Result<(), Error> {
+    let Deployment { toplevel, told, .. } = deployment;
     if is_known_good(host, options, toplevel)? {
         act_for(host, options, &Moment::Mark(toplevel.clone()), told)?;
     }
@@ -105,13 +107,8 @@ fn is_known_good(host: &dyn Host, options: &Options, toplevel: &Toplevel) -> Res
     Ok(is_golden || is_confirmed)
 }
 
-fn make_trial(
-    host: &dyn Host,
-    options: &Options,
-    toplevel: &Toplevel,
-    switch: Switch,
-    told: Option<&Revision>,
-) -> Result<(), Error> {
+fn make_trial(host: &dyn Host, options: &Options, deployment: Deployment<'_>) -> Result<(), Error> {
+    let Deployment { toplevel, switch, told } = deployment;
     let from = system::running(host).filter(|_| options.live.enable);
     let moment = match (switch, from) {
         (Switch::Live, Some(from)) => Moment::MarkLive { from, to: toplevel.clone() },

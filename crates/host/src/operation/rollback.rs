@@ -3,7 +3,7 @@
 use golden_core::{Moment, Step, decide};
 
 use super::deadline::time_left;
-use super::{Options, act, find_loader, put_golden_back, session};
+use super::{Options, act, find_loader, put_golden_back, session, with_reason};
 use crate::evidence::Dumps;
 use crate::{Error, Host, Reading, Store, postmortem, system};
 
@@ -36,8 +36,13 @@ pub(super) fn take_effects(
     let seen = system::see(host, Some(&ledger), None)?;
     let mut plan = decide(&ledger, &seen, &options.policy, &Moment::RollBack);
     plan.steps.retain(is_due);
-    let loader = find_loader(host, options);
-    session(host, options, loader.as_deref(), &ledger, &seen, &Dumps::new(host)).execute(&plan)
+    let (loader, absent) = match find_loader(host, options) {
+        Ok(loader) => (Some(loader), None),
+        Err(error) => (None, Some(error)),
+    };
+    let dumps = Dumps::new(host);
+    let done = session(host, options, loader.as_deref(), &ledger, &seen, &dumps).execute(&plan);
+    with_reason(done, absent)
 }
 
 /// The rest.

@@ -86,7 +86,7 @@ pub(super) fn initrd_missing(setting: &Setting, name: &str) -> Result<Story> {
 }
 
 /// How `golden why` names the end of an attempt that the loader passed over.
-const PASSED_OVER: &str = "could not be started: its kernel or initrd was not whole";
+const PASSED_OVER: &str = "could not be started: its boot files were not whole";
 
 /// A boot partition that loses the same file whenever it is unmounted, after everything of ours that repairs it.
 const LOSES: &str = r#"
