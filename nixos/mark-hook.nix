@@ -1,5 +1,5 @@
-# What runs before and after an installer, whichever that is. Before: installers list what has a profile, and another program may
-# have removed golden's. After: the mark, however the installer ends; no failure of it is hidden.
+# The hooks before and after an installer of any loader. Before: golden's profile is put back, for installers list the systems that
+# have a profile. After: the mark, also if the installer fails; no failure of the installer is hidden.
 { config, lib, pkgs, ... }:
 
 let

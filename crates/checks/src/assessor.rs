@@ -122,7 +122,7 @@ impl<'a> Assessor<'a> {
     }
 }
 
-/// Those that can be run again before `end`: what passed once and takes longer than what is left would fail for that alone.
+/// The checks that can be run again before `end`: one that takes longer than the time that is left would fail for that alone.
 fn fitting(mut checks: Vec<Check>, findings: &[Finding], end: Instant) -> Vec<Check> {
     let left = end.saturating_duration_since(Instant::now());
     let took = |check: &Check| {

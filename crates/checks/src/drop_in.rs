@@ -44,8 +44,8 @@ pub(crate) fn add(host: &LinuxHost, settings: &Settings, greenboot_conf: &Path, 
     }
 }
 
-/// How patient a drop-in of a directory is, where the owner says nothing of it. The `/etc` of a system that does not run yet is
-/// in its toplevel.
+/// The timing of a drop-in in a directory, unless the owner says otherwise. The `/etc` of a system that does not run yet is in its
+/// toplevel.
 fn usual(directory: &Path) -> Timing {
     let mut usual = Timing::default();
     if greenboot::DIRECTORIES.iter().any(|its| directory.ends_with(its.trim_start_matches('/'))) {
@@ -57,10 +57,10 @@ fn usual(directory: &Path) -> Timing {
 struct Search<'a> {
     host: &'a LinuxHost,
     settings: &'a Settings,
-    /// Names of files, as greenboot has them, in whatever directory.
+    /// Names of files in any directory, as greenboot has them.
     disabled: Vec<String>,
     taken: BTreeSet<String>,
-    /// How patient a check of the directory is that is searched.
+    /// The timing of a check in the directory that is searched.
     usual: Timing,
     checks: &'a mut Vec<Check>,
 }

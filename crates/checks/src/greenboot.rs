@@ -15,15 +15,15 @@ use crate::drop_in::{open_to_everybody, outside};
 pub(crate) const PATH: &str = "/etc/greenboot/greenboot.conf";
 /// Where greenboot's check scripts are.
 pub(crate) const DIRECTORIES: [&str; 2] = ["/etc/greenboot/check", "/usr/lib/greenboot/check"];
-/// Longest run of one of its scripts, where the owner says nothing. greenboot has no limit: the time that all checks have is
-/// what ends one, and this is longer than any of those.
+/// Longest run of one of its scripts, where the owner says nothing. greenboot has no limit: the time that all checks have ends
+/// a script, and this is longer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3600);
 
 const DISABLED: &str = "DISABLED_HEALTHCHECKS";
 /// A file of settings is sourced in milliseconds.
 const LIMITS: Limits = Limits { time: Duration::from_secs(5), output_bytes: 1 << 16 };
-/// Prints the array after the file was sourced, as greenboot does it, also where the file ends the shell. What the file itself
-/// prints or starts does not get the pipe.
+/// Prints the array after the file was sourced, as greenboot does it, also where the file ends the shell. The pipe is closed for the
+/// file and the programs that it starts.
 const ASK: &str = r#"
 exec 3>&1 >/dev/null 2>&1
 trap 'printf "%s\0" ${DISABLED_HEALTHCHECKS[@]+"${DISABLED_HEALTHCHECKS[@]}"} >&3' EXIT

@@ -170,7 +170,7 @@ impl File {
 }
 
 impl DropIn {
-    /// How patient it is; `usual` where nothing is said.
+    /// Its timing; `usual` for each setting that is missing.
     pub(crate) fn timing(self, usual: Timing) -> Timing {
         timing(usual, self.timeout_secs, self.retries, self.interval_secs)
     }

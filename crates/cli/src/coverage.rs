@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(not_covered(&disabled), not_covered(&no_landing), "no unit of the suite runs");
         let fixed = Machine { default: Err("it is fixed".to_owned()), ..machine() };
         assert_eq!(not_covered(&fixed), not_covered(&no_landing), "nothing is ever tried");
-        let unclear = Machine { default_is_good: Err("it cannot be told".to_owned()), ..machine() };
+        let unclear = Machine { default_is_good: Err("it is unknown".to_owned()), ..machine() };
         assert_eq!(not_covered(&unclear), ["a kernel panic", "a dead initrd"]);
         let apart = Machine { state_mount: Some(PathBuf::from("/var")), ..unclear };
         assert_eq!(not_covered(&apart).len(), 3, "without its state, a boot has nothing but the default");

@@ -1,4 +1,4 @@
-//! `golden`: what a person asks the suite.
+//! `golden`: the questions and orders of a person.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,7 +32,7 @@ enum Question {
         #[arg(long)]
         json: bool,
     },
-    /// Tell why the machine came back from a system: what each attempt died of, and what to do now
+    /// Tell why the machine came back from a system: the cause of each failed attempt, and what to do now
     Why {
         /// A boot ID or its beginning, a number in the system profile, a store path or a part of that; the last failure if left out
         #[arg(value_name = "BOOT|GENERATION")]
@@ -43,10 +43,10 @@ enum Question {
     },
     /// Run the health checks now; or say whether a system may be deployed
     ///
-    /// With TOPLEVEL it is run before a switch: what failed here is quarantined and refused, and a system profile that names it
-    /// already is put back. A system that would fail because its checks are broken is said to (status 78), and not refused: a
-    /// program that is older than it may know less. `GOLDEN_REVISION` in the environment says what the system was built from,
-    /// where it does not say so itself.
+    /// With TOPLEVEL it is run before a switch: a quarantined system is refused, and a system profile that names it already is put
+    /// back. If the checks of the system are broken, that is said (status 78) and the system is not refused: this program may be
+    /// older than the system and know less. `GOLDEN_REVISION` in the environment names the source revision of a system that does
+    /// not name it itself.
     Check {
         /// Store path of a system that is about to be deployed
         toplevel: Option<Toplevel>,
@@ -56,36 +56,37 @@ enum Question {
     },
     /// List what happened, the oldest first
     History(#[command(flatten)] Filter),
-    /// Confirm what runs, now: a person has seen that it works
+    /// Confirm the running system now: a person has seen that it works
     ///
-    /// Does what golden-confirm.service does once everything is up: the running trial is known to be good and becomes what boots by
-    /// itself. A switch of the running system that waits for a person's word gets it.
+    /// Does what golden-confirm.service does once everything is up: the running trial is known to be good and becomes the
+    /// loader's default. A live switch that waits for a person's confirmation gets it.
     Confirm,
-    /// Pin what runs as golden, as pin-golden does
+    /// Pin the running system as golden, as pin-golden does
     Pin {
-        /// Vouch for a system that was never confirmed on this host
+        /// Pin a system that was never confirmed on this host
         #[arg(long)]
         force: bool,
     },
-    /// Leave what runs and come back to golden, now: asks, and reboots
+    /// Roll the running system back to golden, now: asks, and reboots
     ///
-    /// What runs goes into quarantine, or else a deployer would bring it back at once. Refused where golden runs already, or there
-    /// is nothing to come back to.
+    /// The running system is quarantined: else a deployer would bring it back at once. Refused if golden runs already, or if there is
+    /// no known-good system that can be booted. Nothing is changed then.
     Rollback {
         /// Do not ask
         #[arg(long)]
         yes: bool,
     },
-    /// Say what is not deployed here, release it, or add to it
+    /// List the quarantined systems and revisions, release one, or add one
     Quarantine {
         #[command(subcommand)]
         question: quarantine::Question,
     },
-    /// Rehearse a failure on this machine: boot what runs once more, let it fail, and see golden take over
+    /// Rehearse a failure on this machine: boot the running system again, let it fail, and see golden take over
     ///
-    /// Asks first, and is refused without a golden. Without FAILURE it tells how the last rehearsal went.
+    /// The system is booted and fails as often as `max_failures` says. Asks first, and is refused without a golden. Without FAILURE
+    /// it tells how the last rehearsal went.
     Drill {
-        /// What is made to fail
+        /// The failure
         failure: Option<Kind>,
         /// Answer in JSON
         #[arg(long, conflicts_with = "failure")]

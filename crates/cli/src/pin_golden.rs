@@ -8,8 +8,8 @@ use golden_host::{Error, Exit, operation};
 
 /// Pin the running system as golden, the last resort of every rollback
 ///
-/// What is pinned is the booted system, not what the system profile happens to point at, and only if it was confirmed
-/// on this host. It survives garbage collection and the limit of boot entries.
+/// The booted system is pinned, whichever system the system profile names, and only if it was confirmed on this host. Golden survives
+/// garbage collection, the limit of boot entries, and programs that remove its profile.
 #[derive(Parser)]
 #[command(name = "pin-golden", version, after_help = Exit::HELP)]
 pub struct Arguments {

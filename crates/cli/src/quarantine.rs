@@ -17,13 +17,13 @@ const SCHEMA: u32 = 1;
 /// What is to be done with it.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Question {
-    /// Say what is in quarantine
+    /// List the quarantined systems and revisions
     List {
         /// Answer in JSON
         #[arg(long)]
         json: bool,
     },
-    /// Allow something to be deployed again
+    /// Allow a system or a revision to be deployed again
     Release {
         /// A store path, a part of its name that means one system, or a source revision
         #[arg(value_name = "SYSTEM|REVISION")]
@@ -31,8 +31,8 @@ pub(crate) enum Question {
     },
     /// Refuse a system, or every system that is built from a source revision
     ///
-    /// What this machine does not know is taken for a revision. The beginning of a commit is enough, from seven digits on. Golden
-    /// and what runs are not put into quarantine.
+    /// A name that this machine does not know is taken for a revision. The beginning of a commit is enough, from seven digits on.
+    /// Golden and the running system are not quarantined.
     Add {
         /// A store path, a part of its name that means one system, or a source revision
         #[arg(value_name = "SYSTEM|REVISION")]

@@ -15,13 +15,13 @@ use crate::publish::{DIRECTORY, FILE};
 /// Where the page listens unless systemd gives a socket.
 const LISTEN: &str = "127.0.0.1:9843";
 
-/// What is served, and where.
+/// The data that is served, and its address.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
     /// Address to listen on, unless systemd gives a socket
     #[arg(long, value_name = "ADDRESS", default_value = LISTEN)]
     listen: Vec<SocketAddr>,
-    /// Status pages of other hosts, such as <https://web1.example.org:9843>
+    /// Status pages of other hosts, such as `https://web1.example.org:9843`
     #[arg(long, value_name = "URL", num_args = 1..)]
     fleet: Vec<Address>,
     /// A directory of other hosts' status.json files, one each, named after the host (web1.json)
@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// A name by which the page is asked for on loopback, as a proxy passes it on
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
-    /// What this host publishes
+    /// The file that this host publishes
     #[arg(long, value_name = "FILE", default_value_os_t = PathBuf::from(DIRECTORY).join(FILE))]
     published: PathBuf,
     /// Exit after SECONDS without a client, if systemd starts it again for the next one

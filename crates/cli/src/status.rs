@@ -43,7 +43,7 @@ pub(crate) struct Status {
     /// A switch of the running system that has yet to prove itself, or is being taken back.
     live: Option<Switch>,
     default: Option<Toplevel>,
-    /// Why the loader cannot be relied on, or asked: a sentence each.
+    /// Why the loader cannot be asked or relied on: a sentence each.
     pub loader: Vec<String>,
     pub trial: Option<Trial>,
     /// Why the trial neither runs nor is armed.
@@ -111,7 +111,7 @@ pub(crate) fn status(
     let default_is_good = loader.as_ref().map_err(String::clone).and_then(|loader| match &loader.default {
         Some(default) if known(default) => Ok(()),
         Some(default) => Err(format!("the default boot entry is {default}, which is not known to work here")),
-        None => Err("the default boot entry cannot be told".to_owned()),
+        None => Err("the default boot entry is unknown".to_owned()),
     });
     let not_armed = crate::why::not_armed(host, options, &ledger, &loader);
     let failed = ledger
@@ -132,7 +132,7 @@ pub(crate) fn status(
     } else if ledger.safe_mode.is_some() {
         State::SafeMode
     } else if loader.as_ref().is_ok_and(|loader| loader.is_bypassed) {
-        // Nobody reads what would have to boot a trial, or to come back from one.
+        // Nobody reads the one-shot and the default: no trial is started, and no rollback works.
         State::Unprotected
     } else if ledger.trial.is_some() {
         State::Trial

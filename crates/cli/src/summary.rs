@@ -65,9 +65,9 @@ fn rolled_back(ledger: &Ledger) -> (String, String) {
     let advice = if unfinished.is_some() {
         "Wait a minute: the rollback is not finished yet. If it stays so, `systemctl status golden-rollback` says why."
     } else if failed.is_some() {
-        "Mend the configuration and deploy it again. What failed is quarantined: it is refused until it is changed or released."
+        "Correct the configuration and deploy it again. The failed system is quarantined: deployers are refused it until it is changed or released."
     } else {
-        "Read `golden why`, mend the configuration and deploy it again."
+        "Read `golden why`, correct the configuration and deploy it again."
     };
     (happened + &last, advice.to_owned())
 }

@@ -196,7 +196,10 @@ fn a_trial_that_was_not_started_is_said_with_the_reason_and_something_to_do() {
     machine.put(LEDGER, ledger.to_string().as_bytes());
     machine.set_variable("LoaderEntryOneShot", "nixos-b.conf");
     let why = ask(&machine, &["why"]);
-    assert!(why.contains("not started twice or more, which is no failure: the boot loader was read"), "{why}");
+    assert!(
+        why.contains("not started twice or more, which is no failure: the boot loader was read"),
+        "{why}"
+    );
     assert!(why.contains("To do: Put that right") && !why.contains("Nothing"), "{why}");
 }
 
@@ -245,7 +248,7 @@ fn a_check_that_fails_on_golden_as_well_is_not_held_against_the_system() {
         machine.put(&format!("{STATE}/history.jsonl"), history.as_bytes());
         let why = ask(&machine, &["why"]);
         assert_eq!(why.contains("the likelier culprit is around the machine"), is_around, "{why}");
-        assert_eq!(why.contains("Mend what is around the machine first"), is_around, "{why}");
+        assert_eq!(why.contains("Repair the surroundings of the machine first"), is_around, "{why}");
     }
 }
 

@@ -92,7 +92,7 @@ fn what_is_published_says_what_the_status_says_and_in_two_sentences_what_to_do()
         "{b} failed twice, and the machine came back to {a}. The last time required checks failed: nginx."
     );
     assert_eq!(&*document.summary.happened, happened);
-    assert!(document.summary.advice.starts_with("Mend the configuration"), "{:?}", document.summary);
+    assert!(document.summary.advice.starts_with("Correct the configuration"), "{:?}", document.summary);
     let why = document.why.unwrap();
     assert!(why.says.len() > 3 && why.failed.as_deref() == Some(&*b), "{why:?}");
 }
@@ -121,7 +121,7 @@ fn whoever_logs_in_reads_three_lines_after_a_rollback_and_nothing_when_all_is_we
     assert_eq!((mode(&machine, MOTD), mode(&machine, "/run/motd.d")), (0o644, 0o755), "whoever that is");
     assert_eq!(motd.lines().count(), 3, "{motd}");
     assert!(motd.starts_with("golden-generation: ROLLED BACK. b (bbbbbbb) failed twice"), "{motd}");
-    assert!(motd.lines().nth(1).unwrap().starts_with("Mend the configuration"), "{motd}");
+    assert!(motd.lines().nth(1).unwrap().starts_with("Correct the configuration"), "{motd}");
     machine.put(
         LEDGER,
         format!(

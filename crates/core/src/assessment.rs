@@ -121,7 +121,7 @@ impl Assessment {
         self
     }
 
-    /// Whether both found the same. How long a check took, how often it was run and what it printed differs from run to run.
+    /// Whether both have the same findings. The time, the runs and the output of a check are not compared: they differ each time.
     #[must_use]
     pub fn found_the_same(&self, other: &Self) -> bool {
         let found = |assessment: &Self| {

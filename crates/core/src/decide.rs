@@ -103,7 +103,7 @@ fn stand_in(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Toplevel) -> 
 fn stand_in_of(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Option<Toplevel> {
     match trial.origin {
         Origin::Marked => stand_in(ledger, seen, policy, &trial.toplevel),
-        // The ledger was lost: what stands in may be newer than golden, and is kept.
+        // The ledger was lost: the system that stands in may be newer than golden, and stays the default.
         Origin::Inferred if ledger.confirmed.is_empty() && seen.stands_in() => {
             seen.loader.as_ref()?.default.clone()
         }
@@ -176,7 +176,7 @@ fn starts_since(seen: &Seen, armed_at: Option<u32>) -> Option<i32> {
     armed_at.map(|then| now.wrapping_sub(then).cast_signed())
 }
 
-/// What was armed, and what was known when it was.
+/// An armed system, and the state of the machine when it was armed.
 #[derive(Clone, Copy)]
 struct Armed<'a> {
     toplevel: &'a Toplevel,
@@ -199,9 +199,9 @@ impl<'a> From<&'a Landing> for Armed<'a> {
     }
 }
 
-/// Why what was armed was not started, if the machine shows that; something else runs. Where the loader takes a one-shot back
-/// and the firmware counts, what became of the one-shot shows it too: one that is gone after a single start, which was that of what
-/// runs, has started nothing.
+/// Why the armed system was not started, if the machine shows that; another system runs. Where the loader takes a one-shot back and
+/// the firmware counts its starts, the one-shot shows it too: if it is gone after a single start, which was that of the running
+/// system, it has started nothing.
 fn not_started(seen: &Seen, armed: Armed<'_>) -> Option<NotStartedBecause> {
     let loader = seen.loader.as_ref().filter(|_| armed.arming == Arming::Armed)?;
     if let Some(because) = seen.started_elsewhere(armed.by) {

@@ -46,9 +46,9 @@ pub enum Event {
     AttemptFailed { toplevel: Toplevel, failures: u32, max_failures: u32, boot: Option<BootId>, cause: Cause },
     /// The loader booted the trial and did not take the one-shot back.
     OneShotStayed { toplevel: Toplevel },
-    /// The trial was armed and not started, so often in a row.
+    /// The trial was armed and not started, for the `times`th time in a row.
     NotStarted { toplevel: Toplevel, times: u32, because: NotStartedBecause },
-    /// The loader could not be told to boot this system once. It waits until it can.
+    /// The loader could not be told to boot this system once, as the next attempt. Each boot check tries again.
     NotArmed { toplevel: Toplevel, why: String },
     /// An attempt ended innocently.
     AttemptInterrupted { toplevel: Toplevel, boot: BootId, shutdown: Shutdown },

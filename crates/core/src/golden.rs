@@ -15,8 +15,8 @@ pub fn golden<'a>(
     profile.filter(|_| profile == pinned).or(root).or(profile).or(pinned)
 }
 
-/// The system whose installer writes the boot entries of golden anew without changing what boots by itself; `None` where golden
-/// has one, or where an installer would make something the default that is not known to be good.
+/// The system whose installer writes the boot entry of golden anew without changing the default; `None` where golden has an entry,
+/// or where an installer would make a system the default that is not known to be good.
 #[must_use]
 pub fn relists<'a>(ledger: &Ledger, loader: &'a Loader, golden: &Toplevel) -> Option<&'a Toplevel> {
     let default = loader.default.as_ref().filter(|_| !loader.listed.contains(golden));

@@ -338,7 +338,7 @@ impl Ledger {
         self.armings().any(|(_, arming)| arming == Arming::Armed)
     }
 
-    /// What the loader may have been told to boot once.
+    /// The systems that the loader may have been told to boot once.
     pub fn may_be_armed(&self) -> impl Iterator<Item = &Toplevel> {
         self.armings().map(|(toplevel, _)| toplevel)
     }
@@ -349,7 +349,7 @@ impl Ledger {
         trials.chain(self.landing.iter().map(|landing| (&landing.toplevel, landing.arming)))
     }
 
-    /// The same, and nothing is armed: if a one-shot is gone later, nothing follows from that.
+    /// The same, and nothing is armed: a one-shot that is gone later is no evidence of a boot.
     pub(crate) fn disarmed(mut self) -> Self {
         self.trial = self.trial.map(Trial::disarmed);
         self.landing = self.landing.map(|it| Landing {

@@ -11,23 +11,23 @@ pub enum Step {
     Tell(Event),
     /// Make an entry of this toplevel the loader's persistent default.
     SetDefault(Toplevel),
-    /// Have the loader boot this toplevel once. Its kernel and initrd are compared with the store's before.
+    /// Have the loader boot this toplevel once. Its boot files are compared with the store's before.
     Arm(Toplevel),
-    /// Compare kernel and initrd of this toplevel with the store's, and repair them: nothing that cannot be booted is a place to
-    /// come back to.
+    /// Compare the boot files of this toplevel with the store's, and repair them: the machine is only sent to a system that can be
+    /// booted.
     Check(Toplevel),
     /// Take back the one-shot.
     Disarm,
     /// Drop the loader's own boot counter from the entries of this toplevel.
     Bless(Toplevel),
-    /// Keep the garbage collector from this toplevel, which boots by itself, and no longer from the one before.
+    /// Keep the garbage collector from this toplevel, which is the default, and no longer from the one before.
     Keep(Toplevel),
     /// Point the golden profile at this toplevel and check that it can be landed on.
     PinProfile(Toplevel),
     /// Point the system profile at this toplevel, as its newest generation: installers list the newest ones.
     SetProfile(Toplevel),
-    /// The same for what it named before a deployer was refused: the generation that names this toplevel already, if there is one. A
-    /// deployer that tries again and again adds no generations.
+    /// Point the system profile back at this toplevel after a deployer was refused: at the generation that names the toplevel
+    /// already, if there is one. A deployer that tries again and again adds no generations.
     PutProfileBack(Toplevel),
     /// Have this toplevel install its boot loader configuration. Runs without the lock: it marks.
     InstallLoader(Toplevel),
@@ -56,16 +56,16 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Set when the caller must be told no; the steps are still to be taken.
     pub refusal: Option<Refusal>,
-    /// Set where the machine works and is to be left: if the loader cannot be told all of it, the machine is left as it was.
+    /// Set where a working system is to be left: if the loader cannot be told everything, nothing of it is changed.
     pub undo: Option<Undo>,
 }
 
-/// What a plan that could not be carried out goes back to.
+/// The state to which a plan goes back that could not be carried out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Undo {
-    /// What is committed then.
+    /// The ledger that is committed then.
     pub ledger: Box<Ledger>,
-    /// What is made the loader's default again, if the plan has changed that; `None` where nobody knew it.
+    /// The loader's default before the plan, which is set again if the plan has changed it; `None` where it was unknown.
     pub default: Option<Toplevel>,
 }
 
@@ -113,8 +113,8 @@ impl Plan {
         })
     }
 
-    /// The same, for a machine that works and is to go to `to`: that is checked before anything is committed, and history knows
-    /// once the loader obeys. Where it does not, `undo` is the ledger again.
+    /// The same, where a working system is left for `to`: `to` is checked before anything is committed, and events are told after
+    /// the loader has obeyed. If it does not obey, `undo` is committed.
     pub(crate) fn or_undone(self, seen: &Seen, to: &Toplevel, undo: &Ledger) -> Self {
         let (last, steps): (Vec<Step>, Vec<Step>) =
             self.steps.into_iter().partition(|step| matches!(step, Step::Tell(_) | Step::Reboot));

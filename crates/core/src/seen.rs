@@ -14,7 +14,7 @@ pub struct Seen {
     pub boot: BootId,
     /// What the golden profile points at.
     pub golden: Option<Toplevel>,
-    /// What was kept from the garbage collector, to boot by itself while a trial runs.
+    /// The system that is kept from the garbage collector because it is, or was, the default of a trial.
     pub kept: Option<Toplevel>,
     /// What the golden profile pointed at before, the newest first.
     pub older_goldens: Vec<Toplevel>,
@@ -71,10 +71,9 @@ pub struct Damage {
 pub struct Loader {
     /// Toplevels that are in the store and have a boot entry.
     pub listed: Vec<Toplevel>,
-    /// Those of them whose kernel, initrd or device tree is not on the boot partition: the loader cannot start them, whatever it
-    /// was told.
+    /// Those of them whose kernel, initrd or device tree is not on the boot partition: the loader cannot start them.
     pub incomplete: Vec<Toplevel>,
-    /// The toplevel that boots when nobody asks for another one; `None` where that cannot be told.
+    /// The toplevel that boots when nobody asks for another one; `None` where that is unknown.
     pub default: Option<Toplevel>,
     /// What is armed for the next boot.
     pub one_shot: OneShot,
@@ -84,7 +83,7 @@ pub struct Loader {
     pub started_by: StartedBy,
     /// How often the firmware has started the machine; `None` where it does not count.
     pub firmware_boots: Option<u32>,
-    /// Whether another loader started this boot: what is configured was read by nobody.
+    /// Whether another loader than the configured one started this boot: nobody has read its default and its one-shot then.
     pub is_bypassed: bool,
     /// Whether it takes a one-shot back by itself, before it starts the kernel. Where it does not, the boot check does, and
     /// nothing may be armed while an attempt runs: a panic would boot it again, for ever.
@@ -130,7 +129,7 @@ pub enum Moment {
     MarkUnprotected(Toplevel),
     /// Early in a boot, before `sysinit.target`.
     BootCheck,
-    /// Early in what a panic started to save a dump: no boot.
+    /// A crash kernel starts, early: a panic started it to save a dump. That is no boot.
     CrashKernel,
     /// The boot reached `multi-user.target` and passed its assessment.
     Confirm,
@@ -197,7 +196,7 @@ pub struct ShutdownSeen {
 }
 
 impl StartedBy {
-    /// Whether nothing says which.
+    /// Whether neither is known.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         *self == Self::default()
@@ -208,7 +207,7 @@ impl StartedBy {
         self.loader.as_ref()?.split_whitespace().next()
     }
 
-    /// Why this is not the loader that said `then`; `None` where it is the same as far as either says.
+    /// Why this is another loader than `then`; `None` where it is the same, as far as either says.
     fn differs_from(&self, then: &Self) -> Option<NotStartedBecause> {
         let partitions = self.partition.as_ref().zip(then.partition.as_ref());
         if then.loader.is_some() && self.name() != then.name() {
@@ -220,7 +219,7 @@ impl StartedBy {
 }
 
 impl Seen {
-    /// Why this boot was started by another loader than the one that was told by `then` what to boot.
+    /// Why the loader of this boot is not `then`, the loader that was armed; `None` where it is, as far as either says.
     pub(crate) fn started_elsewhere(&self, then: &StartedBy) -> Option<NotStartedBecause> {
         let loader = self.loader.as_ref()?;
         let bypassed = loader.is_bypassed.then_some(NotStartedBecause::AnotherLoader);
@@ -236,7 +235,7 @@ impl Seen {
         })
     }
 
-    /// Whether the loader's default is golden, or what was kept from the garbage collector to stand in for it.
+    /// Whether the loader's default is golden, or the system that is kept from the garbage collector to stand in for it.
     pub(crate) fn stands_in(&self) -> bool {
         let default = self.loader.as_ref().and_then(|loader| loader.default.as_ref());
         default.is_some() && (default == self.golden.as_ref() || default == self.kept.as_ref())

@@ -104,7 +104,7 @@ fn an_attempt_begins_the_count_anew() {
 }
 
 #[test]
-fn what_the_machine_does_not_tell_counts() {
+fn an_attempt_counts_where_the_machine_does_not_show_that_it_was_not_started() {
     // The same loader, which may have been updated, from the same partition; or one that never said anything.
     let silent = |seen: Seen| started_by(StartedBy::default(), seen);
     let ledger_of_silent = {

@@ -89,7 +89,7 @@ fn the_one_shot_of_somebody_else_is_not_taken_back() {
 
 #[test]
 fn a_landing_that_waits_has_not_failed_when_the_machine_was_sent_elsewhere() {
-    // The trial fails twice; golden is to be booted once, and what was confirmed after it is the default.
+    // The trial fails twice; golden is to be booted once, and a system that was confirmed after it is the default.
     let mut ledger = marked();
     for number in 1..=2 {
         let mut seen = seen(number, "trial");

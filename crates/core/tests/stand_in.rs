@@ -65,7 +65,7 @@ fn golden_that_ran_last_is_the_default_itself_and_no_older_system_is_kept_in_its
 }
 
 #[test]
-fn what_is_confirmed_is_kept_from_the_garbage_collector_before_it_becomes_the_default() {
+fn a_confirmed_system_is_kept_from_the_garbage_collector_before_it_becomes_the_default() {
     let confirmed = plan(&play(marked(), &[(1, "trial", Moment::BootCheck)]), 1, "trial", &Moment::Confirm);
     let at = |step: &Step| confirmed.steps.iter().position(|one| one == step).unwrap();
     assert!(at(&Step::Keep(toplevel("trial"))) < at(&Step::SetDefault(toplevel("trial"))), "{confirmed:?}");

@@ -128,13 +128,13 @@ pub fn ending(host: &dyn Host, to: &Toplevel) -> Ending {
     }
 }
 
-/// Services that wait until the network is online. Where nobody plugs a cable in they fail on every system.
+/// Services that wait until the network is online. Without a cable they fail, whichever system runs.
 const WAIT_ONLINE: [&str; 2] = ["NetworkManager-wait-online.service", "systemd-networkd-wait-online.service"];
-/// One of these waits for one interface. Source: `systemd-networkd-wait-online.service(8)`.
+/// An instance waits for one interface. Source: `systemd-networkd-wait-online.service(8)`.
 const WAIT_ONLINE_INSTANCE: &str = "systemd-networkd-wait-online@";
 
-/// Which units fail that had not failed before the switch, and may not; `None` if there are none. `except` may, by the owner's
-/// word.
+/// The units that fail and had not failed before the switch, as part of a sentence; `None` if there are none. Services that wait for
+/// the network and the units in `except` do not count.
 ///
 /// # Errors
 /// systemd cannot be asked.

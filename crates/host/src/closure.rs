@@ -1,4 +1,4 @@
-//! The closure of a system: every store path that it needs, and what Nix's database says of each.
+//! The closure of a system: every store path that it needs, compared with Nix's database.
 
 use std::io;
 use std::path::Path;
@@ -19,8 +19,8 @@ struct Closure {
 /// How Nix's database is read.
 ///
 /// Root reads it directly unless it is told otherwise, and for that Nix mounts the store writable: on NixOS the store is a
-/// read-only mount, and no unit of ours may mount anything. A client of the daemon mounts nothing, and reads what is in the
-/// store itself. Source: `LocalStore::makeStoreWritable` and `UDSRemoteStore::narFromPath` of Nix.
+/// read-only mount, and no unit of ours may mount anything. A client of the daemon mounts nothing, and reads the store
+/// itself. Source: `LocalStore::makeStoreWritable` and `UDSRemoteStore::narFromPath` of Nix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
     Daemon,
@@ -41,12 +41,12 @@ impl Access {
 /// Every store path that this toplevel needs is there.
 ///
 /// # Errors
-/// [`Error::Closure`] names one that is not there; [`Error::Database`] is Nix that does not answer.
+/// [`Error::Closure`] names one that is not there; [`Error::Database`]: Nix does not answer.
 pub(crate) fn check(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
     Closure::of(host, toplevel)?.check(host, toplevel)
 }
 
-/// The same, and every byte of it is what was built. Reads the whole closure.
+/// The same, and every byte of the closure is unchanged since it was built. Reads the whole closure.
 ///
 /// # Errors
 /// As [`check`], and [`Error::ClosureChanged`].

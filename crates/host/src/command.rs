@@ -60,7 +60,7 @@ fn state_directory(path: &str) -> Result<PathBuf, String> {
 /// A whole number from `LOW` to `HIGH` on a command line.
 ///
 /// # Errors
-/// It is something else: the sentence says what it has to be.
+/// `text` is something else: the sentence names the range.
 pub fn number<const LOW: usize, const HIGH: usize>(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (LOW..=HIGH).contains(number));
     number.ok_or_else(|| format!("it has to be a whole number from {LOW} to {HIGH}"))

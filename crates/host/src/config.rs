@@ -81,7 +81,7 @@ impl Default for LiveSettings {
     }
 }
 
-/// Time for a person who is logged in to come to an end.
+/// Longest wait of a reboot for a person who is logged in, in seconds.
 const REBOOT_HOLD_SECS: u32 = 1800;
 
 /// Time for a boot to be confirmed. Source: the design, "Fail early".

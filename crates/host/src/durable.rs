@@ -59,7 +59,7 @@ pub(crate) fn replace_text_in_place(host: &dyn Host, path: &Path, text: &[u8]) -
 /// The same with the bytes of another file.
 pub(crate) fn replace_with_copy(host: &dyn Host, from: &Path, path: &Path) -> Result<(), Error> {
     let temporary = beside(path);
-    // Which of the two is not there tells a person what to mend.
+    // Which of the two is not there tells a person what to repair.
     let is_lost = || host.size(from).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     let copied = host.copy(from, &temporary).map_err(|error| {
         let (action, path) = if is_lost() { ("copy", from) } else { ("copy to", temporary.as_path()) };

@@ -27,7 +27,7 @@ pub enum Error {
          /boot/extlinux/extlinux.conf boots a NixOS system"
     )]
     NoLoader,
-    #[error("the boot partition cannot be told: {0}")]
+    #[error("the boot partition is unknown: {0}")]
     BootPartition(String),
     #[error("{0} has no boot entry")]
     NoEntry(Toplevel),
@@ -103,7 +103,7 @@ impl Error {
         }
     }
 
-    /// That Nix knows nothing of this toplevel is damage; whatever else it says is about itself.
+    /// `said` is an error of Nix. If Nix does not know this toplevel, the store is damaged; any other error is about Nix itself.
     pub(crate) fn not_known(toplevel: &Toplevel, said: String) -> Self {
         if said.contains("is not valid") {
             Self::Closure { toplevel: toplevel.clone(), missing: toplevel.to_string() }
@@ -165,7 +165,7 @@ impl Error {
     /// What to do, where there is something.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        // Whatever was to be done: with room, or with a right to write, it is done.
+        // A full or read-only file system is the cause, whichever operation failed.
         let of_place = self.place().and_then(|place| place_hint(self.trouble(), &place));
         of_place.or_else(|| self.own_hint().map(str::to_owned))
     }
@@ -249,14 +249,14 @@ enum Place {
     Firmware,
 }
 
-/// What to do about a file system that is full or read-only.
+/// Advice about a file system that is full or read-only.
 fn place_hint(trouble: Trouble, place: &Place) -> Option<String> {
     Some(match (trouble, place) {
         (Trouble::NoSpace, Place::Directory(at)) => {
             format!("free space on the file system of {0} (`df -h {0}`), and run it again", at.display())
         }
         (Trouble::NoSpace, Place::Firmware) => {
-            "the firmware has no room for variables: remove boot entries that nobody needs (`efibootmgr`), and run it again"
+            "the firmware has no room for variables: remove unused boot entries (`efibootmgr`), and run it again"
                 .to_owned()
         }
         (Trouble::ReadOnly, Place::Directory(at)) => format!(
@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_meets_a_full_or_read_only_file_system_is_told_which_one_and_what_to_do() {
+    fn an_error_of_a_full_or_read_only_file_system_names_it_and_gives_advice() {
         use io::ErrorKind::{NotFound, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         let ledger =
             |kind: io::ErrorKind| Error::io("write", "/var/lib/golden-generation/ledger.json")(kind.into());

@@ -156,7 +156,7 @@ impl Session<'_> {
         if golden::listed(self.host)?.as_ref() != Some(toplevel) {
             return Err(Error::DidNotStick("the golden profile"));
         }
-        // Last: golden is at every moment what its root holds.
+        // Last: golden is the system that the root holds, at every moment.
         golden::set_root(self.host, toplevel)
     }
 

@@ -8,29 +8,29 @@ use golden_core::{Ledger, Toplevel};
 use crate::profile::{GOLDEN, generations, hold, link, target};
 use crate::{Error, Host};
 
-/// Holds golden. Other programs tidy profiles, and none of them this directory.
+/// Holds golden. No other program removes entries of this directory, as some do with profiles.
 const ROOT: &str = "/nix/var/nix/gcroots/golden-generation-golden";
 
-/// What is golden; `None` where nothing was pinned. `ledger` is `None` where nobody can read it.
+/// Golden; `None` where nothing was pinned. `ledger` is `None` where it cannot be read.
 ///
 /// # Errors
 /// One of the links is there and cannot be read.
 pub fn golden(host: &dyn Host, ledger: Option<&Ledger>) -> Result<Option<Toplevel>, Error> {
     let root = root(host)?;
     let pinned = ledger.and_then(|ledger| ledger.golden.as_ref()).map(|golden| &golden.toplevel);
-    // On nearly every boot; the profile could only say the same.
+    // So on nearly every boot: then the profile is not read.
     if root.is_some() && root.as_ref() == pinned {
         return Ok(root);
     }
     Ok(golden_core::golden(root.as_ref(), listed(host)?.as_ref(), pinned).cloned())
 }
 
-/// What the root holds.
+/// The system that the root holds.
 pub(crate) fn root(host: &dyn Host) -> Result<Option<Toplevel>, Error> {
     target(host, Path::new(ROOT))
 }
 
-/// What the golden profile names.
+/// The system that the golden profile names.
 pub(crate) fn listed(host: &dyn Host) -> Result<Option<Toplevel>, Error> {
     target(host, Path::new(GOLDEN))
 }

@@ -17,7 +17,7 @@ pub use walk::{Direction, visit_history};
 /// Size at which history is rotated, in bytes. One old file is kept: together at most twice this.
 const ROTATE_AT_BYTES: u64 = 1 << 20;
 
-/// Most that is held in memory of either file, in bytes. More than the suite ever leaves in one.
+/// Most of either file that is held in memory, in bytes. The suite itself never makes one that large.
 const RECENT_BYTES: usize = 4 << 20;
 
 /// Rotations in the middle of a reading that are waited for. Each is a megabyte of events.
@@ -79,8 +79,8 @@ pub fn append(host: &dyn Host, directory: &Path, boot: &BootId, event: &Event) -
     Ok(())
 }
 
-/// What happened lately, the oldest first: the last [`RECENT_BYTES`] of either file, which is everything unless something else
-/// than the suite writes there. A torn line, one of a kind that only a newer build knows, and what is no file of ours is left out.
+/// The newest events, the oldest of them first: the last [`RECENT_BYTES`] of either file, which is everything unless another program
+/// writes there. A torn line, an event that only a newer build knows, and anything but a regular file are left out.
 ///
 /// # Errors
 /// A file is there and cannot be read.
@@ -141,7 +141,7 @@ fn recent(host: &dyn Host, path: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes[torn..].to_vec())
 }
 
-/// 0 for what is not there, and for what is no file of ours.
+/// Bytes of a file; 0 if it is missing, or no regular file.
 fn size(host: &dyn Host, path: &Path) -> Result<u64, Error> {
     match host.size(path) {
         Ok(size) => Ok(size),

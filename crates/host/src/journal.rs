@@ -398,11 +398,11 @@ pub fn describe_not_started(because: NotStartedBecause) -> &'static str {
         NotStartedBecause::AnotherLoader => "another boot loader than the configured one started the machine",
         NotStartedBecause::AnotherPartition => "the boot loader was read from another boot partition",
         NotStartedBecause::Forgotten => {
-            "its one-shot is gone and the firmware started the machine only once, so it forgets its variables, or somebody \
-             picked another entry"
+            "its one-shot is gone and the firmware has started the machine only once, so the firmware forgets its variables or \
+             somebody picked another entry"
         }
         NotStartedBecause::Ignored => {
-            "its one-shot is still there although the firmware started the machine, so its boot loader did not run"
+            "its one-shot is still there although the firmware has started the machine, so its boot loader did not run"
         }
         NotStartedBecause::Other => "for a reason that only a newer build knows",
     }

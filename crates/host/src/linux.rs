@@ -303,7 +303,7 @@ impl Host for LinuxHost {
         let mut name = OsString::from(".");
         name.push(path.file_name().unwrap_or_default());
         name.push(".new");
-        // One fixed name: the next try replaces what a crash leaves.
+        // One fixed name: the next call replaces a link that a crash leaves behind.
         let temporary = path.with_file_name(name);
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -407,8 +407,8 @@ impl Host for LinuxHost {
             return Err(io::Error::other("the machine below another root is not running"));
         }
         let systemctl = Path::new("systemctl");
-        // Since systemd 257 a lock against a shutdown stops root, too, and what follows would kill what runs. What can wait has
-        // waited. Source: `systemctl(1)`, "--check-inhibitors=".
+        // Since systemd 257 a lock against a shutdown stops root, too, and the next way of rebooting kills the running programs. A
+        // reboot that can wait has waited. Source: `systemctl(1)`, "--check-inhibitors=".
         if self.run(systemctl, &["--no-block", "-i", "reboot"])?.success {
             return Ok(());
         }

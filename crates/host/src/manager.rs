@@ -96,7 +96,7 @@ pub(crate) fn watch_live(host: &dyn Host) -> Result<(), Error> {
     if said.success { Ok(()) } else { Err(Error::NotWatched(said.stderr)) }
 }
 
-/// Whether the caller waits for what it starts.
+/// Whether the caller waits for the unit that it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wait {
     /// It does.
@@ -148,7 +148,7 @@ pub(crate) fn failed_units(host: &dyn Host) -> Result<Vec<String>, Error> {
     Ok(units)
 }
 
-/// Whether this boot has reached `boot-complete.target`. A switch starts an active target again, with what it newly requires.
+/// Whether this boot has reached `boot-complete.target`. A switch starts an active target again, with the units that it newly requires.
 /// Source: `systemd.special(7)`.
 pub(crate) fn has_boot_completed(host: &dyn Host) -> Result<bool, Error> {
     let show = ["show", "--property=ActiveState", "--value", "boot-complete.target"];

@@ -77,8 +77,8 @@ pub struct Options {
     pub loader: loader::Kind,
     /// The owner's command that knows the loader, where that is none of ours. Source: `docs/external-loader.md`.
     pub loader_command: Option<PathBuf>,
-    /// Where other boot partitions are mounted from which the firmware may start the loader: what that reads is kept alike on
-    /// all of them.
+    /// Mount points of other boot partitions from which the firmware may start the loader. The loader's files are kept alike on all
+    /// of them.
     pub mirrors: Vec<PathBuf>,
 }
 
@@ -149,11 +149,8 @@ fn act_for(
     );
     let dumps = Dumps::new(host);
     let mut damaged = Vec::new();
-    // One loader for all of it: what it has read of the boot partition is not read again.
-    let (loader, absent) = match find_loader(host, options) {
-        Ok(loader) => (Some(loader), None),
-        Err(error) => (None, Some(error)),
-    };
+    // One loader for all rounds: it reads the boot partition once.
+    let (loader, absent) = find_loader(host, options);
     loop {
         let ledger = store.open()?;
         let asked = loader.as_deref().and_then(|loader| ask(host, loader));
@@ -237,9 +234,18 @@ fn session<'a>(
     }
 }
 
-/// The ledger's part of the work goes on without a loader, so the error is said here.
-fn find_loader<'a>(host: &'a dyn Host, options: &'a Options) -> Result<Box<dyn BootLoader + 'a>, Error> {
-    loader::detect(host, options).inspect_err(|error| host.complain(error.trouble(), &error.chain()))
+/// The loader, or why there is none. The ledger's part of the work goes on without one, so the error is said here.
+fn find_loader<'a>(
+    host: &'a dyn Host,
+    options: &'a Options,
+) -> (Option<Box<dyn BootLoader + 'a>>, Option<Error>) {
+    match loader::detect(host, options) {
+        Ok(loader) => (Some(loader), None),
+        Err(error) => {
+            host.complain(error.trouble(), &error.chain());
+            (None, Some(error))
+        }
+    }
 }
 
 /// A step that needs the loader fails for the reason why there is none.
@@ -250,7 +256,7 @@ fn with_reason(done: Result<(), Error>, absent: Option<Error>) -> Result<(), Err
     }
 }
 
-/// The same for what it says.
+/// The loader's part of the state; `None` where it cannot be asked, which is said here.
 fn ask(host: &dyn Host, loader: &dyn BootLoader) -> Option<golden_core::Loader> {
     match loader.see() {
         // A partition that is not mounted leaves an empty directory, or an old one: nothing is concluded from that.
@@ -264,5 +270,5 @@ fn ask(host: &dyn Host, loader: &dyn BootLoader) -> Option<golden_core::Loader> 
 }
 
 fn see_loader(host: &dyn Host, options: &Options) -> Option<golden_core::Loader> {
-    ask(host, find_loader(host, options).ok()?.as_ref())
+    ask(host, find_loader(host, options).0?.as_ref())
 }

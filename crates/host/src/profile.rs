@@ -56,7 +56,7 @@ fn names(host: &dyn Host, directory: &Path) -> Result<Vec<OsString>, Error> {
     }
 }
 
-/// The specialisations of a system. One that cannot be read is none.
+/// The specialisations of a system. One that cannot be read is left out.
 pub(crate) fn specialisations(host: &dyn Host, toplevel: Option<&Toplevel>) -> Vec<Toplevel> {
     let Some(directory) = toplevel.map(|it| Path::new(it.as_str()).join("specialisation")) else {
         return Vec::new();
@@ -65,8 +65,8 @@ pub(crate) fn specialisations(host: &dyn Host, toplevel: Option<&Toplevel>) -> V
     host.list(&directory).unwrap_or_default().into_iter().filter_map(link).collect()
 }
 
-/// Profiles besides `system` and golden that name this system, by name: those of comin, and of `nixos-rebuild --profile-name`.
-/// What cannot be read is none.
+/// Names of profiles besides `system` and golden that name this system or its parent: those of comin, and of
+/// `nixos-rebuild --profile-name`. A profile that cannot be read is left out.
 #[must_use]
 pub fn others_that_name(host: &dyn Host, toplevel: &Toplevel) -> Vec<String> {
     let directory = Path::new(GOLDEN).parent().unwrap_or(Path::new(PROFILES));
@@ -150,7 +150,7 @@ fn sync_links(host: &dyn Host, profile: &Path) -> Result<(), Error> {
     host.sync_directory(directory).map_err(Error::io("sync", directory))
 }
 
-/// Hold what boots by itself by a root of garbage collection, instead of what that held before.
+/// Hold the default by a root of garbage collection, which holds the default before it no longer.
 pub(crate) fn keep(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
     hold(host, KEPT, toplevel)
 }

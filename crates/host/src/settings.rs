@@ -95,8 +95,8 @@ pub fn parse<Settings: DeserializeOwned>(text: &str) -> Result<Settings, Problem
     })
 }
 
-/// What is said of a number that the parser does not take, since it has more than 64 bits: it is out of a range, too, and which one
-/// that is comes out where the largest possible number stands in its place.
+/// The sentence about a number that the parser refuses because it has more than 64 bits. To learn the range of the setting, the
+/// text is parsed again with the largest possible number in its place.
 fn too_large<Settings: DeserializeOwned>(text: &str, error: &basic_toml::Error) -> Option<Problem> {
     let (number, _) = error.line_col()?;
     let line = text.lines().nth(number)?;

@@ -26,7 +26,7 @@ pub enum Reading {
     Missing,
     /// The ledger.
     Whole(Box<Ledger>),
-    /// What could be read of a ledger that has odd fields, and which those are. A field that could not be read has its default.
+    /// The readable part of a ledger, and why the other fields are not readable. Those have their defaults.
     Partly(Box<Ledger>, String),
     /// These bytes are no ledger.
     Corrupt(String),
@@ -45,7 +45,7 @@ impl Reading {
         }
     }
 
-    /// What is known, if anything is.
+    /// The ledger, or the readable part of it; `None` if there is none or nothing is readable.
     #[must_use]
     pub fn known(self) -> Option<Ledger> {
         match self {
@@ -54,7 +54,7 @@ impl Reading {
         }
     }
 
-    /// What is known, if anything is, and why the rest of it is not.
+    /// The same, and why the rest is not readable.
     #[must_use]
     pub fn told(self) -> (Option<Ledger>, Option<String>) {
         match self {

@@ -15,8 +15,8 @@ const CURRENT: &str = "/run/current-system";
 pub(crate) const EFI_VARIABLES: &str = "/sys/firmware/efi/efivars";
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// Everything a decision depends on; the loader's part comes from whoever could ask it. `ledger` is `None` where nobody can read
-/// it.
+/// Everything that a decision depends on. `loader` is `None` where the loader cannot be asked, `ledger` where the ledger cannot be
+/// read.
 ///
 /// # Errors
 /// The boot ID or a profile cannot be read.

@@ -1,4 +1,4 @@
-//! Whole numbers with bounds, of which a file of settings is told when it leaves them.
+//! Whole numbers with bounds, for files of settings.
 
 use std::fmt;
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
-/// Says the bounds, whatever is wrong: who wrote the number has to know what it may be.
+/// Names the bounds in every error.
 struct Within {
     low: u64,
     high: u64,

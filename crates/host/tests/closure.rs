@@ -17,10 +17,10 @@ fn a() -> Toplevel {
     "/nix/store/aaaa-a".parse().unwrap()
 }
 
-/// What a kind of access to Nix's database is answered.
+/// The answers of Nix to a kind of access to its database.
 type Answers = fn(&[&str]) -> Result<String, &'static str>;
 
-/// As Nix answers who may not mount: what it says of the daemon, and what it says without one.
+/// The answers of Nix to a program that may not mount: through the daemon, and without one.
 fn nix(by_daemon: Answers, direct: Answers) -> impl Fn(&SimulatedHost, &[&str]) -> std::io::Result<Output> {
     move |_, arguments| {
         let answer = match arguments {

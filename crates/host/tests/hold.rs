@@ -1,4 +1,4 @@
-//! For whom a reboot that can wait waits, and how long.
+//! A reboot that can wait: for which users and locks it waits, and how long.
 
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
@@ -60,7 +60,7 @@ fn where_logind_cannot_be_asked_or_the_owner_wants_no_hold_nothing_waits() {
 }
 
 #[test]
-fn the_whole_time_is_bounded_whoever_comes_and_goes_and_whatever_kills_the_program_that_waits() {
+fn the_whole_time_is_bounded_while_users_come_and_go_and_if_the_program_that_waits_is_killed() {
     let host = host("user", "active", "block");
     host.set_clock(1000);
     assert_eq!(hold_reboot(&host, &options()), Some(Duration::from_secs(60)));

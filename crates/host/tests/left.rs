@@ -1,4 +1,4 @@
-//! A boot that did not come up is left, whatever else is broken; and one that came up is not.
+//! A boot that did not come up is left although other parts are broken; and one that came up is not left.
 
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
@@ -125,7 +125,7 @@ fn a_boot_that_did_not_come_up_is_left_whichever_effect_fails_on_the_way() {
                 let _ = Program::Deadline.run(&host);
                 host.clear_fate();
                 if !is_left(&host) {
-                    // systemd starts what failed again.
+                    // systemd starts the failed program again.
                     assert!(time_left(&host).is_some(), "{what}: {kind} at effect {number}");
                     let _ = Program::Deadline.run(&host);
                 }

@@ -1,4 +1,4 @@
-//! Which partition the loader reads, and what is written there.
+//! The partition that the loader reads, and the files that are written there.
 
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 

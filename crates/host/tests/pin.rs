@@ -151,7 +151,7 @@ fn a_program_that_tidies_profiles_and_a_collection_of_garbage_leave_golden_what_
 type Way<'a> = &'a dyn Fn(&SimulatedHost);
 
 #[test]
-fn whoever_runs_next_puts_goldens_profile_back_and_the_owner_is_told_once() {
+fn the_next_program_puts_goldens_profile_back_and_the_owner_is_told_once() {
     let verify = |host: &SimulatedHost| operation::put_golden_back(host, &host.options()).unwrap();
     let confirm = |host: &SimulatedHost| Program::Confirm.run(host).unwrap();
     let mark = |host: &SimulatedHost| {
@@ -172,7 +172,7 @@ fn whoever_runs_next_puts_goldens_profile_back_and_the_owner_is_told_once() {
 }
 
 #[test]
-fn a_profile_that_names_what_nobody_pinned_names_golden_again_and_is_the_newest_generation() {
+fn a_profile_that_names_a_system_that_was_not_pinned_names_golden_again_as_its_newest_generation() {
     let host = with_newer();
     let point = |world: &mut World| {
         let nix = Arc::make_mut(&mut world.nix);
@@ -207,7 +207,7 @@ fn golden_of_a_build_that_knew_no_root_is_held_by_one_from_the_first_program_on(
 }
 
 #[test]
-fn what_is_not_in_the_store_any_more_is_not_listed_and_golden_is_not_said_to_be_nothing() {
+fn a_golden_that_is_not_in_the_store_any_more_is_not_listed_and_is_still_said_to_be_golden() {
     let host = with_newer();
     let roots = Path::new("/nix/var/nix/gcroots");
     host.change(tidy_profiles);
@@ -220,7 +220,7 @@ fn what_is_not_in_the_store_any_more_is_not_listed_and_golden_is_not_said_to_be_
 }
 
 #[test]
-fn a_lost_boot_entry_comes_back_and_what_boots_next_stays_what_it_was() {
+fn a_lost_boot_entry_comes_back_and_changes_neither_the_default_nor_the_one_shot() {
     let c: Toplevel = "/nix/store/cccc-c".parse().unwrap();
     let host = with_newer();
     host.change(|world| world.build(&c));
@@ -268,7 +268,7 @@ fn a_pin_that_is_cut_off_anywhere_leaves_the_old_golden_or_the_new_one_and_it_ca
 }
 
 #[test]
-fn the_root_of_the_default_holds_what_was_confirmed_last() {
+fn the_root_of_the_default_holds_the_system_that_was_confirmed_last() {
     let host = with_newer();
     let kept = Path::new("/nix/var/nix/gcroots/golden-generation-default");
     assert_eq!(host.world().nix.read_link(kept), Some(Path::new(b().as_str())));

@@ -116,7 +116,7 @@ fn journal() -> Answer {
 }
 
 #[test]
-fn what_the_boot_before_the_trial_printed_too_is_not_among_the_last_errors() {
+fn an_error_that_the_boot_before_the_trial_printed_too_is_not_among_the_last_errors() {
     let host = host();
     host.teach("journalctl", journal());
     Program::RollBack.run(&host).unwrap();

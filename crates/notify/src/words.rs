@@ -171,7 +171,7 @@ fn next(kind: Kind, facts: &Facts<'_>) -> String {
         }
         Kind::ChecksFailed => format!("`golden check` on {host} runs them again."),
         Kind::DrillEnded if facts.is_unfinished => {
-            format!("Mend it before it is needed: `golden why` and `golden status` on {host}.")
+            format!("Repair it before it is needed: `golden why` and `golden status` on {host}.")
         }
         Kind::GoldenDamaged => {
             format!(
@@ -183,8 +183,8 @@ fn next(kind: Kind, facts: &Facts<'_>) -> String {
         }
         Kind::OneShotStayed => format!("`golden status` on {host} says what to do."),
         Kind::NotStarted => format!(
-            "Look at {host}: `golden status` says what is known. The boot order of the firmware, or another boot loader, is what \
-             to put right."
+            "Look at {host}: `golden status` names the cause. Put the boot order of the firmware right, or remove the other boot \
+             loader."
         ),
         Kind::Unprotected => format!("Pin a system that works on {host}: `pin-golden`."),
         Kind::Refused => {

@@ -20,11 +20,12 @@ const BEFORE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Run the health checks, and end this boot if a required one fails in an attempt
 ///
-/// Run by golden-assess.service. All checks run at once, and all are reported. A boot that nobody has to confirm is never ended.
+/// Run by golden-assess.service. All checks run at once, and all are reported. A boot that does not have to be confirmed is
+/// never ended. In a switch of the running system no check is run: golden-live checks a switch.
 #[derive(Parser)]
 #[command(name = "golden-assess", version, after_help = Exit::HELP)]
 pub struct Arguments {
-    /// Run each check once and judge nothing: what fails before a switch is not held against what it brings
+    /// Run each check once and judge nothing: a check that fails before a switch is not held against the new system
     ///
     /// Run by golden-baseline.service, which a mark starts. It takes 20 s at most; a check that takes longer excuses nobody.
     #[arg(long)]

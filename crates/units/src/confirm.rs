@@ -8,7 +8,8 @@ use golden_host::{Exit, operation};
 
 /// Record that the booted generation is healthy
 ///
-/// Run by golden-confirm.service. A trial is confirmed and becomes the loader's default.
+/// Run by golden-confirm.service. A trial is confirmed and becomes the loader's default. If another program has
+/// removed golden's profile, the profile is put back.
 #[derive(Parser)]
 #[command(name = "golden-confirm", version, after_help = Exit::HELP)]
 pub struct Arguments {

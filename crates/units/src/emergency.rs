@@ -19,8 +19,8 @@ const WORD: &str = "stay";
 /// Leave emergency mode by a reboot, if this boot has to be confirmed
 ///
 /// Run by golden-emergency.service before the shell of emergency.target or rescue.target. The reboot comes after a
-/// countdown of 30 seconds on the console, which a person stops by typing "stay" and Enter. A boot that nobody waits
-/// for is left alone.
+/// countdown of 30 seconds on the console, which a person stops by typing "stay" and Enter. A boot that does not
+/// have to be confirmed is left alone.
 #[derive(Parser)]
 #[command(name = "golden-emergency", version, after_help = Exit::HELP)]
 pub struct Arguments {

@@ -31,7 +31,8 @@ const BEFORE_PROFILE: Duration = Duration::from_secs(60);
 /// Watch a switch of the running system, and take it back if it fails
 ///
 /// Started by golden-mark-pending through golden-live.service. Once the activation has ended, the required checks and the proof
-/// that the owner asks for have the time `live.window_secs`. Otherwise what ran before is activated again, without a reboot.
+/// that the owner asks for have the time `live.window_secs`. If one of them fails, the system that ran before is activated again,
+/// without a reboot.
 #[derive(Parser)]
 #[command(name = "golden-live", version, after_help = Exit::HELP)]
 pub struct Arguments {

@@ -15,13 +15,13 @@ use golden_host::{Error, Exit, Host, NO_MARK, operation};
 /// known-good generation, and TOPLEVEL is booted once. A system that is golden or was confirmed here is no trial; a
 /// quarantined one is refused, and the system profile put back.
 ///
-/// `GOLDEN_REVISION` in the environment says what TOPLEVEL was built from, for deployers whose systems do not say it
+/// `GOLDEN_REVISION` in the environment names the source revision of TOPLEVEL, for deployers whose systems do not say it
 /// themselves (system.configurationRevision).
 #[derive(Parser)]
 #[command(name = "golden-mark-pending", version, after_help = Exit::HELP)]
 pub struct Arguments {
     /// Store path of the system that was made the default
-    // Parsed by the program: what is refused here was made the default all the same.
+    // Parsed by the program: its installer has made it the default, and a known-good system has to become that.
     toplevel: String,
     #[command(flatten)]
     common: Common,

@@ -11,7 +11,7 @@ use golden_host::command::{self, Common};
 use golden_host::operation::{self, Options};
 use golden_host::{Error, Exit, Host, LinuxHost, activation};
 
-/// Pause between two looks at whoever a reboot waits for.
+/// Pause between two looks at the users and locks that a reboot waits for.
 const HELD: Duration = Duration::from_secs(15);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -19,7 +19,8 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// Go on with the required checks of a system that was just confirmed
 ///
 /// Run by golden-probation.service, for as long as `probation_secs` of checks.toml says. A late failure is told; with
-/// `late_failure = "roll-back"` the machine goes back to what worked before.
+/// `late_failure = "roll-back"` the machine goes back to a known-good system by a reboot, which waits for `reboot_hold_secs` of
+/// config.toml at most while a user is logged in or a lock against a shutdown is held.
 #[derive(Parser)]
 #[command(name = "golden-probation", version, after_help = Exit::HELP)]
 pub struct Arguments {
@@ -53,7 +54,7 @@ fn watch(host: &LinuxHost, options: &Options) -> Result<(), Error> {
     let mut was_held = false;
     loop {
         let left = end.saturating_sub(host.monotonic());
-        // A failure that a person has kept from its end is looked at once more, whenever that is.
+        // After a hold the checks are run once more, also if the probation is over.
         if left.is_zero() && !was_held || !operation::runs_as_booted(host) {
             return Ok(());
         }
@@ -71,7 +72,7 @@ fn watch(host: &LinuxHost, options: &Options) -> Result<(), Error> {
     }
 }
 
-/// Wait for whoever the reboot waits for: whether it had to. It may have recovered meanwhile.
+/// Wait for the users and locks that hold the reboot. Returns whether there was any wait: the system may have recovered in it.
 fn is_held(host: &LinuxHost, options: &Options) -> bool {
     let mut has_waited = false;
     while let Some(left) = operation::hold_reboot(host, options) {

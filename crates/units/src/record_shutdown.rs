@@ -1,4 +1,4 @@
-//! `golden-record-shutdown`: Records how an attempt ends, and whether what waits is next. Started when the machine goes down.
+//! `golden-record-shutdown`: Records how an attempt ends, and whether an armed trial starts next. Started when the machine goes down.
 
 use std::process::ExitCode;
 
@@ -6,10 +6,10 @@ use clap::Parser;
 use golden_host::command::{self, Common};
 use golden_host::{Exit, operation};
 
-/// Record how the machine goes down, if a trial runs
+/// Record how the machine goes down, if a trial runs or waits
 ///
 /// Run when golden-shutdown.service stops. An end that was asked for does not count as a failed attempt. If somebody sends the
-/// machine elsewhere first (another boot entry once, the firmware's set-up), what waits for its boot goes on waiting.
+/// machine elsewhere first (another boot entry once, the firmware's set-up), a trial goes on waiting for its boot.
 #[derive(Parser)]
 #[command(name = "golden-record-shutdown", version, after_help = Exit::HELP)]
 pub struct Arguments {

@@ -8,7 +8,7 @@ use golden_host::{Exit, operation};
 
 /// Finish a rollback on the generation it landed on
 ///
-/// Run by golden-rollback.service. The system profile and the boot entries follow what runs. Can be repeated.
+/// Run by golden-rollback.service. The system profile and the boot entries follow the running system. Can be repeated.
 #[derive(Parser)]
 #[command(name = "golden-rollback", version, after_help = Exit::HELP)]
 pub struct Arguments {

@@ -14,9 +14,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Make sure that golden could be booted now
 ///
-/// Run by golden-verify.timer. Kernel and initrd on the boot partition are compared with the store's and repaired from
-/// it; every file of golden's closure is compared with what was built. If another program has removed golden's profile,
-/// the profile is put back.
+/// Run by golden-verify.timer. Golden's kernel, initrd and device tree on the boot partition are compared with the store's and
+/// repaired from it; every file of its closure is compared with the hash that Nix recorded when it was built. If another program
+/// has removed golden's profile, the profile is put back.
 #[derive(Parser)]
 #[command(name = "golden-verify", version, after_help = Exit::HELP)]
 pub struct Arguments {

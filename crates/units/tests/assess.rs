@@ -115,7 +115,7 @@ fn the_same_assessment_again_leaves_the_file_that_starts_golden_publish_alone() 
         machine.put(SETTINGS, check.as_bytes());
         machine.run(ASSESS, &[]);
     };
-    // What a check prints, and how long it takes, differs from run to run.
+    // The output of a check, and its time, differ from run to run.
     prints("date +%N; exit 1");
     let first = replaced();
     prints("date +%N; exit 1");

@@ -1,4 +1,4 @@
-//! What the programs do with the files that a loader loads: secrets in an initrd, device trees, and entries beside the
+//! The files that a loader loads: secrets in an initrd, device trees, and entries beside the
 //! installer's whose files are gone.
 
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]

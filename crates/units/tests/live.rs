@@ -409,7 +409,7 @@ fn a_switch_that_starts_the_checks_of_a_boot_has_them_neither_run_nor_fail_nor_t
     let told = |machine: &Machine| {
         machine.text("/var/lib/golden-generation/history.jsonl").contains("\"event\":\"checks-failed\"")
     };
-    // The switch is to another system than the booted one, which nobody watches; or back to it, and the boot has completed.
+    // The switch is to another system than the booted one, and is not watched; or back to it, and the boot has completed.
     for (running, completed) in [("b", &b"inactive\n"[..]), ("a", b"active\n")] {
         let machine = up();
         machine.put(SETTINGS, FAILS.as_bytes());
@@ -579,7 +579,7 @@ fn what_fails_in_probation_because_of_a_switch_is_no_late_failure() {
 }
 
 #[test]
-fn a_late_failure_waits_for_who_is_logged_in_no_longer_than_the_owner_says() {
+fn a_reboot_after_a_late_failure_waits_for_a_user_no_longer_than_the_owner_says() {
     let went_back = |machine: &Machine| ledger(machine)["rollback"]["from"] == toplevel("b").as_str();
     let machine = up();
     switch(&machine, "b");

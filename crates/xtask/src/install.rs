@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn no_page_and_no_completion_lists_what_only_units_ask() {
+    fn no_page_and_no_completion_lists_a_subcommand_of_units() {
         let root = tempfile::tempdir().unwrap();
         let install = installed(root.path());
         let share = install.root.join(install.prefix.strip_prefix("/").unwrap()).join("share");

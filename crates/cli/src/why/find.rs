@@ -190,7 +190,7 @@ fn ask_journal_for_all(host: &LinuxHost, why: &mut Why) {
     let landings = why.failed_landings.iter_mut().flat_map(|landing| &mut landing.attempts);
     let stories = why.attempts.iter_mut().chain(landings);
     let mut usual: Option<Usual> = None;
-    // Where nobody has kept anything, the journal may still have it.
+    // Without a post-mortem, the journal may still have it.
     for story in stories.filter(|story| story.journal.is_empty() && story.has_failed()) {
         if let Some(boot) = &story.boot {
             let usual = usual.get_or_insert_with(|| usual_before(host, &boots));

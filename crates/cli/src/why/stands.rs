@@ -10,7 +10,7 @@ use crate::status;
 #[derive(Debug, Default)]
 pub(crate) struct Stands {
     pub golden: Option<Toplevel>,
-    /// `None` where the boot loader cannot be asked, or its default cannot be told.
+    /// `None` where the boot loader cannot be asked, or its default is unknown.
     pub default: Option<Toplevel>,
     /// The system that the system profile names.
     pub profile: Option<Toplevel>,

@@ -58,8 +58,8 @@ pub(super) fn summary(why: &Why) -> Vec<String> {
     }
     if !why.failed_on_landing_too.is_empty() {
         sentences.push(format!(
-            "What failed there failed on what the machine came back to as well ({}): the likelier culprit is around the machine, \
-             such as the network, a disk or another host, and not what was deployed.",
+            "The same checks failed on the system that the machine came back to ({}): the cause is more likely around the machine, \
+             such as the network, a disk or another host, than in the deployed system.",
             printable(&why.failed_on_landing_too.join(", "))
         ));
     }
@@ -83,7 +83,7 @@ fn with_revision(toplevel: &Toplevel, revision: Option<&Revision>) -> String {
     revision.map_or(toplevel.to_string(), |revision| format!("{toplevel} (revision {revision})"))
 }
 
-/// The actions of the machine, and their state at the time of asking.
+/// The actions of the machine, and the present state of the default, the profiles and the quarantine.
 fn what_the_machine_did(why: &Why) -> Vec<String> {
     let mut sentences = Vec::new();
     let is_over = !matches!(why.state, State::Nothing | State::Trial);
@@ -118,7 +118,7 @@ fn where_it_is_back(why: &Why) -> Vec<String> {
     let default = match &why.stands.default {
         Some(default) if default == to => format!("{} is the default boot entry.", capitalised(&here)),
         Some(default) => format!("The default boot entry is {}, and not {here}.", name_of(default)),
-        None => "The default boot entry cannot be told: `golden status` says more.".to_owned(),
+        None => "The default boot entry is unknown: `golden status` says more.".to_owned(),
     };
     let profile = match &why.stands.profile {
         Some(profile) if profile == to => Some(format!("The system profile names {here}.")),
@@ -129,7 +129,7 @@ fn where_it_is_back(why: &Why) -> Vec<String> {
     [default].into_iter().chain(profile).collect()
 }
 
-/// Profiles that still name the failed system: a program that activates such a profile activates what failed.
+/// Profiles that still name the failed system: a program that activates such a profile activates that system.
 fn profiles_left_behind(why: &Why) -> Vec<String> {
     let Some(failed) = &why.failed else { return Vec::new() };
     let mut left: Vec<String> = Vec::new();
@@ -159,7 +159,7 @@ pub(super) fn to_do(why: &Why, ledger: &Ledger) -> Vec<String> {
     let mut sentences = Vec::new();
     if let Some(safe) = &ledger.safe_mode {
         sentences.push(format!(
-            "The machine is in safe mode ({}): mend it, then `systemctl isolate multi-user.target` tries the normal boot.",
+            "The machine is in safe mode ({}): repair it, then `systemctl isolate multi-user.target` tries the normal boot.",
             describe_reason(&safe.reason)
         ));
     }
@@ -179,11 +179,14 @@ pub(super) fn to_do(why: &Why, ledger: &Ledger) -> Vec<String> {
             "Change the configuration and deploy it, or deploy this system once more.".to_owned()
         }
         _ if !why.failed_on_landing_too.is_empty() => {
-            format!("Mend what is around the machine first. Then allow the same system again: {release}, and deploy it.")
+            format!(
+                "Repair the surroundings of the machine first, such as the network, a disk or another host. Then allow the same \
+                 system again: {release}, and deploy it."
+            )
         }
         _ if why.asked => format!("Deploy something else, or allow this again: {release}."),
         _ => format!(
-            "Mend the configuration and deploy again: a changed system is free. If it was not to blame: {release}."
+            "Correct the configuration and deploy again: a changed system is not refused. If the configuration was right: {release}."
         ),
     });
     sentences

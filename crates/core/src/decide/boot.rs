@@ -72,7 +72,7 @@ fn must_be_left(ledger: &Ledger, seen: &Seen, booted: &Toplevel) -> bool {
     ledger.is_quarantined(booted) || is_unknown && is_refused(ledger, seen, booted)
 }
 
-/// Emergency mode can be reached again and again in one boot, by a person who tries to mend it. That is one failed attempt,
+/// Emergency mode can be reached again and again in one boot, by a person who tries to repair it. That is one failed attempt,
 /// and whoever stays is not rebooted.
 fn was_ended_by_emergency(ledger: &Ledger, seen: &Seen) -> bool {
     let ended = |attempt: &Attempt| {
@@ -96,7 +96,7 @@ fn check_trial(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> 
     match (trial.has_failed(policy), runs) {
         (true, _) => rollback::begin(ledger, seen, policy, trial, events, Whither::Reboots),
         (false, true) => begin_attempt(First::Ledger, ledger, seen, policy, trial, events),
-        // Its loader may have it: what another one lists says nothing, and is left alone.
+        // Its own loader may list it: the list of another loader says nothing, and that loader is left alone.
         (false, false) if missed.is_some() && (is_gone(seen, &trial) || is_bypassed(seen)) => {
             let told = missed.and_then(|because| miss(&mut trial, because));
             let plan = Plan::nothing();
@@ -271,9 +271,9 @@ fn next_attempt(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: Trial, eve
     commit_and_arm(First::Ledger, &with_trial(ledger, &trial), seen, policy, true, events)
 }
 
-/// The loader's own default runs and nobody knows it: a switch that was not marked. If nobody can say what its default is, this
-/// system may have been it. Where nothing was ever confirmed, the ledger was lost: then golden and what stands in for it are all
-/// that is known, and something else that runs beside such a default may have been a trial.
+/// The loader's default runs and the ledger does not know it: a switch was not marked. If the default is unclear, this system may
+/// be it. If nothing was ever confirmed, the ledger was lost: only golden and the system that stands in for it are known then, and
+/// another system that runs although one of them is the default may have been a trial.
 fn infer(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
     let landing_of = |booted: &Toplevel| landing(ledger, seen, policy, booted);
     let is_unknown = |booted: &Toplevel| !is_known_good(ledger, seen, booted);

@@ -77,7 +77,7 @@ fn healthy(ledger: &Ledger, seen: &Seen, booted: &Toplevel) -> Plan {
         // It was released meanwhile, and works: nobody has to leave it any more.
         after.rollback.take_if(|rollback| rollback.from == *booted);
     }
-    // What is tried again and comes up while another landing waits has proved nothing yet, and nobody ends its boot any more.
+    // A system that is tried again and comes up while another landing waits is not confirmed, and its boot is watched no more.
     after.failed_landings.iter_mut().for_each(|failed| failed.attempts.forget_open(&seen.boot));
     let ended = begin_anew(&mut after, booted);
     let plan = if after == *ledger { Plan::nothing() } else { Plan::nothing().commit(&after) };

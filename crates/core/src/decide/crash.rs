@@ -2,7 +2,7 @@
 
 use crate::{Ledger, Plan, Seen};
 
-/// What is known of the panic until the next boot finds the kernel's own words.
+/// Evidence of the panic until the next boot finds the kernel's own words.
 const WORDS: &str = "Kernel panic: a crash kernel was started";
 
 /// The open attempt of the boot that panicked gets its evidence. It stays open: the next boot check closes it, so that one panic

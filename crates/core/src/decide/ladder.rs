@@ -180,7 +180,7 @@ pub(super) fn send(
     let default = default.or_else(|| last_started(after, seen, rollback));
     let (Some(landing), Some(default)) = (&after.landing, default) else {
         let to = &rollback.to;
-        // What is the default already is looked at as what is armed is.
+        // Boot files are checked before a system is armed, and so are those of a landing that is the default already.
         let is_unchecked = seen.is_default(to) && seen.is_bootable(to) && !seen.runs(to);
         let plan = Plan::nothing().commit(after).tell(events);
         return land(plan.then_if(is_unchecked, || Step::Check(to.clone())), seen, failed, to);

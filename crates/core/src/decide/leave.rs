@@ -26,7 +26,7 @@ pub(super) fn leave(ledger: &Ledger, seen: &Seen, policy: &Policy) -> Plan {
 }
 
 /// Nothing more can be told to the loader. The machine is rebooted if a system that is known to be good boots next; else it
-/// goes to safe mode. Without the loader nobody knows, and the default was secured when the attempt began.
+/// goes to safe mode. Without the loader the machine is rebooted: the default was secured when the attempt began.
 pub(super) fn as_it_is(ledger: &Ledger, seen: &Seen) -> Plan {
     if ledger.safe_mode.is_some() {
         return Plan::nothing().then(Step::EnterSafeMode);
@@ -54,7 +54,7 @@ pub(super) fn as_it_is(ledger: &Ledger, seen: &Seen) -> Plan {
     reboot(Plan::nothing().then_if(must_be_disarmed, || Step::Disarm), ledger, cause, toplevel)
 }
 
-/// What the boot was closed for.
+/// The reboot for which the boot was closed, and the system that it goes to.
 fn next(ledger: &Ledger) -> Option<(RebootCause, &Toplevel)> {
     Some(match ledger {
         Ledger { rollback: Some(rollback), .. } => (RebootCause::RollBack, &rollback.to),
@@ -69,7 +69,7 @@ fn enter_safe_mode(ledger: Ledger, reason: SafeModeReason) -> Plan {
     ladder::safe_mode(ledger, reason, Vec::new()).then(Step::EnterSafeMode)
 }
 
-/// A trial whose next attempt cannot be started is not armed: the default boots, and its boot check says what follows.
+/// A trial whose next attempt cannot be started is not armed: the default boots, and its boot check decides.
 fn retry(ledger: &Ledger, seen: &Seen, policy: &Policy, trial: &Trial) -> Plan {
     let arm = !trial.has_failed(policy) && seen.is_bootable(&trial.toplevel);
     let plan = commit_and_arm(First::Ledger, ledger, seen, policy, arm, Vec::new());
@@ -106,7 +106,7 @@ fn land(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &Rollback) -> P
     reboot(plan, ledger, RebootCause::LandAgain, to)
 }
 
-/// The landing cannot be booted: the next one is tried. Where that is what runs, the ladder has ended.
+/// The landing cannot be booted: the next one is tried. If the next one is the running system, the ladder has ended.
 fn land_elsewhere(ledger: &Ledger, seen: &Seen, policy: &Policy, rollback: &Rollback) -> Plan {
     let Rollback { from, to: lost, .. } = rollback;
     let Some(to) = landing(ledger, seen, policy, from) else {

@@ -119,8 +119,8 @@ fn disarm_trial(ledger: &Ledger, seen: &Seen) -> Plan {
     }
 }
 
-/// No profile need hold what boots by itself while a trial runs: a collection of garbage in that very boot would take it away.
-/// So it is kept before the trial can boot.
+/// The default of a trial need not be held by a profile, and a collection of garbage in the trial's boot would take it away: it is
+/// kept before the trial can boot.
 fn keep_default(ledger: &Ledger, seen: &Seen, policy: &Policy, plan: Plan) -> Plan {
     let default = ledger.trial.as_ref().and_then(|trial| stand_in_of(ledger, seen, policy, trial));
     let keep = default.into_iter().fold(Plan::nothing(), |plan, default| plan.then(Step::Keep(default)));

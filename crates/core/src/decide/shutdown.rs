@@ -7,8 +7,8 @@ use crate::{
     ShutdownSeen,
 };
 
-/// Somebody else may have said what starts next. The loader is left alone then: nothing takes that back, and what is armed
-/// proves nothing any more, for it may be gone after that without having been booted. The next boot check arms it again.
+/// Somebody else may have told the machine to start another system next. The loader is left alone then, and the ledger says that
+/// nothing is armed: a one-shot that is gone later is no evidence of a boot. The next boot check arms the trial again.
 pub(super) fn record(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &ShutdownSeen) -> Plan {
     if !is_sent_elsewhere(ledger, seen, shutdown) {
         return record_end(ledger, seen, policy, shutdown);
@@ -19,7 +19,7 @@ pub(super) fn record(ledger: &Ledger, seen: &Seen, policy: &Policy, shutdown: &S
 }
 
 /// Whether the next start is somebody else's: an entry that is to be booted once and is none of ours, another boot option of the
-/// firmware, or its set-up. What the machine came back to runs by now, and nothing is armed for it.
+/// firmware, or its set-up. A landing that runs is not armed any more.
 fn is_sent_elsewhere(ledger: &Ledger, seen: &Seen, shutdown: &ShutdownSeen) -> bool {
     let landing_runs = ledger.landing.as_ref().is_some_and(|it| it.attempts.is_open_in(&seen.boot));
     let Some(loader) = seen.loader.as_ref().filter(|_| goes_through_loader(shutdown) && !landing_runs) else {
@@ -28,7 +28,7 @@ fn is_sent_elsewhere(ledger: &Ledger, seen: &Seen, shutdown: &ShutdownSeen) -> b
     let is_other = match &loader.one_shot {
         OneShot::Foreign => true,
         OneShot::Armed(armed) => !ledger.may_be_armed().any(|ours| ours == armed),
-        // Taken back. What runs is armed anew.
+        // Taken back by a person. A running attempt is armed anew, and has none.
         OneShot::Clear => ledger.waits_armed() && !ledger.is_watched(&seen.boot),
     };
     is_other || shutdown.goes_elsewhere

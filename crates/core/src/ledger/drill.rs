@@ -8,9 +8,9 @@ use crate::{BootId, Kept, Toplevel};
 /// An owner's rehearsal: the running system is booted with a failure on purpose.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drill {
-    /// What is made to fail.
+    /// The failure on purpose.
     pub injection: Injection,
-    /// What was the loader's default, and is again afterwards.
+    /// The loader's default before the rehearsal, and after it.
     pub default: Toplevel,
     /// The system under rehearsal, and its boots.
     pub trial: Trial,
@@ -45,7 +45,7 @@ impl Drill {
         [&self.trial].into_iter().chain(&self.landing).any(|trial| trial.attempts.is_open_in(boot))
     }
 
-    /// What is booted next: another attempt, golden, or, once that has failed, what was the default.
+    /// The system that is booted next: that of another attempt, golden, or, once golden has failed, the former default.
     #[must_use]
     pub fn next(&self) -> &Toplevel {
         match &self.landing {

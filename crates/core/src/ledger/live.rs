@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use super::trial::Trial;
 use crate::{Baseline, BootId, Kept, Toplevel};
 
-/// A switch that changes the running system. Until it has proved itself, its trial is not armed: whatever takes the machine
-/// down boots what was confirmed last.
+/// A switch that changes the running system. Until it has proved itself, its trial is not armed: if the
+/// machine goes down, the last confirmed system boots.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Live {
-    /// What ran before, and is activated again if the switch fails.
+    /// The system that ran before; it is activated again if the switch fails.
     pub from: Toplevel,
-    /// What is activated.
+    /// The system that is activated.
     pub to: Toplevel,
     /// In which boot.
     pub boot: BootId,
@@ -20,7 +20,7 @@ pub struct Live {
     /// Whether a person said that it works.
     #[serde(default)]
     pub confirmed: bool,
-    /// What was wrong already before anything was activated that had yet to prove itself; `None` where nobody looked.
+    /// The faults of the machine before the first activation that has yet to prove itself; `None` where nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
     /// The trial that it replaced, and that gets its place back if the switch fails.
@@ -37,6 +37,6 @@ pub struct Live {
 pub enum LivePhase {
     /// It is activated, or runs in its window.
     Proving,
-    /// It has failed, and what ran before comes back.
+    /// It has failed, and the system that ran before comes back.
     GoingBack,
 }

@@ -10,28 +10,28 @@ pub const MAX_NOT_STARTED: u32 = 2;
 /// A generation that is, or is to be, booted and is not yet confirmed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// What is tried.
+    /// The system on trial.
     pub toplevel: Toplevel,
     /// How it became a trial.
     pub origin: Origin,
     /// Whether its next attempt is armed.
     pub arming: Arming,
-    /// What the firmware had counted when that was armed; `None` where it does not count.
+    /// The number of starts that the firmware had counted when it was armed; `None` where the firmware does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub armed_at: Option<u32>,
-    /// Which loader ran when that was armed.
+    /// Which loader ran when it was armed.
     #[serde(default, skip_serializing_if = "StartedBy::is_unknown")]
     pub armed_by: StartedBy,
-    /// Boots in a row that show that it was armed and not started, before the next one that starts it.
+    /// Boots in a row that show that it was armed and not started; `None` after an attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_started: Option<NotStarted>,
     /// Attempts so far, the oldest first; only the last can be open.
     #[serde(default)]
     pub attempts: Attempts,
-    /// What was wrong already when it was marked; `None` where nobody looked.
+    /// The faults of the machine when it was marked; `None` where nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
-    /// What it was built from, as far as anybody said.
+    /// The source revision that it was built from; `None` if nobody named one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
     #[serde(flatten)]
@@ -39,7 +39,7 @@ pub struct Trial {
     pub unknown: Kept,
 }
 
-/// That something was armed and not started. No attempt, for it never ran.
+/// An armed trial was not started. That is no attempt, for the trial never ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NotStarted {
     /// How often in a row, up to [`MAX_NOT_STARTED`].
@@ -94,7 +94,7 @@ impl Trial {
         Self { arming: Arming::Idle, armed_at: None, armed_by: StartedBy::default(), ..self }
     }
 
-    /// Count a boot that shows that it was armed and not started. Returns how often that was in a row, if it is news.
+    /// Count a boot that shows that it was armed and not started. Returns the number of such boots in a row, if it has changed.
     pub(crate) fn miss(&mut self, because: NotStartedBecause) -> Option<u32> {
         let before = self.not_started.take();
         let times = before.as_ref().map_or(0, |missed| missed.times);

@@ -35,8 +35,10 @@ const MAX_UNITS: usize = 32;
 /// `SD_MESSAGE_UNIT_FAILURE_RESULT`: a unit has failed. Source: `systemd/sd-messages.h`.
 const UNIT_FAILED: &str = "MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c";
 
-/// The last errors of a boot, as `who: what`, the oldest first; as a sentence why the journal has no answer. The journal is asked for
-/// `usual` only if there is an error.
+/// The last errors of a boot, as `identifier: message`, the oldest first. The journal is asked for `usual` only if there is an error.
+///
+/// # Errors
+/// The journal has no answer: why, in a sentence.
 pub(crate) fn last_errors(
     host: &dyn Host,
     boot: &BootId,
@@ -63,12 +65,12 @@ pub(crate) fn failed_units(host: &dyn Host, boot: &BootId) -> Result<Vec<String>
     Ok(units)
 }
 
-/// Parts of a boot that are compared with: what it printed while it came up, and last. Source: `journalctl(1)`; systemd before 254
+/// Parts of a boot with which an attempt is compared: its first messages, and its last. Source: `journalctl(1)`; systemd before 254
 /// has the second one only.
 const PARTS: [&str; 2] = ["--lines=+512", "--lines=512"];
 
-/// What is usual in the boot before the first of these attempts, for the trial was deployed from it; where the journal has nothing
-/// of that one, in the boot that runs. An attempt is never compared with. The journal is asked four times at most.
+/// The usual messages of the boot before the first of these attempts, from which the trial was deployed; where the journal has
+/// nothing of it, of the running boot. None of the attempts is used for that. The journal is asked four times at most.
 #[must_use]
 pub fn usual_before(host: &dyn Host, attempts: &[BootId]) -> Usual {
     let Some(first) = attempts.first() else { return Usual::default() };
@@ -116,7 +118,7 @@ fn worth_showing(entries: &str, usual: &Usual) -> Vec<String> {
     lines
 }
 
-/// What may tell somebody why the boot failed, the newest first.
+/// Messages that may name the cause of a failed boot, the newest first.
 fn newest_first(entries: &str) -> impl Iterator<Item = Said> {
     let entries = entries.lines().rev().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
     entries.filter_map(Entry::said)
@@ -191,8 +193,8 @@ fn is_ours(identifier: &str) -> bool {
     matches!(identifier, "golden" | "pin-golden") || identifier.starts_with("golden-")
 }
 
-/// What a machine may say whenever it goes down: the watchdog runs until it is down, and a file system that is in use until then
-/// (the store, from which systemd itself runs) is not unmounted by its unit. Source: the kernel's `watchdog_dev.c`; systemd's
+/// Messages of an ordinary shutdown: the watchdog runs until the machine is down, and a file system that is in use until then (the
+/// store, from which systemd itself runs) is not unmounted by its unit. Source: the kernel's `watchdog_dev.c`; systemd's
 /// `mount.c`, `swap.c` and `shutdown.c`.
 fn is_of_every_shutdown(identifier: &str, line: &str) -> bool {
     match identifier {

@@ -1,4 +1,4 @@
-//! Messages that boots print that nothing is wrong with.
+//! Warnings and errors that a healthy boot prints too.
 
 use std::collections::BTreeSet;
 
@@ -24,8 +24,8 @@ fn key(identifier: &str, line: &str) -> String {
     format!("{identifier}: {}", shape(line))
 }
 
-/// A line without what differs from boot to boot: PIDs, addresses, identifiers and times. Names of devices, status codes and ports
-/// stay.
+/// A line in which PIDs, addresses, identifiers and times, which differ from boot to boot, are replaced by `#`. Names of devices,
+/// status codes and ports stay.
 fn shape(line: &str) -> String {
     let mut shape = String::new();
     let mut rest = line;

@@ -1,4 +1,4 @@
-//! Every line of history, however long that is: a block of it is in memory at a time.
+//! Every line of a history of any length: one block of it is in memory at a time.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::{Line, current, previous, size};
 use crate::{Error, Host};
 
-/// What is read at a time, in bytes.
+/// Bytes of one read.
 const BLOCK_BYTES: usize = 1 << 18;
-/// Longest line. What is longer is no line of ours, and is skipped.
+/// Longest line, in bytes. The suite writes no longer one: it is skipped.
 const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// From which end history is read.
@@ -20,11 +20,11 @@ pub enum Direction {
     NewestFirst,
 }
 
-/// Whoever looks at a line says whether to go on.
+/// Called for each line; returns whether to go on.
 type Visit<'a> = &'a mut dyn FnMut(Line) -> ControlFlow<()>;
 
-/// Visit all that happened until the visitor has seen enough. A torn line, one of a kind that only a newer build knows, and what
-/// is no file of ours is left out.
+/// Visit all events until `visit` breaks. A torn line, an event that only a newer build knows, and anything but a regular file are
+/// left out.
 ///
 /// # Errors
 /// A file is there and cannot be read.
@@ -119,7 +119,7 @@ impl Walk<'_> {
     }
 
     fn backward(&self, file: File, visit: Visit<'_>) -> Result<ControlFlow<()>, Error> {
-        // What is known of a line whose beginning is still to come.
+        // `text` is the end of a line whose beginning has not been read yet.
         let (mut at, mut text, mut is_too_long) = (self.bytes(file), Vec::new(), false);
         while at > 0 {
             let start = at.saturating_sub(BLOCK_BYTES as u64);

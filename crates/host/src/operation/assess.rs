@@ -34,9 +34,9 @@ pub enum Verdict {
     Failed(Vec<String>),
 }
 
-/// Whether the checks of this boot are not the caller's to run: a switch starts `golden-assess.service` where an active target
-/// newly requires it, or where its conditions newly hold. golden-live judges a switch, and a boot that has completed needs no
-/// assessment. `is_watched`: the boot has yet to be confirmed, and only another system that runs can excuse it.
+/// Whether `golden-assess.service` has no checks to run: a switch starts it where an active target newly requires it, or where its
+/// conditions newly hold. golden-live judges a switch, and a boot that has completed needs no assessment. If `is_watched`, the boot
+/// has yet to be confirmed, and is assessed unless a switch has changed the running system.
 ///
 /// # Errors
 /// The ledger or systemd cannot be asked.
@@ -127,14 +127,15 @@ pub fn fail_late(
     let cause = Cause::ChecksFailed { checks: assessment.failed_required() };
     let failed = |goes_back| Moment::FailLate { cause: cause.clone(), goes_back };
     let Err(error) = act(host, options, &failed(goes_back)) else { return Ok(()) };
-    // The loader was not told where to go: what runs stays, and that it failed is told.
+    // The loader was not told: the running system stays, and its failure is told.
     if goes_back && !matches!(standing(host, options), Ok(Standing::Closed)) {
         act(host, options, &failed(false))?;
     }
     Err(error)
 }
 
-/// Whether a late failure of what runs would take the machine back: there is a system to go back to, and nothing else is under way.
+/// Whether a late failure of the running system would take the machine back: there is a system to go back to, and no trial, rollback
+/// or rehearsal is under way.
 ///
 /// # Errors
 /// The ledger or the machine cannot be read.

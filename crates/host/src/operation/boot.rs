@@ -9,8 +9,8 @@ use super::{Options, act, is_watched, see_loader, session};
 use crate::evidence::Dumps;
 use crate::{Error, Host, Reading, Store, golden, loader, system};
 
-/// Whether this boot gives the boot check anything to do. Reads one small file and two links. A ledger that is missing where golden
-/// is pinned was lost.
+/// Whether the boot check has nothing to do in this boot. Reads one small file and two links. If golden is pinned and there is no
+/// ledger, the ledger was lost.
 ///
 /// # Errors
 /// The ledger cannot be read or used.

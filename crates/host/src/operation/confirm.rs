@@ -16,7 +16,7 @@ pub fn confirm(host: &dyn Host, options: &Options) -> Result<(), Error> {
         return Ok(());
     }
     if let Err(error) = act(host, options, &Moment::Confirm) {
-        // What the ledger does not know and cannot confirm works all the same, and is not rebooted.
+        // An attempt that the ledger does not know works all the same, and is not rebooted.
         forget_unrecorded(host, options);
         return Err(error);
     }

@@ -24,7 +24,7 @@ pub enum Emergency {
 /// # Errors
 /// The machine cannot be asked.
 pub fn emergency(host: &dyn Host, options: &Options) -> Result<Emergency, Error> {
-    // What a panic started to save a dump ends by itself.
+    // A crash kernel saves a dump and reboots by itself.
     if system::is_disabled(host) || system::is_crash_kernel(host) || stays(host) {
         return Ok(Emergency::Unwatched);
     }
@@ -37,7 +37,7 @@ pub fn emergency(host: &dyn Host, options: &Options) -> Result<Emergency, Error>
     }
     let checked = boot_check(host, options);
     match standing(host, options)? {
-        // What was to end a boot that is closed may have been cut off.
+        // The program that closed the boot may have been killed before it rebooted the machine.
         Standing::Watched | Standing::Closed => Ok(Emergency::Watched),
         Standing::Unrecorded => {
             if let Err(error) = checked {
@@ -63,7 +63,7 @@ pub fn stay_in_emergency(host: &dyn Host, options: &Options, emergency: Emergenc
     if emergency == Emergency::Unwatched {
         return Ok(());
     }
-    // First: whatever becomes of the rest, nothing of ours reboots the machine now.
+    // First: if recording fails, the suite does not reboot the machine either.
     if let Err(error) = stay(host) {
         host.complain(error.trouble(), &error.chain());
     }

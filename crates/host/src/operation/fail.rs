@@ -28,7 +28,7 @@ pub(super) fn fail(host: &dyn Host, options: &Options, cause: Cause) -> Result<(
     Err(error)
 }
 
-/// What the boot check could not record may be recorded by now.
+/// The attempt that the boot check could not record may be recordable by now.
 fn standing_by_now(host: &dyn Host, options: &Options) -> Result<Standing, Error> {
     let found = standing(host, options)?;
     if found != Standing::Unrecorded {
@@ -44,7 +44,7 @@ fn standing_by_now(host: &dyn Host, options: &Options) -> Result<Standing, Error
 /// happen: then it is safe mode.
 fn leave_closed(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let ledger = read(host, options).unwrap_or_default();
-    let loader = find_loader(host, options).ok();
+    let (loader, _) = find_loader(host, options);
     let asked = loader.as_deref().and_then(|loader| ask(host, loader));
     let seen = system::see(host, Some(&ledger), asked)?;
     let plan = decide(&ledger, &seen, &options.policy, &Moment::Leave);
@@ -55,13 +55,13 @@ fn leave_closed(host: &dyn Host, options: &Options) -> Result<(), Error> {
     })
 }
 
-/// The ledger does not know this boot, so no later one counts it either: it is left only where the loader by itself goes on to a
-/// system that is known to be good, and not twice to one that fails.
+/// The ledger does not know this boot, so no later boot counts it. It is left only if the default is another system that is known to
+/// be good and has not failed; else the machine goes to safe mode.
 pub(super) fn leave_unrecorded(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let ledger = read(host, options);
     let Some(to) = way_out(host, options, ledger.as_ref())? else {
-        let why = "this boot was not confirmed in time and could not be recorded, and no other system that is known to be good \
-                   boots by itself: the machine goes to safe mode";
+        let why = "this boot was not confirmed in time and could not be recorded, and the default boot entry is no other system \
+                   that is known to be good: the machine goes to safe mode";
         host.complain(Trouble::Io, why);
         return enter_safe_mode(host);
     };

@@ -6,9 +6,9 @@ use super::Options;
 use crate::loader::{self, BootLoader};
 use crate::{Error, Host, Reading, Store, Trouble, system};
 
-/// The installer of `deployed` has made it the default, and its mark has failed with whatever error. If it panics, nobody is there
-/// to help: so a known-good system that has a boot entry becomes the default, and a one-shot that belongs to no trial is taken back.
-/// `deployed` is `None` where the deployer named no system.
+/// The installer of `deployed` has made it the default, and its mark has failed with the error `failed`. If it panicked, it would
+/// be booted for ever: so a known-good system that has a boot entry becomes the default, and a one-shot that belongs to no trial is
+/// taken back. `deployed` is `None` where the deployer named no system.
 pub(super) fn fall_back(host: &dyn Host, options: &Options, deployed: Option<&Toplevel>, failed: &Error) {
     // Golden is known without a ledger.
     let ledger =

@@ -8,10 +8,10 @@ use crate::{
     Error, Host, Reading, Store, closure, golden as links, history, loader, manager, profile, system,
 };
 
-/// What is golden; `None` where nothing was pinned.
+/// Golden; `None` where nothing was pinned.
 ///
 /// # Errors
-/// Nobody can tell.
+/// The ledger or a link cannot be read.
 pub fn golden(host: &dyn Host, options: &Options) -> Result<Option<Toplevel>, Error> {
     links::golden(host, ledger(host, options)?.as_ref())
 }
@@ -44,7 +44,7 @@ pub fn put_golden_back(host: &dyn Host, options: &Options) -> Result<(), Error> 
     tell(host, options, &Event::GoldenPutBack { toplevel: golden, found })
 }
 
-/// Golden, where its root or its profile names something else, or is gone. What is not in the store any more cannot be put back.
+/// Golden, if its root or its profile names another system, or is gone. A system that is not in the store any more cannot be put back.
 fn loosened(host: &dyn Host, options: &Options) -> Result<Option<Toplevel>, Error> {
     let Some(golden) = golden(host, options)? else { return Ok(None) };
     let names = |link: Option<Toplevel>| link.as_ref() == Some(&golden);
@@ -78,7 +78,7 @@ pub fn list_golden(host: &dyn Host, options: &Options) -> Result<(), Error> {
     Err(Error::GoldenDamaged(golden.clone(), Box::new(Error::NoEntry(golden))))
 }
 
-/// Have the next boots be what they were before an installer ran: an entry of another name may be the same system's.
+/// Restore the default and the one-shot that were set before an installer ran. The installer may have renamed the entries.
 fn restore(loader: &dyn BootLoader, before: &golden_core::Loader) -> Result<(), Error> {
     let now = loader.see()?;
     if let Some(default) = before.default.as_ref().filter(|_| now.default != before.default) {

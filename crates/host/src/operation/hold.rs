@@ -7,12 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Options;
 use crate::evidence::printable;
+use crate::execute::create_runtime_directory;
 use crate::{Host, Limits, Trouble, durable, system};
 
 /// Since when a reboot waits; gone with the boot. A program that is killed while it waits goes on from there.
 const HOLD: &str = "/run/golden-generation/reboot-hold.json";
-/// Mode of its directory, in which units test for files.
-const PUBLIC: u32 = 0o755;
 /// systemd-logind answers in milliseconds.
 const LIMITS: Limits = Limits { time: Duration::from_secs(5), output_bytes: 1 << 18 };
 /// Most sessions and locks that are looked at and named.
@@ -37,9 +36,9 @@ pub struct Hold {
     by: Vec<String>,
 }
 
-/// How long a reboot that is due, and can wait, has to wait at most from now on; `None` once it is to happen. Whoever waits asks
-/// again every now and then. The whole time is bounded by [`Options::reboot_hold`] from the first call on, whoever comes and goes,
-/// until [`end_hold`]. Where systemd-logind cannot be asked nobody is there.
+/// Longest time that a reboot that is due, and can wait, still waits; `None` once it is to happen. The caller asks again every few
+/// seconds. From the first call until [`end_hold`] all waiting together is bounded by [`Options::reboot_hold`], also if other users
+/// log in meanwhile. If systemd-logind cannot be asked, the reboot does not wait.
 #[must_use]
 pub fn hold_reboot(host: &dyn Host, options: &Options) -> Option<Duration> {
     let longest = options.reboot_hold.as_secs();
@@ -77,7 +76,7 @@ pub fn held_reboot(host: &dyn Host) -> Option<String> {
 /// No reboot is due any longer.
 pub fn end_hold(host: &dyn Host) {
     if host.size(Path::new(HOLD)).is_ok() {
-        // What is left of it makes the next one shorter, and never longer.
+        // If it stays, the next wait is shorter, and never longer.
         let _ = host.remove(Path::new(HOLD));
     }
 }
@@ -87,12 +86,9 @@ fn read(host: &dyn Host) -> Option<Hold> {
 }
 
 fn keep(host: &dyn Host, hold: &Hold) {
-    let path = Path::new(HOLD);
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let written = host
-        .create_directory(directory, PUBLIC)
-        .map_err(crate::Error::io("create", directory))
-        .and_then(|()| durable::replace(host, path, &serde_json::to_vec(hold).unwrap_or_default()));
+    let text = serde_json::to_vec(hold).unwrap_or_default();
+    let written =
+        create_runtime_directory(host).and_then(|()| durable::replace(host, Path::new(HOLD), &text));
     if let Err(error) = written {
         host.complain(error.trouble(), &error.chain());
     }
@@ -102,8 +98,8 @@ fn keep(host: &dyn Host, hold: &Hold) {
 fn tell(host: &dyn Host, hold: &Hold, left: u64) {
     let running = system::running(host).map_or_else(|| "the system".to_owned(), |it| it.to_string());
     let text = format!(
-        "{running} fails its checks, and the machine goes back by a reboot. It waits for {}, {left} s at most. \
-         `golden status` says how long it still does.",
+        "{running} fails its checks, and the machine goes back by a reboot. The reboot waits for {}, {left} s at most. \
+         `golden status` shows the remaining time.",
         hold.by.join(", ")
     );
     host.complain(Trouble::Unhealthy, &text);
@@ -111,7 +107,7 @@ fn tell(host: &dyn Host, hold: &Hold, left: u64) {
     let _ = host.run_within(LIMITS, Path::new("wall"), &[&format!("golden-generation: {text}")]);
 }
 
-/// Whoever would lose work by a reboot.
+/// Users and programs that would lose work by a reboot.
 fn holders(host: &dyn Host) -> Vec<String> {
     let mut all = sessions(host);
     all.extend(inhibitors(host));

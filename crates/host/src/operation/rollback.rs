@@ -16,7 +16,7 @@ pub fn roll_back(host: &dyn Host, options: &Options) -> Result<(), Error> {
     if matches!(Store::new(host, &options.state_dir).read()?, Reading::Missing) {
         return Ok(());
     }
-    // Before the installer lists what there is.
+    // Before the installer, which lists the systems that have a profile.
     if let Err(error) = put_golden_back(host, options) {
         host.complain(error.trouble(), &error.chain());
     }
@@ -36,10 +36,7 @@ pub(super) fn take_effects(
     let seen = system::see(host, Some(&ledger), None)?;
     let mut plan = decide(&ledger, &seen, &options.policy, &Moment::RollBack);
     plan.steps.retain(is_due);
-    let (loader, absent) = match find_loader(host, options) {
-        Ok(loader) => (Some(loader), None),
-        Err(error) => (None, Some(error)),
-    };
+    let (loader, absent) = find_loader(host, options);
     let dumps = Dumps::new(host);
     let done = session(host, options, loader.as_deref(), &ledger, &seen, &dumps).execute(&plan);
     with_reason(done, absent)

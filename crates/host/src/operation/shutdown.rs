@@ -5,7 +5,7 @@ use golden_core::Moment;
 use super::{Options, act, is_watched};
 use crate::{Error, Host, Reading, Store, manager};
 
-/// The machine may be going down: record how, if a trial runs, and where to, if something waits for its boot.
+/// The machine may be going down. Record how, if a trial runs; and whether it is sent elsewhere, if a system is armed.
 ///
 /// # Errors
 /// Not everything could be recorded.

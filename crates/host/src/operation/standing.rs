@@ -1,14 +1,14 @@
-//! What a boot is to the programs that may have to end it.
+//! Whether a boot has to be ended, and how.
 
 use std::path::{Path, PathBuf};
 
 use golden_core::{Ledger, OneShot, Toplevel};
 
 use super::{Options, see_loader};
-use crate::execute::RUNTIME;
+use crate::execute::{RUNTIME, create_runtime_directory};
 use crate::{Error, Host, Store, manager, system};
 
-/// What a boot is to the programs that may have to end it.
+/// The state of a boot, for the programs that may have to end it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Nobody ends it: it need not be confirmed, it is confirmed, a person stays, or it is in safe mode.
@@ -21,10 +21,10 @@ pub(super) enum Standing {
     Unrecorded,
 }
 
-/// Of this boot.
+/// The state of this boot.
 ///
 /// # Errors
-/// The boot cannot be told, or only a newer build may act on the ledger.
+/// The boot ID cannot be read, or only a newer build may act on the ledger.
 pub(super) fn standing(host: &dyn Host, options: &Options) -> Result<Standing, Error> {
     if stays(host) {
         return Ok(Standing::Free);
@@ -32,7 +32,7 @@ pub(super) fn standing(host: &dyn Host, options: &Options) -> Result<Standing, E
     let ledger = match Store::new(host, &options.state_dir).read() {
         Ok(reading) => reading.known(),
         Err(error @ Error::LedgerTooNew { .. }) => return Err(error),
-        // Nobody knows what it says: the word counts.
+        // The ledger cannot be read: the word in `/run` counts.
         Err(error) => return if began_at(host).is_some() { Ok(Standing::Unrecorded) } else { Err(error) },
     };
     let boot = system::boot(host)?;
@@ -52,13 +52,13 @@ pub(super) fn standing(host: &dyn Host, options: &Options) -> Result<Standing, E
     Ok(if is_unrecorded { Standing::Unrecorded } else { Standing::Free })
 }
 
-/// The revision of the ledger when the boot check found that this boot has to be confirmed; `None` if it did not, or if an older
-/// build said so.
+/// The revision of the ledger when the boot check found that this boot has to be confirmed; `None` if it did not find that, or if an
+/// older build wrote the word.
 fn began_at(host: &dyn Host) -> Option<u64> {
     String::from_utf8(host.read(&word("attempt")).ok()?).ok()?.trim().parse().ok()
 }
 
-/// Whether that was said in this boot.
+/// Whether [`stay`] was called in this boot.
 pub(super) fn stays(host: &dyn Host) -> bool {
     host.size(&word("stays")).is_ok()
 }
@@ -69,7 +69,7 @@ pub(super) fn stays(host: &dyn Host) -> bool {
 /// It cannot be written.
 pub(super) fn stay(host: &dyn Host) -> Result<(), Error> {
     let path = word("stays");
-    host.create_directory(Path::new(RUNTIME), 0o755).map_err(Error::io("create", RUNTIME))?;
+    create_runtime_directory(host)?;
     host.write(&path, b"").map_err(Error::io("write", path))
 }
 
@@ -89,8 +89,8 @@ pub(super) fn forget_unrecorded(host: &dyn Host, options: &Options) {
     }
 }
 
-/// Where a reboot goes by itself, if that is known to be good and something else runs. Nothing can be armed in a boot that the
-/// ledger does not know.
+/// The default of the loader, if it is known to be good and another system runs. `None` also if a system is armed: nothing can be
+/// armed in a boot that the ledger does not know.
 ///
 /// # Errors
 /// The machine cannot be asked.

@@ -201,7 +201,7 @@ fn on_esp(path: &str) -> PathBuf {
     Path::new(ESP).join(path)
 }
 
-/// `nix-collect-garbage -d`: drop every generation but the current one of each profile, then collect what nothing holds.
+/// `nix-collect-garbage -d`: drop every generation but the current one of each profile, then collect the garbage.
 pub(super) fn collect_garbage(world: &mut World) {
     for profile in world.profiles() {
         let current = world.current(&profile).map(|(number, _)| number);
@@ -258,8 +258,8 @@ pub fn collect_store(world: &mut World) {
     }
 }
 
-/// What comin does with every deployment: it unlinks each entry of the directory of profiles that is not its own and does not name
-/// what was booted, as `golden` never does. Source: comin, `internal/profile/profile.go`.
+/// Tidy profiles as comin does with every deployment: it unlinks each entry of the directory of profiles that is not its own and does
+/// not name the booted system, as `golden` never does. Source: comin, `internal/profile/profile.go`.
 pub fn tidy_profiles(world: &mut World) {
     let directory = Path::new(PROFILES).join("system-profiles");
     let booted = world.volatile.read_link(Path::new("/run/booted-system")).map(Path::to_owned);

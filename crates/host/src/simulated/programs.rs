@@ -33,7 +33,7 @@ impl SimulatedHost {
         if let Some(answer) = self.answer(&name, arguments) {
             return answer;
         }
-        // The daemon answers what the database says.
+        // The daemon answers from the database.
         let arguments = match (name.as_ref(), arguments) {
             ("nix-store", ["--store", "daemon", rest @ ..]) => rest,
             _ => arguments,
@@ -96,7 +96,7 @@ impl SimulatedHost {
         let Some(switch) = marks else {
             return install_loader(self, toplevel, true).map(|()| success(""));
         };
-        // Our module has that run before the installer, whatever becomes of it.
+        // The module runs it before the installer, and goes on if it fails.
         let _ = operation::put_golden_back(self, &self.options());
         install_loader(self, toplevel, true)?;
         match operation::mark(self, &self.options(), toplevel, switch, None) {

@@ -40,7 +40,7 @@ pub(super) fn start(world: &mut World, pick: Option<&Toplevel>) -> Start {
     load(world, entry, choice)
 }
 
-/// Whether what a running system has set is gone at the next start.
+/// Whether the variables that a running system has set are gone at the next start.
 fn forgets(world: &World) -> bool {
     matches!(world.lie, Some(Lie::ForgetsVariables | Lie::SaysItForgets))
 }

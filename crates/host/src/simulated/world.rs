@@ -76,7 +76,7 @@ pub enum Lie {
     IgnoresWrites,
     /// It leaves a one-shot where it is.
     KeepsOneShots,
-    /// The firmware forgets at the next start what a running system has set.
+    /// The firmware forgets at the next start the variables that a running system has set.
     ForgetsVariables,
     /// The same, and it says so, as U-Boot does.
     SaysItForgets,

@@ -42,7 +42,7 @@ pub(super) fn unwrap(text: &str) -> String {
     unwrapped + rest
 }
 
-/// What is before the next wrapped number, the number, and what is after it.
+/// The text before the next wrapped number, the number, and the text after it.
 fn next<'a>(text: &'a str, key: &str) -> Option<(&'a str, &'a str, &'a str)> {
     let (before, after) = text.split_once(key)?;
     let before = before.trim_end().strip_suffix('{')?;
@@ -66,7 +66,7 @@ fn is_of_number(byte: u8) -> bool {
     byte.is_ascii_digit() || b"+-.eE".contains(&byte)
 }
 
-/// Whether it is what comes out again: the one form of an integer of 64 bits. What is no number at all is left to the parser.
+/// Whether serde keeps every digit: an integer of 64 bits in its only form. Anything but a number is left to the parser.
 fn is_held(token: &[u8]) -> bool {
     let text = String::from_utf8_lossy(token);
     let is_integer = text != "-0" && (text.parse::<u64>().is_ok() || text.parse::<i64>().is_ok());

@@ -1,4 +1,4 @@
-//! What can be read of a ledger that is not readable as a whole.
+//! The readable part of a ledger that is not readable as a whole.
 
 use golden_core::{FORMAT, Ledger};
 use serde_json::{Map, Value, json};
@@ -6,20 +6,20 @@ use serde_json::{Map, Value, json};
 /// Lists of the ledger. One odd element costs that element alone.
 const LISTS: [&str; 6] =
     ["confirmed", "failed_landings", "known_dumps", "quarantine", "quarantined_revisions", "undecided"];
-/// Lists in which an entry without its details is worth more than none: what failed stays refused.
+/// Lists in which an entry without its details is worth more than none: a failed system stays refused.
 const REFUSED: [&str; 3] = ["failed_landings", "quarantine", "quarantined_revisions"];
 /// Odd fields that are named; the rest is counted.
 const NAMED: usize = 5;
 
-/// A ledger without what could not be read of it.
+/// The readable part of a ledger.
 #[derive(Debug)]
 pub(super) struct Salvaged {
     pub ledger: Ledger,
-    /// What was left out, and why, in one sentence.
+    /// The fields that were left out, and why, in one sentence.
     pub without: String,
 }
 
-/// Every field of an object that can be read by itself; `None` for what is no object. A field that is left out has its
+/// Every field of an object that can be read by itself; `None` if `bytes` is no object. A field that is left out has its
 /// default: a ledger without its trial has no trial.
 pub(super) fn salvage(bytes: &[u8]) -> Option<Salvaged> {
     let Ok(Value::Object(fields)) = serde_json::from_slice(bytes) else { return None };
@@ -46,7 +46,7 @@ pub(super) fn salvage(bytes: &[u8]) -> Option<Salvaged> {
     Some(Salvaged { ledger, without: odd.join("; ") + &more })
 }
 
-/// What every ledger has.
+/// The fields that every ledger has.
 fn header() -> Map<String, Value> {
     let fields = [("format", json!(FORMAT)), ("min_reader", json!(FORMAT)), ("revision", json!(0))];
     fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
@@ -72,10 +72,10 @@ fn elements(name: &str, list: Vec<Value>, odd: &mut Vec<String>) -> Value {
     Value::Array(good)
 }
 
-/// The same entry without the details that make it odd, if there are such.
+/// The same entry without the details that make it unreadable; `None` if it is unreadable without them.
 fn without_details(name: &str, element: Value) -> Option<Value> {
     let Value::Object(fields) = element else { return None };
-    // Only what the entry is about, and what has no default.
+    // Only the fields that name the subject of the entry, and those without a default.
     let is_kept = |(key, _): &(String, Value)| ["toplevel", "from", "revision"].contains(&key.as_str());
     let mut kept: Map<String, Value> = fields.clone().into_iter().filter(is_kept).collect();
     kept.insert("attempts".to_owned(), json!([]));
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     const FORMAT_1: &str = include_str!("../../tests/fixtures/ledger-format-1.json");
-    /// What no field of the ledger takes.
+    /// Values that no field of the ledger takes.
     const ODD: [&str; 5] = ["\"odd\"", "-1", "[[7]]", "{\"odd\":{}}", "18446744073709551617"];
 
     fn fixture() -> Map<String, Value> {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_quarantined_stays_so_whatever_else_its_entry_says() {
+    fn a_quarantined_system_stays_so_if_a_detail_of_its_entry_is_odd() {
         let failed = "/nix/store/aaaa-failed";
         for detail in ["attempts", "by_person", "failed_trials", "waited", "second_chance", "revision"] {
             let mut changed = fixture();
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_ledger_is_not_read_as_an_empty_one() {
+    fn a_file_that_is_no_ledger_is_not_read_as_an_empty_one() {
         for text in ["", "{", "{}", "[]", "7", "{\"a\":1}", "{\"format\":1,"] {
             assert!(salvage(text.as_bytes()).is_none(), "{text}");
         }

@@ -17,7 +17,7 @@ pub const NOTIFY: &str = env!("CARGO_BIN_EXE_golden-notify");
 pub const RECORD_SHUTDOWN: &str = env!("CARGO_BIN_EXE_golden-record-shutdown");
 pub const ROLLBACK: &str = env!("CARGO_BIN_EXE_golden-rollback");
 
-/// Every program that reads the ledger, with what it needs on its command line.
+/// Every program that reads the ledger, with its arguments.
 pub fn programs() -> Vec<(&'static str, Vec<String>)> {
     let bare = [BOOT_CHECK, CONFIRM, RECORD_SHUTDOWN, ROLLBACK, DEADLINE, EMERGENCY, HIBERNATE]
         .map(|program| (program, Vec::new()));
