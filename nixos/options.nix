@@ -75,7 +75,7 @@ in
       description = ''
         Time in seconds that a reboot after a late failure (`lateFailure`) waits while somebody is logged in or a program holds a
         lock against a shutdown (`systemd-inhibit`). With 0 it does not wait. A boot that was never confirmed is left at once,
-        whoever is logged in.
+        also while somebody is logged in.
       '';
     };
 
@@ -176,7 +176,7 @@ in
       description = ''
         Where other boot partitions are mounted from which the firmware may start the loader: copies of the ESP on other disks,
         which `extraInstallCommands` or `boot.loader.grub.mirroredBoots` make. The loader's default, and the entries and boot files of
-        what boots next, are kept alike on all of them. The paths of `boot.loader.grub.mirroredBoots` are added by themselves.
+        the systems that boot next, are kept alike on all of them. The paths of `boot.loader.grub.mirroredBoots` are added by themselves.
       '';
     };
 

@@ -7,7 +7,7 @@ mod common;
 use common::Machine;
 
 #[test]
-fn a_disabled_check_of_greenboot_is_not_run_in_whatever_directory_it_is() {
+fn a_disabled_check_of_greenboot_is_not_run_from_any_directory() {
     for conf in [
         "DISABLED_HEALTHCHECKS=(\"x.sh\")\n",
         "DISABLED_HEALTHCHECKS+=(\"x.sh\")\n",

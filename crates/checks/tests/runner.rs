@@ -36,7 +36,7 @@ fn fifo(directory: &tempfile::TempDir, name: &str) -> PathBuf {
 }
 
 #[test]
-fn a_greenboot_script_is_run_by_bash_whatever_its_mode_and_its_first_line() {
+fn a_greenboot_script_of_any_mode_and_first_line_is_run_by_bash() {
     let machine = Machine::new();
     let text = "#!/no/such/bash\nset -euo pipefail\nwords=(one two)\n[[ ${words[1]} == two ]] && echo ${BASH_VERSION:+bash}\n";
     machine.put("/usr/lib/greenboot/check/required.d/00_x.sh", text, 0o644);

@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn golden_is_what_was_pinned_last_whichever_of_its_links_are_left() {
+    fn golden_is_the_system_that_was_pinned_last_if_any_of_its_links_is_left() {
         let (a, b): (Toplevel, Toplevel) =
             ("/nix/store/aaaa-a".parse().unwrap(), "/nix/store/bbbb-b".parse().unwrap());
         let (a, b) = (Some(&a), Some(&b));

@@ -1,4 +1,4 @@
-//! Somebody sends the machine elsewhere once, while something of ours waits for its boot.
+//! Somebody sends the machine elsewhere once, while a trial or a landing waits for its boot.
 
 use golden_core::{Arming, Ledger, Moment, OneShot, Seen, Shutdown, ShutdownSeen, Step, decide};
 

@@ -64,11 +64,11 @@ pub trait BootLoader {
     fn takes_default(&self) -> Result<(), String> {
         Ok(())
     }
-    /// What an owner has to know before this loader can be relied on: a sentence each.
+    /// Why this loader cannot be relied on: a sentence each, for the owner.
     fn doubts(&self) -> Vec<String> {
         Vec::new()
     }
-    /// Somebody else has written to the boot partition: what was read of it before means nothing.
+    /// Another program has written to the boot partition: it is read anew.
     fn forget(&self) {}
     /// The first act of a boot check on `booted`: where the loader does not take a one-shot back by itself and this is what
     /// was armed, that is done now.

@@ -113,7 +113,7 @@ const UNCONFIRMED: [(&str, Prepare); 6] = [
 ];
 
 #[test]
-fn a_boot_that_did_not_come_up_is_left_whichever_effect_fails_on_the_way() {
+fn a_boot_that_did_not_come_up_is_left_if_any_one_effect_fails() {
     for (what, prepare) in UNCONFIRMED {
         let probe = prepare();
         let before = probe.effects();
@@ -136,7 +136,7 @@ fn a_boot_that_did_not_come_up_is_left_whichever_effect_fails_on_the_way() {
 }
 
 #[test]
-fn a_boot_that_did_not_come_up_is_left_wherever_the_program_that_ends_it_is_killed() {
+fn a_boot_that_did_not_come_up_is_left_if_the_program_that_ends_it_is_killed_anywhere() {
     for (what, prepare) in UNCONFIRMED {
         let host = prepare();
         host.record();

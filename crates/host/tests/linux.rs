@@ -111,7 +111,7 @@ fn the_state_directory_is_nobody_elses_business() {
 }
 
 #[test]
-fn a_link_replaces_what_has_its_name_and_leaves_nothing_beside_it() {
+fn a_link_replaces_the_file_of_its_name_and_leaves_nothing_beside_it() {
     let machine = Machine::new();
     fs::create_dir_all(machine.at("/roots")).unwrap();
     machine.put("/target", b"kept");

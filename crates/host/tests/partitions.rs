@@ -296,7 +296,8 @@ fn mirrors_with_different_defaults_have_none() {
 }
 
 #[test]
-fn every_mirror_of_grub_has_the_same_environment_and_what_one_of_them_took_back_is_armed_on_none() {
+fn every_mirror_of_grub_has_the_same_environment_and_a_one_shot_that_one_of_them_took_back_is_armed_on_none()
+{
     let options = mirrored(&["/boot2"]);
     let machine = Machine::with_grub();
     for file in [
@@ -374,7 +375,8 @@ fn a_default_that_matches_several_entries_is_the_first_of_the_menu_or_a_doubt() 
 }
 
 #[test]
-fn a_switch_to_what_is_not_the_first_of_the_menu_is_followed_where_the_installer_names_every_system() {
+fn a_switch_to_a_system_that_is_not_the_first_of_the_menu_is_followed_where_the_installer_names_every_system()
+{
     for info in ["systemd-boot 257.9", "another loader"] {
         let machine = Machine::installed();
         machine.set_variable("LoaderInfo", info);

@@ -138,7 +138,7 @@ fn put_back(host: &SimulatedHost) -> usize {
 }
 
 #[test]
-fn a_program_that_tidies_profiles_and_a_collection_of_garbage_leave_golden_what_it_was() {
+fn a_program_that_tidies_profiles_and_a_collection_of_garbage_change_nothing_of_golden() {
     let host = with_newer();
     host.change(tidy_profiles);
     assert_eq!(listed(&host), None);

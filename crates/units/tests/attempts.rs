@@ -30,7 +30,7 @@ fn after_a_live_switch_nothing_is_counted_or_confirmed() {
 }
 
 #[test]
-fn a_boot_that_nobody_watches_is_left_alone_by_what_ends_boots() {
+fn a_boot_that_need_not_be_confirmed_is_left_alone_by_the_programs_that_end_boots() {
     let machine = Machine::installed();
     assert_eq!(code(&machine.run(CONFIRM, &[])), 0);
     let before = machine.text(LEDGER);
@@ -44,7 +44,7 @@ fn a_boot_that_nobody_watches_is_left_alone_by_what_ends_boots() {
 }
 
 #[test]
-fn an_attempt_leaves_word_for_what_watches_it() {
+fn an_attempt_leaves_word_for_the_deadline() {
     let machine = marked();
     machine.boot(2, "b");
     assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
@@ -52,7 +52,7 @@ fn an_attempt_leaves_word_for_what_watches_it() {
 }
 
 #[test]
-fn hibernation_arms_what_runs_and_waking_up_arms_the_trial() {
+fn hibernation_arms_the_running_system_and_waking_up_arms_the_trial() {
     let machine = marked();
     let armed = || machine.variable_text("LoaderEntryOneShot");
     let trial = armed();
@@ -63,7 +63,7 @@ fn hibernation_arms_what_runs_and_waking_up_arms_the_trial() {
 }
 
 #[test]
-fn what_the_kernel_and_the_watchdog_left_stays_with_the_attempt_that_ended_without_a_word() {
+fn evidence_of_the_kernel_and_the_watchdog_stays_with_the_attempt_that_ended_without_a_word() {
     let machine = marked();
     machine.boot(2, "b");
     assert_eq!(code(&machine.run(BOOT_CHECK, &[])), 0);
@@ -208,7 +208,7 @@ fn a_closed_boot_that_still_runs_is_left_when_its_deadline_is_started_again() {
 }
 
 #[test]
-fn a_boot_check_that_cannot_record_an_attempt_leaves_word_for_what_watches_it() {
+fn a_boot_check_that_cannot_record_an_attempt_leaves_word_for_the_deadline() {
     let makes: [(&str, Make); 2] = [
         ("no room for the ledger", |machine| {
             fs::create_dir_all(machine.at("/var/lib/golden-generation/.ledger.json.new/full")).unwrap();

@@ -81,7 +81,7 @@ fn default(machine: &Machine) -> Option<String> {
 type Break = fn(&Machine);
 
 #[test]
-fn a_known_good_system_is_the_default_after_a_mark_that_failed_for_whatever_reason() {
+fn a_known_good_system_is_the_default_after_a_mark_that_failed_for_any_reason() {
     let faults: [(&str, Break, &str); 6] = [
         (
             "a variable cannot be read",

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_the_same_whatever_its_pids_addresses_and_times_are() {
+    fn a_message_with_other_pids_addresses_and_times_is_the_same_one() {
         for (left, right) in [
             ("daemon[812]: gone", "daemon[77]: gone"),
             ("worker (pid 12) hangs", "worker (PID 9914) hangs"),

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_both_files_is_visited_once_from_either_end_whatever_is_between_them() {
+    fn every_line_of_both_files_is_visited_once_from_either_end() {
         let root = tempfile::tempdir().unwrap();
         let (older, newer) = (root.path().join("history.1.jsonl"), root.path().join("history.jsonl"));
         let of = |numbers: std::ops::Range<usize>| numbers.map(line).collect::<String>();
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_history_that_is_too_long_for_memory_still_tells_what_happened_lately_and_grows() {
+    fn a_history_that_is_too_long_for_memory_still_tells_the_newest_events_and_grows() {
         let root = tempfile::tempdir().unwrap();
         let newer = root.path().join("history.jsonl");
         let file = fs::File::create(&newer).unwrap();
