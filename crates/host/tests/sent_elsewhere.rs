@@ -83,3 +83,13 @@ fn another_system_that_is_started_once_is_no_failed_attempt_and_is_started() {
     assert!(trial.attempts.is_empty() && !host.world().reboot_asked, "{trial:?}");
     assert_eq!(foresee(&host.world()).once, Some(toplevel("b")));
 }
+
+#[test]
+fn what_starts_next_is_recorded_although_systemd_says_nothing_of_a_shutdown() {
+    let host = marked();
+    host.change(World::send_elsewhere);
+    Program::RecordShutdown.run(&host).unwrap();
+    boot(&host, 2, "a");
+    let trial = ledger(&host).trial.unwrap();
+    assert!(trial.attempts.is_empty() && !host.world().reboot_asked, "{trial:?}");
+}
