@@ -75,18 +75,14 @@ pub const CONFIGURATIONS: &[Configuration] = &[
     Configuration { habits: &[DamageBootFiles], ..NEWER },
     Configuration { habits: &[DamageBootFiles], ..ASKED_GRUB },
     Configuration { habits: &[DamageBootFiles], ..ASKED_EXTLINUX },
-    Configuration { max_failures: 3, pinned: false, firmware_counts: false, ..TWO },
-    Configuration { max_failures: 2, ..NEWER },
     Configuration { pinned: false, firmware_counts: false, ..TWO },
     Configuration { firmware_counts: false, habits: &[Pin, SwitchLive], ..TWO },
-    Configuration { pinned: false, habits: &[RollBack, Quarantine], ..ASKED },
-    Configuration { habits: &[Assess, FailLate], ..NEWER },
-    // Other programs tidy the profiles, and nothing but its own root and profile holds golden.
-    Configuration { habits: &[Tidy], ..NEWER },
+    // Other programs tidy the profiles.
+    Configuration { habits: &[Tidy], ..ASKED },
 ];
 
 /// More machines than one waits for: `GOLDEN_WALK=wide` walks through these, the first two for half an hour each.
-pub const WIDE: [Configuration; 9] = [
+pub const WIDE: [Configuration; 15] = [
     Configuration { systems: 3, ..TWO },
     Configuration { max_failures: 1, pinned: false, firmware_counts: false, systems: 3, ..TWO },
     Configuration { max_failures: 1, habits: &[Pin, Rehearse], ..TWO },
@@ -96,4 +92,11 @@ pub const WIDE: [Configuration; 9] = [
     Configuration { habits: &[Pin, RollBack, Quarantine], ..ASKED },
     Configuration { habits: &[RollBack, Quarantine, SwitchLive], ..ASKED },
     Configuration { habits: &[RollBack, Quarantine, Wait, Assess, FailLate], ..ASKED },
+    Configuration { max_failures: 3, pinned: false, firmware_counts: false, ..TWO },
+    Configuration { max_failures: 2, ..NEWER },
+    Configuration { pinned: false, habits: &[RollBack, Quarantine], ..ASKED },
+    Configuration { habits: &[Assess, FailLate], ..NEWER },
+    Configuration { habits: &[LoseBootPartition], ..TWO },
+    // Nothing but its own root and profile holds golden.
+    Configuration { habits: &[Tidy], ..NEWER },
 ];

@@ -273,7 +273,7 @@ impl Explorer {
                 program.run(&self.host).unwrap();
             }
         }
-        if self.configuration.has(Habit::Tidy) {
+        if self.configuration.has(Habit::Tidy) && self.configuration.third {
             self.host.change(|world| forget_generations(world, &first));
             install(&self.host, &all[1]).unwrap();
         }
