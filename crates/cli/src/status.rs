@@ -48,7 +48,7 @@ pub(crate) struct Status {
     pub trial: Option<Trial>,
     /// Why the trial neither runs nor is armed.
     pub not_armed: Option<String>,
-    /// Profiles besides `system` that name a system which failed, by name.
+    /// Profiles besides `system` that name a failed system, by name.
     left_behind: Vec<String>,
     /// What a rollback comes back to whose second phase is not done.
     unfinished_rollback: Option<Toplevel>,

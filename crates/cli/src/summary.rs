@@ -162,8 +162,8 @@ fn unprotected(status: &Status) -> (String, String) {
     }
     if let Some(doubt) = status.loader.first() {
         let happened = format!("The boot loader cannot be relied on: {doubt}.");
-        let advice = "Put that right: mount the boot partition, or have the firmware start the configured boot loader. Then see \
-                      `golden status`.";
+        let advice = "Mount the boot partition, have the firmware start the configured boot loader, or run nixos-rebuild boot, \
+                      which writes the boot entries and the default anew. Then see `golden status`.";
         return (happened, advice.to_owned());
     }
     let why = status.coverage.iter().find(|it| !it.covered).map(|it| format!(": {}", it.by));
