@@ -247,7 +247,7 @@ fn a_check_that_fails_on_golden_as_well_is_not_held_against_the_system() {
     ] {
         machine.put(&format!("{STATE}/history.jsonl"), history.as_bytes());
         let why = ask(&machine, &["why"]);
-        assert_eq!(why.contains("the likelier culprit is around the machine"), is_around, "{why}");
+        assert_eq!(why.contains("the cause is more likely around the machine"), is_around, "{why}");
         assert_eq!(why.contains("Repair the surroundings of the machine first"), is_around, "{why}");
     }
 }

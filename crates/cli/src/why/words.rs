@@ -180,8 +180,7 @@ pub(super) fn to_do(why: &Why, ledger: &Ledger) -> Vec<String> {
         }
         _ if !why.failed_on_landing_too.is_empty() => {
             format!(
-                "Repair the surroundings of the machine first, such as the network, a disk or another host. Then allow the same \
-                 system again: {release}, and deploy it."
+                "Repair the surroundings of the machine first. Then allow the same system again: {release}, and deploy it."
             )
         }
         _ if why.asked => format!("Deploy something else, or allow this again: {release}."),
