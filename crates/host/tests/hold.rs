@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use golden_host::Output;
+use golden_host::{Output, Trouble};
 use golden_host::operation::{Options, end_hold, held_reboot, hold_reboot};
-use golden_host::simulated::{Answer, Said, SimulatedHost, World};
+use golden_host::simulated::{Answer, Fate, Said, SimulatedHost, World};
 
 const LOCK: &str = r#"{"type":"a(ssssuu)","data":[[["sleep:shutdown","backup","copies","MODE",0,812]]]}"#;
 
@@ -75,4 +75,16 @@ fn the_whole_time_is_bounded_while_users_come_and_go_and_if_the_program_that_wai
     end_hold(&host);
     assert_eq!(held_reboot(&host), None);
     assert_eq!(hold_reboot(&host, &options()), Some(Duration::from_secs(60)));
+}
+
+#[test]
+fn a_reboot_does_not_wait_where_the_beginning_of_the_wait_cannot_be_written_down() {
+    let probe = host("user", "active", "block");
+    hold_reboot(&probe, &options()).unwrap();
+    for number in 1..=probe.effects() {
+        let host = host("user", "active", "block");
+        host.set_fate(Fate::Fail(number, std::io::ErrorKind::StorageFull));
+        assert_eq!(hold_reboot(&host, &options()), None, "effect {number}");
+        assert!(host.said().iter().all(|said| !matches!(said, Said::Complained(Trouble::Unhealthy, _))));
+    }
 }

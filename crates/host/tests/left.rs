@@ -307,6 +307,82 @@ fn an_unrecorded_attempt_that_comes_up_is_left_alone() {
     assert!(!is_left(&host));
 }
 
+fn write_ledger(host: &SimulatedHost, bytes: &[u8]) {
+    host.change(|world| {
+        let var = Arc::make_mut(&mut world.var);
+        var.write(Path::new(LEDGER), bytes).unwrap();
+        var.sync();
+    });
+}
+
+#[test]
+fn a_boot_that_was_confirmed_is_left_alone_although_its_ledger_is_lost_or_older_after_that() {
+    for prepare in [|| attempt(1, false), || attempt(1, true), || landed(false)] {
+        let host = prepare();
+        let backup = serde_json::to_vec(&ledger(&marked(false))).unwrap();
+        Program::Confirm.run(&host).unwrap();
+        let confirmed = host.world();
+        let loses: [&dyn Fn(); 3] =
+            [&|| lose_ledger(&host), &|| write_ledger(&host, b"{torn"), &|| write_ledger(&host, &backup)];
+        for (number, lose) in loses.into_iter().enumerate() {
+            host.set_world(confirmed.clone());
+            lose();
+            Program::Deadline.run(&host).unwrap();
+            assert!(!is_left(&host) && time_left(&host).is_none(), "{number}");
+        }
+    }
+}
+
+#[test]
+fn a_boot_that_came_up_is_left_alone_whatever_keeps_its_confirmation_from_the_disk() {
+    for prepare in [|| attempt(1, false), || attempt(2, true), || landed(false)] {
+        let probe = prepare();
+        let before = probe.effects();
+        Program::Confirm.run(&probe).unwrap();
+        let effects = probe.effects() - before;
+        let once = (1..=effects).map(|number| Fate::Fail(number, ErrorKind::Other));
+        for fate in UNWRITABLE.into_iter().chain(once) {
+            for recovers in [false, true] {
+                let host = prepare();
+                host.set_fate(fate);
+                let _ = Program::Confirm.run(&host);
+                if recovers {
+                    host.clear_fate();
+                }
+                let _ = Program::Deadline.run(&host);
+                let _ = Program::Emergency.run(&host);
+                assert!(!is_left(&host), "{fate:?}, {recovers}");
+                assert_eq!(time_left(&host), None, "{fate:?}, {recovers}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_unrecorded_attempt_is_left_alone_once_another_system_runs() {
+    let host = marked(false);
+    host.set_fate(UNWRITABLE[0]);
+    boot(&host, 11, "b");
+    Program::BootCheck.run(&host).unwrap_err();
+    host.change(|world| {
+        Arc::make_mut(&mut world.volatile).link("/run/current-system", toplevel("a").as_str());
+    });
+    assert_eq!(time_left(&host), None);
+    Program::Deadline.run(&host).unwrap();
+    assert!(!is_left(&host));
+}
+
+#[test]
+fn emergency_mode_of_a_known_good_system_is_a_persons_although_the_disk_takes_nothing() {
+    for fate in UNWRITABLE {
+        let host = marked(false);
+        host.set_fate(fate);
+        boot(&host, 11, "a");
+        Program::BootCheck.run(&host).unwrap_err();
+        assert_eq!(operation::emergency(&host, &options()).unwrap(), Emergency::Unwatched, "{fate:?}");
+    }
+}
+
 #[test]
 fn an_attempt_whose_ledger_is_lost_is_an_attempt_all_the_same() {
     for is_corrupt in [false, true] {

@@ -7,7 +7,7 @@ use clap::Parser;
 use golden_checks::Assessor;
 use golden_host::command::{self, Common};
 use golden_host::operation::{self, Options, Verdict};
-use golden_host::{Error, Exit, LinuxHost};
+use golden_host::{Error, Exit, Host, LinuxHost};
 
 /// Time for all checks where nobody waits for a confirmation.
 const UNWATCHED: Duration = Duration::from_secs(1800);
@@ -53,7 +53,11 @@ fn look(host: &LinuxHost) -> Result<(), Error> {
 }
 
 fn assess(host: &LinuxHost, options: &Options) -> Result<(), Error> {
-    let left = operation::time_left(host, options)?;
+    // A boot that nobody can tell anything of is not ended, and its checks are run all the same.
+    let left = operation::time_left(host, options).unwrap_or_else(|error| {
+        host.complain(error.trouble(), &error.chain());
+        None
+    });
     if operation::is_assessed_elsewhere(host, options, left.is_some())? {
         return Ok(());
     }

@@ -264,6 +264,35 @@ fn a_wanted_check_whose_failure_cannot_be_told_fails_nobody() {
 }
 
 #[test]
+fn checks_that_pass_do_so_although_the_ledger_is_a_newer_builds_or_cannot_be_read() {
+    let spoils: [fn(&Machine); 2] = [
+        |machine| {
+            let mut ledger = json(machine, LEDGER);
+            ledger["min_reader"] = 99.into();
+            machine.put(LEDGER, ledger.to_string().as_bytes());
+        },
+        |machine| {
+            // The file is there, and nobody can read it.
+            std::fs::remove_file(machine.at(LEDGER)).unwrap();
+            machine.link(LEDGER, "ledger.json");
+        },
+    ];
+    for (number, spoil) in spoils.into_iter().enumerate() {
+        for (settings, expected) in [(FAILS.replace("9000000000000000000", "1"), 0), (FAILS.to_owned(), 69)] {
+            let machine = in_attempt();
+            machine.put(SETTINGS, settings.as_bytes());
+            spoil(&machine);
+            if number == 1 {
+                // A boot that is not an attempt.
+                std::fs::remove_file(machine.at("/run/golden-generation/attempt")).unwrap();
+            }
+            let (code, said) = status(&machine.run(ASSESS, &[]));
+            assert_eq!(code, expected, "{number}: {said}");
+        }
+    }
+}
+
+#[test]
 fn a_check_does_not_run_the_checks() {
     let machine = in_attempt();
     let mut command = std::process::Command::new(ASSESS);

@@ -36,27 +36,33 @@ pub enum Verdict {
 
 /// Whether `golden-assess.service` has no checks to run: a switch starts it where an active target newly requires it, or where its
 /// conditions newly hold. golden-live judges a switch, and a boot that has completed needs no assessment. If `is_watched`, the boot
-/// has yet to be confirmed, and is assessed unless a switch has changed the running system.
+/// has yet to be confirmed, and is assessed unless a switch has changed the running system. If the ledger cannot be read, no switch
+/// is known.
 ///
 /// # Errors
-/// The ledger or systemd cannot be asked.
+/// systemd cannot be asked.
 pub fn is_assessed_elsewhere(host: &dyn Host, options: &Options, is_watched: bool) -> Result<bool, Error> {
-    Ok(!system::runs_as_booted(host)
-        || super::live(host, options)?.is_some()
-        || !is_watched && manager::has_boot_completed(host)?)
+    let is_live = || matches!(super::live(host, options), Ok(Some(_)));
+    Ok(!system::runs_as_booted(host) || is_live() || !is_watched && manager::has_boot_completed(host)?)
 }
 
 /// Judge what was found in this boot: what was wrong before is excused, the rest is told, and an attempt with a failed required
-/// check has failed.
+/// check has failed. Checks that pass do so whether or not the ledger can be read: `boot-complete.target` waits for them, and with
+/// it units that know nothing of a ledger.
 ///
 /// # Errors
-/// The ledger cannot be read, or not everything could be done about a failed attempt.
+/// Not everything could be done about a failed attempt.
 pub fn judge(host: &dyn Host, options: &Options, found: Assessment) -> Result<Verdict, Error> {
-    let ledger = read(host, options)?;
+    let (ledger, standing) = read(host, options)
+        .and_then(|ledger| standing(host, options).map(|standing| (ledger, standing)))
+        .unwrap_or_else(|error| {
+            host.complain(error.trouble(), &error.chain());
+            // Nobody ends a boot of which nothing is known.
+            (Ledger::default(), standing(host, options).unwrap_or(Standing::Free))
+        });
     let assessment = excuse(&ledger, found);
     publish(host, &assessment);
     let failed = assessment.failed_required();
-    let standing = standing(host, options)?;
     if standing != Standing::Closed && (assessment.is_healthy() || standing == Standing::Free) {
         // Whoever holds the ledger, or a disk that is full, is not why a healthy boot is not confirmed.
         if let Err(error) = tell(host, options, &assessment) {

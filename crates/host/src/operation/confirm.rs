@@ -2,7 +2,7 @@
 
 use golden_core::Moment;
 
-use super::standing::forget_unrecorded;
+use super::standing::let_be;
 use super::{Options, act, glance_at_golden, put_golden_back};
 use crate::manager::{self, Wait};
 use crate::{Error, Host, loader, system};
@@ -15,11 +15,10 @@ pub fn confirm(host: &dyn Host, options: &Options) -> Result<(), Error> {
     if !system::runs_as_booted(host) {
         return Ok(());
     }
-    if let Err(error) = act(host, options, &Moment::Confirm) {
-        // An attempt that the ledger does not know works all the same, and is not rebooted.
-        forget_unrecorded(host, options);
-        return Err(error);
-    }
+    let confirmed = act(host, options, &Moment::Confirm);
+    // A boot that the disk refuses to confirm works all the same, and is not rebooted.
+    let_be(host, options);
+    confirmed?;
     // Found before it is needed; the boot is healthy all the same.
     let looked_at = put_golden_back(host, options).and_then(|()| glance_at_golden(host, options));
     match looked_at {

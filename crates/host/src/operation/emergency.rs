@@ -35,17 +35,16 @@ pub fn emergency(host: &dyn Host, options: &Options) -> Result<Emergency, Error>
         // A file system that is not mounted looks like a machine on which nothing has happened yet.
         _ => return without_state(host, options),
     }
-    let checked = boot_check(host, options);
+    if let Err(error) = boot_check(host, options) {
+        // What it could not do is the next one's. A person who looks at the disk that is why is not to be disturbed: what fails
+        // is started again, on his console.
+        host.complain(error.trouble(), &error.chain());
+    }
     match standing(host, options)? {
         // The program that closed the boot may have been killed before it rebooted the machine.
         Standing::Watched | Standing::Closed => Ok(Emergency::Watched),
-        Standing::Unrecorded => {
-            if let Err(error) = checked {
-                host.complain(error.trouble(), &error.chain());
-            }
-            without_state(host, options)
-        }
-        Standing::Free => checked.map(|()| Emergency::Unwatched),
+        Standing::Unrecorded => without_state(host, options),
+        Standing::Free => Ok(Emergency::Unwatched),
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Options;
 use crate::evidence::printable;
 use crate::execute::create_runtime_directory;
-use crate::{Host, Limits, Trouble, durable, system};
+use crate::{Error, Host, Limits, Trouble, durable, system};
 
 /// Since when a reboot waits; gone with the boot. A program that is killed while it waits goes on from there.
 const HOLD: &str = "/run/golden-generation/reboot-hold.json";
@@ -38,7 +38,8 @@ pub struct Hold {
 
 /// Longest time that a reboot that is due, and can wait, still waits; `None` once it is to happen. The caller asks again every few
 /// seconds. From the first call until [`end_hold`] all waiting together is bounded by [`Options::reboot_hold`], also if other users
-/// log in meanwhile. If systemd-logind cannot be asked, the reboot does not wait.
+/// log in meanwhile. If the time of the first call cannot be written down, nothing bounds the waiting, and the reboot does not wait.
+/// Neither does it if systemd-logind cannot be asked.
 #[must_use]
 pub fn hold_reboot(host: &dyn Host, options: &Options) -> Option<Duration> {
     let longest = options.reboot_hold.as_secs();
@@ -56,8 +57,11 @@ pub fn hold_reboot(host: &dyn Host, options: &Options) -> Option<Duration> {
     if left == 0 {
         return None;
     }
-    if before.as_ref() != Some(&hold) {
-        keep(host, &hold);
+    if before.as_ref() != Some(&hold)
+        && let Err(error) = keep(host, &hold)
+    {
+        host.complain(error.trouble(), &error.chain());
+        before.as_ref()?;
     }
     if before.is_none() {
         tell(host, &hold, left);
@@ -85,13 +89,9 @@ fn read(host: &dyn Host) -> Option<Hold> {
     serde_json::from_slice(&host.read(Path::new(HOLD)).ok()?).ok()
 }
 
-fn keep(host: &dyn Host, hold: &Hold) {
-    let text = serde_json::to_vec(hold).unwrap_or_default();
-    let written =
-        create_runtime_directory(host).and_then(|()| durable::replace(host, Path::new(HOLD), &text));
-    if let Err(error) = written {
-        host.complain(error.trouble(), &error.chain());
-    }
+fn keep(host: &dyn Host, hold: &Hold) -> Result<(), Error> {
+    create_runtime_directory(host)?;
+    durable::replace(host, Path::new(HOLD), &serde_json::to_vec(hold).unwrap_or_default())
 }
 
 /// In the journal, and on the terminals of all who are logged in.

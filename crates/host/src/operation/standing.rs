@@ -11,7 +11,7 @@ use crate::{Error, Host, Store, manager, system};
 /// The state of a boot, for the programs that may have to end it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Nobody ends it: it need not be confirmed, it is confirmed, a person stays, or it is in safe mode.
+    /// Nobody ends it: it need not be confirmed, it is healthy, a person stays, or it is in safe mode.
     Free,
     /// It has to be confirmed, and is not yet.
     Watched,
@@ -33,7 +33,8 @@ pub(super) fn standing(host: &dyn Host, options: &Options) -> Result<Standing, E
         Ok(reading) => reading.known(),
         Err(error @ Error::LedgerTooNew { .. }) => return Err(error),
         // The ledger cannot be read: the word in `/run` counts.
-        Err(error) => return if began_at(host).is_some() { Ok(Standing::Unrecorded) } else { Err(error) },
+        Err(_) if began_at(host).is_some() && system::runs_as_booted(host) => return Ok(Standing::Unrecorded),
+        Err(error) => return Err(error),
     };
     let boot = system::boot(host)?;
     if let Some(ledger) = &ledger {
@@ -48,7 +49,8 @@ pub(super) fn standing(host: &dyn Host, options: &Options) -> Result<Standing, E
     }
     // Nothing was written since: neither that it began, nor anything that ended it.
     let revision = ledger.map_or(0, |ledger| ledger.revision);
-    let is_unrecorded = began_at(host).is_some_and(|began_at| revision <= began_at);
+    let is_unrecorded =
+        began_at(host).is_some_and(|began_at| revision <= began_at) && system::runs_as_booted(host);
     Ok(if is_unrecorded { Standing::Unrecorded } else { Standing::Free })
 }
 
@@ -63,7 +65,7 @@ pub(super) fn stays(host: &dyn Host) -> bool {
     host.size(&word("stays")).is_ok()
 }
 
-/// No program of ours ends this boot any more: a person stays. The word is gone with the boot.
+/// No program of ours ends this boot any more: a person stays, or it is healthy. The word is gone with the boot.
 ///
 /// # Errors
 /// It cannot be written.
@@ -82,10 +84,21 @@ pub(crate) fn enter_safe_mode(host: &dyn Host) -> Result<(), Error> {
     Ok(())
 }
 
-/// A boot that the ledger does not know is healthy: it is left alone.
-pub(super) fn forget_unrecorded(host: &dyn Host, options: &Options) {
-    if matches!(standing(host, options), Ok(Standing::Unrecorded)) {
-        let _ = host.remove(&word("attempt"));
+/// This boot is healthy, whether or not the ledger could be told so: no program of ours ends it any more, whatever becomes of the
+/// ledger. Where it was closed as failed before, that stays.
+pub(super) fn let_be(host: &dyn Host, options: &Options) {
+    let left_alone = match standing(host, options) {
+        Ok(Standing::Closed) | Err(_) => return,
+        Ok(Standing::Watched) => stay(host),
+        Ok(Standing::Free | Standing::Unrecorded) => Ok(()),
+    };
+    let path = word("attempt");
+    let left_alone = left_alone.and_then(|()| match host.size(&path) {
+        Ok(_) => host.remove(&path).map_err(Error::io("remove", path)),
+        Err(_) => Ok(()),
+    });
+    if let Err(error) = left_alone {
+        host.complain(error.trouble(), &error.chain());
     }
 }
 
