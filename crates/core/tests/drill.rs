@@ -75,6 +75,19 @@ fn golden_is_up() -> Ledger {
     ledger
 }
 
+#[test]
+fn a_rehearsal_commits_nothing_before_it_is_known_that_both_systems_can_be_booted_and_is_undone_if_it_is_not_armed() {
+    let plan = decide(&known(), &seen(0, "other"), &policy(2), &Moment::Drill(Injection::Power));
+    let is_commit = |step: &Step| matches!(step, Step::Commit(_));
+    let committed = plan.steps.iter().position(is_commit).unwrap();
+    let checked: Vec<&Step> = plan.steps[..committed].iter().collect();
+    assert_eq!(checked, [&Step::Check(toplevel("golden")), &Step::Check(toplevel("other"))]);
+    let armed = plan.steps.iter().position(|step| matches!(step, Step::Arm(_))).unwrap();
+    let told = plan.steps.iter().position(|step| matches!(step, Step::Tell(_))).unwrap();
+    assert!(armed < told, "history knows of it once the loader obeys: {plan:?}");
+    assert_eq!(*plan.undo.unwrap().ledger, known());
+}
+
 fn refused(ledger: &Ledger, seen: &Seen) -> Option<Refusal> {
     decide(ledger, seen, &policy(2), &Moment::Drill(Injection::Unit)).refusal
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use golden_core::{Cause, End};
 use golden_host::Trouble;
 use golden_host::operation::{self, Emergency};
-use golden_host::simulated::{Program, Said, SimulatedHost, World, foresee};
+use golden_host::simulated::{Fate, Program, Said, SimulatedHost, World, foresee};
 
 #[path = "simulated/mod.rs"]
 mod simulated;
@@ -157,5 +158,34 @@ fn a_confirmation_finds_a_golden_that_could_not_be_landed_on() {
         Program::Confirm.run(&host).unwrap();
         assert!(ledger(&host).is_confirmed(&toplevel("b")));
         assert_eq!(complaints(&host, Trouble::GoldenDamaged), expected);
+    }
+}
+
+/// Both attempts of `b` have failed, the budget of reboots is spent, and a switch that nobody marked has made `b` the default again.
+fn stranded() -> SimulatedHost {
+    let host = marked();
+    host.configure(|options| options.policy.max_automatic_reboots = 1);
+    for number in [2, 3] {
+        boot(&host, number, "b");
+        Program::BootCheck.run(&host).unwrap();
+        Program::Deadline.run(&host).unwrap();
+    }
+    assert!(host.world().is_safe && ledger(&host).safe_mode.is_some());
+    Program::SwitchUnmarked(toplevel("b")).run(&host).unwrap();
+    boot(&host, 4, "b");
+    host
+}
+
+#[test]
+fn a_boot_of_what_has_failed_is_in_safe_mode_whichever_effect_fails_on_the_way() {
+    let probe = stranded();
+    let before = probe.effects();
+    Program::BootCheck.run(&probe).unwrap();
+    assert!(probe.world().is_safe);
+    for number in 1..=probe.effects() - before {
+        let host = stranded();
+        host.set_fate(Fate::Fail(number, ErrorKind::Other));
+        let _ = Program::BootCheck.run(&host);
+        assert!(host.world().is_safe, "effect {number}");
     }
 }

@@ -47,7 +47,10 @@ pub(super) fn begin(ledger: &Ledger, seen: &Seen, policy: &Policy, injection: In
     let drill = Drill { injection, default, trial, landing: None, unknown: Kept::new() };
     let begun = Event::DrillBegan { injection, toplevel: booted.clone() };
     let plan = arm(Plan::nothing(), ledger, seen, &drill, vec![begun]);
-    reboot(plan, ledger, RebootCause::Drill, booted)
+    let plan = reboot(plan, ledger, RebootCause::Drill, booted).or_undone(seen, booted, ledger);
+    // It ends there.
+    let check_golden = Plan::nothing().then(Step::Check(golden));
+    Plan { undo: plan.undo, ..plan.steps.into_iter().fold(check_golden, Plan::then) }
 }
 
 fn golden(seen: &Seen) -> Option<Toplevel> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use golden_core::{Ledger, Moment, Step, decide, is_settled};
 
-use super::standing::{Standing, standing};
+use super::standing::{Standing, enter_safe_mode, standing};
 use super::{Options, act, is_watched, see_loader, session};
 use crate::evidence::Dumps;
 use crate::{Error, Host, Reading, Store, golden, loader, system};
@@ -39,15 +39,16 @@ pub fn boot_check(host: &dyn Host, options: &Options) -> Result<(), Error> {
     consume_one_shot(host, options)?;
     let checked = act(host, options, &Moment::BootCheck);
     if checked.is_err()
-        && let Err(error) = watch_unrecorded(host, options)
+        && let Err(error) = guard_unrecorded(host, options)
     {
         host.complain(error.trouble(), &error.chain());
     }
     checked
 }
 
-/// Where the state cannot be locked, read or written, a boot that has to be confirmed is watched all the same.
-fn watch_unrecorded(host: &dyn Host, options: &Options) -> Result<(), Error> {
+/// Where the state cannot be locked, read or written, or the loader not be told, a boot that has to be confirmed is watched all the
+/// same, and one that belongs into safe mode goes there.
+fn guard_unrecorded(host: &dyn Host, options: &Options) -> Result<(), Error> {
     let ledger = match Store::new(host, &options.state_dir).read() {
         Ok(reading) => reading.known().unwrap_or_default(),
         Err(error @ Error::LedgerTooNew { .. }) => return Err(error),
@@ -58,10 +59,13 @@ fn watch_unrecorded(host: &dyn Host, options: &Options) -> Result<(), Error> {
     }
     let seen = system::see(host, Some(&ledger), see_loader(host, options))?;
     let plan = decide(&ledger, &seen, &options.policy, &Moment::BootCheck);
-    if !plan.steps.contains(&Step::Watch) {
-        return Ok(());
+    if plan.steps.contains(&Step::EnterSafeMode) {
+        return enter_safe_mode(host);
     }
-    session(host, options, None, &ledger, &seen, &Dumps::new(host)).watch()
+    if plan.steps.contains(&Step::Watch) {
+        return session(host, options, None, &ledger, &seen, &Dumps::new(host)).watch();
+    }
+    Ok(())
 }
 
 /// What cannot be taken back is said, and counted all the same. Once a boot: what an attempt armed belongs to the next one.
