@@ -155,6 +155,12 @@ pub(crate) fn has_boot_completed(host: &dyn Host) -> Result<bool, Error> {
     Ok(systemctl(host, &show)?.trim() == "active")
 }
 
+/// Whether this unit is active, as far as systemd can be asked.
+pub(crate) fn is_active(host: &dyn Host, unit: &str) -> bool {
+    let show = ["show", "--property=ActiveState", "--value", unit];
+    systemctl(host, &show).is_ok_and(|state| state.trim() == "active")
+}
+
 /// Leave whatever is starting and go to what a person needs to help.
 pub(crate) fn enter_safe_mode(host: &dyn Host) -> Result<(), Error> {
     const TARGET: &str = "golden-safe-mode.target";

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use golden_core::{Cause, End};
-use golden_host::Trouble;
 use golden_host::operation::{self, Emergency};
 use golden_host::simulated::{Fate, Program, Said, SimulatedHost, World, foresee};
+use golden_host::{Output, Trouble};
 
 #[path = "simulated/mod.rs"]
 mod simulated;
@@ -188,4 +188,25 @@ fn a_boot_of_what_has_failed_is_in_safe_mode_whichever_effect_fails_on_the_way()
         let _ = Program::BootCheck.run(&host);
         assert!(host.world().is_safe, "effect {number}");
     }
+}
+
+#[test]
+fn rescue_mode_long_after_the_boot_says_nothing_of_what_was_armed_since() {
+    let host = marked();
+    host.change(|world| {
+        world.firmware_boots = None;
+        // A person takes the one-shot back, and asks for rescue mode.
+        Arc::make_mut(&mut world.variables).remove("LoaderEntryOneShot").unwrap();
+    });
+    host.teach(
+        "systemctl",
+        Box::new(|_, arguments| {
+            let is_asked = arguments.contains(&"golden-boot-check.service");
+            let stdout = if is_asked { "active\n" } else { "" }.to_owned();
+            Ok(Output { success: true, stdout, stderr: String::new() })
+        }),
+    );
+    assert_eq!(operation::emergency(&host, &options()).unwrap(), Emergency::Unwatched);
+    assert!(!host.world().reboot_asked);
+    assert_eq!(ledger(&host).trial.unwrap().attempts.failures(), 0);
 }

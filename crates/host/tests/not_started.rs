@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use golden_core::{Event, NotStartedBecause};
 use golden_host::loader;
-use golden_host::operation::Options;
+use golden_host::operation::{self, Emergency, Options};
 use golden_host::simulated::{Lie, Program, Said, SimulatedHost, World, boot_id, foresee};
 
 #[path = "simulated/mod.rs"]
 mod simulated;
 
-use simulated::{boot, ledger, marked, options, toplevel};
+use simulated::{boot, ledger, lose_ledger, marked, options, toplevel};
 
 /// How often the owner was told that something was not started.
 fn told(host: &SimulatedHost) -> Vec<NotStartedBecause> {
@@ -101,6 +101,25 @@ fn another_loader_than_the_configured_one_is_said_and_condemns_nothing() {
         assert!(loader.see().unwrap().is_bypassed, "{name}");
         let why = loader.takes_default().unwrap_err();
         assert!(why.contains(name) && why.contains("systemd-boot is configured"), "{why}");
+    }
+}
+
+#[test]
+fn a_boot_past_the_configured_loader_that_nothing_counts_is_not_rebooted_for_ever() {
+    let ways: [fn(&mut World); 3] = [says_its_name, has_a_configuration, is_a_bios];
+    for past in ways {
+        let host = marked(World { firmware_boots: None, ..World::default() });
+        host.configure(|options| options.loader = loader::Kind::SystemdBoot);
+        // The file system of the state does not come, and the default is golden.
+        lose_ledger(&host);
+        boot(&host, 2, "b");
+        host.change(|world| {
+            world.told_by_loader = Arc::default();
+            past(world);
+        });
+        assert_eq!(foresee(&host.world()).default, Some(toplevel("a")));
+        let emergency = operation::emergency(&host, &host.options()).unwrap();
+        assert_eq!(emergency, Emergency::Unwatched);
     }
 }
 

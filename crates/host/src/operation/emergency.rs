@@ -7,6 +7,9 @@ use super::standing::{Standing, standing, stay, stays, way_out};
 use super::{Options, act, boot_check};
 use crate::{Error, Host, Reading, Store, manager, system};
 
+/// Stays active once it has looked at a boot.
+const BOOT_CHECK: &str = "golden-boot-check.service";
+
 /// What a boot that ends in emergency mode is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Emergency {
@@ -35,7 +38,10 @@ pub fn emergency(host: &dyn Host, options: &Options) -> Result<Emergency, Error>
         // A file system that is not mounted looks like a machine on which nothing has happened yet.
         _ => return without_state(host, options),
     }
-    if let Err(error) = boot_check(host, options) {
+    // Once in a boot: what was armed since cannot have been started by it.
+    if !manager::is_active(host, BOOT_CHECK)
+        && let Err(error) = boot_check(host, options)
+    {
         // What it could not do is the next one's. A person who looks at the disk that is why is not to be disturbed: what fails
         // is started again, on his console.
         host.complain(error.trouble(), &error.chain());

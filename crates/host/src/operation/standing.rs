@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use golden_core::{Ledger, OneShot, Toplevel};
+use golden_core::{Ledger, Loader, OneShot, Toplevel};
 
 use super::{Options, see_loader};
 use crate::execute::{RUNTIME, create_runtime_directory};
@@ -103,7 +103,8 @@ pub(super) fn let_be(host: &dyn Host, options: &Options) {
 }
 
 /// The default of the loader, if it is known to be good and another system runs. `None` also if a system is armed: nothing can be
-/// armed in a boot that the ledger does not know.
+/// armed in a boot that the ledger does not know. `None` as well if another loader started the machine: it would start this system
+/// again, for ever, because nothing counts these reboots.
 ///
 /// # Errors
 /// The machine cannot be asked.
@@ -113,9 +114,8 @@ pub(super) fn way_out(
     ledger: Option<&Ledger>,
 ) -> Result<Option<Toplevel>, Error> {
     let seen = system::see(host, ledger, see_loader(host, options))?;
-    let Some(loader) = seen.loader.filter(|loader| loader.one_shot == OneShot::Clear) else {
-        return Ok(None);
-    };
+    let is_obeyed = |loader: &Loader| loader.one_shot == OneShot::Clear && !loader.is_bypassed;
+    let Some(loader) = seen.loader.filter(is_obeyed) else { return Ok(None) };
     let is_known_good = |default: &Toplevel| {
         // Either stands in for a trial.
         Some(default) == seen.golden.as_ref()
