@@ -56,11 +56,11 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Set when the caller must be told no; the steps are still to be taken.
     pub refusal: Option<Refusal>,
-    /// Set where a working system is to be left: if the loader cannot be told everything, nothing of it is changed.
+    /// Set where a working system is to be left: if anything fails before the reboot, the machine stays as it was.
     pub undo: Option<Undo>,
 }
 
-/// The state to which a plan goes back that could not be carried out.
+/// The state to which a plan goes back that could not be carried out. What the plan has armed is taken back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Undo {
     /// The ledger that is committed then.

@@ -76,7 +76,8 @@ fn golden_is_up() -> Ledger {
 }
 
 #[test]
-fn a_rehearsal_commits_nothing_before_it_is_known_that_both_systems_can_be_booted_and_is_undone_if_it_is_not_armed() {
+fn a_rehearsal_commits_nothing_before_it_is_known_that_both_systems_can_be_booted_and_is_undone_if_it_is_not_armed()
+ {
     let plan = decide(&known(), &seen(0, "other"), &policy(2), &Moment::Drill(Injection::Power));
     let is_commit = |step: &Step| matches!(step, Step::Commit(_));
     let committed = plan.steps.iter().position(is_commit).unwrap();

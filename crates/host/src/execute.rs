@@ -39,15 +39,13 @@ pub(crate) struct Session<'a> {
 impl Session<'_> {
     /// The first step that fails ends the plan: what is left is decided anew by the next program or boot.
     pub fn execute(&self, plan: &Plan) -> Result<(), Error> {
-        let before = self.revision.get();
         for (number, step) in plan.steps.iter().enumerate() {
             let Err(error) = self.take(step) else { continue };
-            let is_told = |step: &Step| matches!(step, Step::SetDefault(_) | Step::Arm(_));
-            let was_committed = self.revision.get() != before;
-            if let Some(undo) = plan.undo.as_ref().filter(|_| was_committed)
-                && plan.steps[number..].iter().any(is_told)
-                && let Err(error) =
-                    self.undo(undo, plan.steps[..=number].iter().any(|it| matches!(it, Step::SetDefault(_))))
+            let taken = &plan.steps[..=number];
+            // A commit that fails may have come as far as the disk; and a reboot that fails has nothing left to be done before it.
+            let is_begun = taken.iter().any(|step| matches!(step, Step::Commit(_)));
+            if let Some(undo) = plan.undo.as_ref().filter(|_| is_begun && *step != Step::Reboot)
+                && let Err(error) = self.undo(undo, taken)
             {
                 self.host.complain(error.trouble(), &error.chain());
             }
@@ -56,9 +54,13 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The machine works, and is left as it was.
-    fn undo(&self, undo: &Undo, has_set_default: bool) -> Result<(), Error> {
+    /// The machine works, and is left as it was before `taken`, the last of which has failed.
+    fn undo(&self, undo: &Undo, taken: &[Step]) -> Result<(), Error> {
         self.commit(&undo.ledger)?;
+        if taken.iter().any(|step| matches!(step, Step::Arm(_))) {
+            self.loader()?.disarm()?;
+        }
+        let has_set_default = taken.iter().any(|step| matches!(step, Step::SetDefault(_)));
         undo.default.iter().filter(|_| has_set_default).try_for_each(|to| self.loader()?.set_default(to))
     }
 

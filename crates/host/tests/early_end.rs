@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use golden_core::{Cause, End};
+use golden_core::{Cause, End, Injection, Ledger};
 use golden_host::operation::{self, Emergency};
-use golden_host::simulated::{Fate, Program, Said, SimulatedHost, World, foresee};
+use golden_host::simulated::{Effect, Fate, Program, Said, SimulatedHost, Snapshot, World, foresee};
 use golden_host::{Output, Trouble};
 
 #[path = "simulated/mod.rs"]
@@ -209,4 +209,39 @@ fn rescue_mode_long_after_the_boot_says_nothing_of_what_was_armed_since() {
     assert_eq!(operation::emergency(&host, &options()).unwrap(), Emergency::Unwatched);
     assert!(!host.world().reboot_asked);
     assert_eq!(ledger(&host).trial.unwrap().attempts.failures(), 0);
+}
+
+/// Golden `a`, and `b` was confirmed in this boot.
+fn confirmed() -> SimulatedHost {
+    let host = marked();
+    boot(&host, 2, "b");
+    for program in [Program::BootCheck, Program::Confirm] {
+        program.run(&host).unwrap();
+    }
+    host
+}
+
+#[test]
+fn a_confirmed_system_is_left_or_stays_what_it_was_whichever_effect_fails_on_its_way_back() {
+    let late = Program::FailLate { checks: vec!["web".to_owned()], goes_back: true };
+    for program in [late, Program::RollBackNow, Program::Drill(Injection::Power)] {
+        let probe = confirmed();
+        probe.record();
+        program.run(&probe).unwrap();
+        assert!(probe.world().reboot_asked);
+        for (number, Snapshot { effect, .. }) in (1..).zip(probe.recorded()) {
+            if effect == Effect::Reboot {
+                // The next boot goes there, whoever asks for it.
+                continue;
+            }
+            let host = confirmed();
+            let before = ledger(&host);
+            host.set_fate(Fate::Fail(number, ErrorKind::Other));
+            let _ = program.run(&host);
+            host.clear_fate();
+            let is_left = host.world().reboot_asked || host.world().is_safe;
+            let after = Ledger { revision: before.revision, ..ledger(&host) };
+            assert!(is_left || after == before, "{program:?}: {number}, {effect:?}: {after:#?}");
+        }
+    }
 }

@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use golden_host::{Output, Trouble};
 use golden_host::operation::{Options, end_hold, held_reboot, hold_reboot};
 use golden_host::simulated::{Answer, Fate, Said, SimulatedHost, World};
+use golden_host::{Output, Trouble};
 
 const LOCK: &str = r#"{"type":"a(ssssuu)","data":[[["sleep:shutdown","backup","copies","MODE",0,812]]]}"#;
 

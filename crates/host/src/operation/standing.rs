@@ -33,7 +33,9 @@ pub(super) fn standing(host: &dyn Host, options: &Options) -> Result<Standing, E
         Ok(reading) => reading.known(),
         Err(error @ Error::LedgerTooNew { .. }) => return Err(error),
         // The ledger cannot be read: the word in `/run` counts.
-        Err(_) if began_at(host).is_some() && system::runs_as_booted(host) => return Ok(Standing::Unrecorded),
+        Err(_) if began_at(host).is_some() && system::runs_as_booted(host) => {
+            return Ok(Standing::Unrecorded);
+        }
         Err(error) => return Err(error),
     };
     let boot = system::boot(host)?;
