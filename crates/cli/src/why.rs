@@ -51,6 +51,9 @@ struct Why {
     /// What a person asked about.
     #[serde(skip)]
     asked_of: Option<String>,
+    /// Whether history tells of a failure, although nothing else does: the ledger was lost, or it is long ago.
+    #[serde(skip)]
+    is_in_history: bool,
     #[serde(skip)]
     state: State,
     #[serde(skip)]

@@ -284,6 +284,20 @@ fn why_finds_what_is_meant_by_boot_number_and_name() {
 }
 
 #[test]
+fn why_says_that_nothing_has_failed_only_where_history_says_so_too() {
+    let machine = Machine::installed();
+    assert_eq!(ask(&machine, &["why"]).trim_end(), "No trial has failed on this machine.");
+    // The ledger is lost.
+    let event = json!({
+        "time": "2026-01-01T00:00:00Z", "written_in": boot(2), "event": "attempt-failed", "toplevel": toplevel("c"),
+        "failures": 1, "max_failures": 2, "boot": boot(2), "cause": { "kind": "vanished" },
+    });
+    machine.put(&format!("{STATE}/history.jsonl"), format!("{event}\n").as_bytes());
+    let why = ask(&machine, &["why"]);
+    assert!(why.contains("`golden history` tells of one"), "{why}");
+}
+
+#[test]
 fn the_number_of_a_generation_that_is_gone_names_no_system_whose_hash_it_is_in() {
     let machine = rolled_back();
     let failed = format!("/nix/store/{}-web1", "4242".repeat(8));

@@ -49,7 +49,10 @@ pub(super) fn find(
         None => Ok(kept
             .into_iter()
             .find(|(_, kept)| of.as_deref().is_none_or(|of| is_about(of, kept)))
-            .map_or_else(nothing, |(path, kept)| of_the_past(ledger, path, kept, &history))),
+            .map_or_else(
+                || Why { is_in_history: history.iter().any(is_failure), ..nothing() },
+                |(path, kept)| of_the_past(ledger, path, kept, &history),
+            )),
     }
 }
 
@@ -86,6 +89,11 @@ fn candidates(ledger: &Ledger) -> Vec<Candidate<'_>> {
         state: if entry.second_chance { State::Released } else { state(&entry.toplevel) },
     });
     trial.chain(undecided).chain(quarantined).collect()
+}
+
+/// Whether it tells of a system that failed.
+fn is_failure(line: &Line) -> bool {
+    matches!(line.event, Event::AttemptFailed { .. } | Event::LiveFailed { .. } | Event::RollbackBegan { .. })
 }
 
 fn has_failed(attempt: &Attempt) -> bool {
@@ -125,6 +133,7 @@ fn nothing() -> Why {
         closures: None,
         post_mortem: None,
         asked_of: None,
+        is_in_history: false,
         state: State::Nothing,
         stands: super::Stands::default(),
     }

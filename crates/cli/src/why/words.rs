@@ -22,6 +22,10 @@ pub(super) fn summary(why: &Why) -> Vec<String> {
                  history` of everything.",
                 printable(of)
             ),
+            None if why.is_in_history => {
+                "The ledger knows of no system that failed; `golden history` tells of one before that."
+                    .to_owned()
+            }
             None => "No trial has failed on this machine.".to_owned(),
         }];
     };
