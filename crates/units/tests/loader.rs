@@ -243,8 +243,14 @@ fn a_boot_partition_that_is_not_mounted_ends_no_trial() {
     assert_eq!(mark(&machine).0, 0);
     machine.boot(2, "b");
     assert_eq!(status(&machine.run(BOOT_CHECK, &[])).0, 0);
+    // The machine is started past the loader, whose one-shot stays: one that was consumed would be a second attempt that died.
+    let boot_past_loader = |number| {
+        let armed = one_shot(&machine).unwrap();
+        machine.boot(number, "a");
+        machine.set_variable("LoaderEntryOneShot", &armed);
+    };
     // What is below the mount point: nothing, or what was once written there without the mount.
-    machine.boot(3, "a");
+    boot_past_loader(3);
     let (entries, away) = (machine.at("/boot/loader/entries"), machine.at("/boot/away"));
     fs::rename(&entries, &away).unwrap();
     fs::create_dir(&entries).unwrap();
@@ -255,7 +261,9 @@ fn a_boot_partition_that_is_not_mounted_ends_no_trial() {
     assert!(ledger["safe_mode"].is_null() && ledger["quarantine"] == serde_json::json!([]), "{ledger}");
     fs::remove_dir(&entries).unwrap();
     fs::rename(&away, &entries).unwrap();
-    machine.boot(4, "a");
+    boot_past_loader(4);
     assert_eq!(status(&machine.run(BOOT_CHECK, &[])).0, 0);
     assert_eq!(one_shot(&machine).as_deref(), Some("nixos-b.conf"));
+    let ledger: serde_json::Value = serde_json::from_str(&machine.text(machine::LEDGER)).unwrap();
+    assert_eq!(ledger["trial"]["attempts"].as_array().unwrap().len(), 1, "{ledger}");
 }
