@@ -13,7 +13,7 @@ use golden_host::simulated::{
     ESP, Effect, Fate, Lie, Loader, Program, Said, SimulatedHost, Snapshot, World, boot_id, foresee, install,
     start,
 };
-use golden_host::{Trouble, read_history};
+use golden_host::{Host as _, Trouble, read_history};
 
 const STATE_DIR: &str = "/var/lib/golden-generation";
 const CONF: &str = "/boot/loader/loader.conf";
@@ -61,6 +61,40 @@ fn default_of(world: &World) -> Option<Toplevel> {
     let host =
         SimulatedHost::new(world.clone(), Options { state_dir: STATE_DIR.into(), ..Options::default() });
     detect(&host, &Options::default()).unwrap().see().unwrap().default
+}
+
+#[test]
+fn repaired_device_trees_survive_a_power_cut_and_none_is_ever_torn() {
+    const CONF: &str = "/boot/extlinux/extlinux.conf";
+    const TREES: [&str; 2] = ["board.dtb", "vendor/sub/other.dtb"];
+    let host = host_with(Loader::Extlinux);
+    let a = toplevel("a");
+    host.change(|world| {
+        let nix = Arc::make_mut(&mut world.nix);
+        nix.link(format!("{a}/dtbs"), "/nix/store/aaaa-dtbs");
+        for tree in TREES {
+            nix.write(format!("/nix/store/aaaa-dtbs/{tree}"), tree.as_bytes());
+        }
+        let esp = Arc::make_mut(&mut world.esp);
+        let text = String::from_utf8(esp.read(Path::new(CONF)).unwrap().to_vec()).unwrap();
+        let line = format!("init={a}/init quiet\n");
+        assert!(text.contains(&line), "{text}");
+        let text = text.replace(&line, &format!("{line}  FDTDIR ../nixos/aaaa-dtbs\n"));
+        esp.write(Path::new(CONF), text.as_bytes()).unwrap();
+        esp.sync();
+    });
+    let (during, after) = crashes(&host, || detect(&host, &Options::default()).unwrap().check(&a).unwrap());
+    let read = |world: &World, tree: &str| {
+        let bytes = world.esp.read(&Path::new("/boot/nixos/aaaa-dtbs").join(tree)).ok()?;
+        Some(bytes.to_vec())
+    };
+    for tree in TREES {
+        assert!(after.iter().all(|world| read(world, tree).as_deref() == Some(tree.as_bytes())), "{tree}");
+        assert!(
+            during.iter().all(|world| read(world, tree).is_none_or(|bytes| bytes == tree.as_bytes())),
+            "{tree}"
+        );
+    }
 }
 
 #[test]
@@ -289,6 +323,82 @@ fn a_loader_that_reads_no_journal_finds_what_was_written() {
         detect(&host, &Options::default()).unwrap().set_default(&toplevel("a")).unwrap();
         let last = host.recorded().pop().unwrap().effect;
         assert_eq!(matches!(last, Effect::SyncFileSystem(_)), expected, "{loader:?}: {last:?}");
+    }
+}
+
+/// The kernel that a loader other than systemd-boot starts for this system.
+fn kernel_of(host: &SimulatedHost, toplevel: &Toplevel) -> (PathBuf, Vec<u8>) {
+    let bytes = host.read(&Path::new(toplevel.as_str()).join("kernel")).unwrap();
+    let world = host.world();
+    let (path, _) = world.esp.files().find(|(_, found)| ***found == *bytes).unwrap();
+    (path, bytes)
+}
+
+#[test]
+fn a_repaired_boot_file_is_synced_with_its_file_system_because_loaders_read_no_journal() {
+    for (loader, _) in OTHERS {
+        let host = host_with(loader);
+        let a = toplevel("a");
+        let (kernel, _) = kernel_of(&host, &a);
+        host.change(|world| {
+            let esp = Arc::make_mut(&mut world.esp);
+            esp.write(&kernel, b"damaged").unwrap();
+            esp.sync();
+        });
+        host.record();
+        detect(&host, &Options::default()).unwrap().check(&a).unwrap();
+        let effects: Vec<Effect> = host.recorded().into_iter().map(|snapshot| snapshot.effect).collect();
+        let repaired = effects.iter().rposition(|effect| matches!(effect, Effect::Rename(..))).unwrap();
+        let is_settled = effects[repaired..].iter().any(|effect| matches!(effect, Effect::SyncFileSystem(_)));
+        assert!(is_settled, "{loader:?}: {effects:?}");
+    }
+}
+
+#[test]
+fn the_boot_files_of_a_mirror_are_durable_with_their_directories_before_it_gets_its_default() {
+    let host = host();
+    let options = Options { mirrors: vec!["/boot/mirror".into()], ..Options::default() };
+    host.change(|world| {
+        Arc::make_mut(&mut world.esp).create_directory(Path::new("/boot/mirror/loader/entries"));
+    });
+    host.record();
+    detect(&host, &options).unwrap().set_default(&toplevel("a")).unwrap();
+    let effects: Vec<Effect> = host.recorded().into_iter().map(|snapshot| snapshot.effect).collect();
+    let below = |effect: &Effect| match effect {
+        Effect::Rename(path) if path.starts_with("/boot/mirror") => Some((path.clone(), false)),
+        Effect::SyncFileSystem(path) if path.starts_with("/boot/mirror") => Some((path.clone(), true)),
+        _ => None,
+    };
+    let mirrored: Vec<(PathBuf, bool)> = effects.iter().filter_map(below).collect();
+    let conf = mirrored.iter().position(|(path, _)| path.ends_with("loader/loader.conf")).unwrap();
+    let is_copy = |(path, _): &&(PathBuf, bool)| path.starts_with("/boot/mirror/EFI/nixos");
+    assert_eq!(mirrored[..conf].iter().filter(is_copy).count(), 4, "kernel and initrd: {mirrored:?}");
+    assert!(mirrored[conf - 1].1, "{mirrored:?}");
+}
+
+/// Neither NixOS's installer for GRUB nor the one for U-Boot syncs what it copies.
+#[test]
+fn no_system_becomes_the_default_or_is_armed_before_its_boot_files_are_durable() {
+    let a = toplevel("a");
+    for (loader, _) in OTHERS {
+        for once in [false, true].into_iter().filter(|once| !once || loader == Loader::Grub { writes: true })
+        {
+            let host = host_with(loader);
+            let (kernel, bytes) = kernel_of(&host, &a);
+            host.change(|world| Arc::make_mut(&mut world.esp).write(&kernel, &bytes).unwrap());
+            let options = Options::default();
+            let detected = detect(&host, &options).unwrap();
+            let act = || if once { detected.arm(&a).unwrap() } else { detected.set_default(&a).unwrap() };
+            let (during, after) = crashes(&host, act);
+            let boots = |world: &World| {
+                let foreseen = foresee(world);
+                if once { foreseen.once } else { foreseen.default }
+            };
+            for world in during.iter().chain(&after).filter(|world| boots(world).as_ref() == Some(&a)) {
+                let found = world.esp.read(&kernel).ok();
+                assert_eq!(found.as_deref(), Some(&*bytes), "{loader:?}, once: {once}");
+            }
+        }
     }
 }
 

@@ -127,6 +127,13 @@ fn what_is_no_file_where_the_armed_one_is_kept_arms_nothing_and_keeps_nobody_wai
     }
 }
 
+/// What the suite says of golden by what costs nothing.
+fn glance(machine: &Machine) -> Result<(), String> {
+    let host = golden_host::LinuxHost::new(machine.root());
+    let options = golden_host::operation::Options::default();
+    golden_host::operation::glance_at_golden(&host, &options).map_err(|error| error.chain())
+}
+
 /// The same with a device tree for each label, as NixOS's installer leaves it with and without `hardware.deviceTree.name`.
 fn with_device_trees(line: &str) -> Machine {
     let machine = Machine::with_extlinux();
@@ -185,7 +192,10 @@ fn a_label_whose_device_tree_nobody_has_is_never_the_default() {
         assert!(code == 74 && said.contains("renamed.dtb"), "{line}: {said}");
         let said = status(&machine.run(env!("CARGO_BIN_EXE_golden-verify"), &[]));
         assert!(said.0 != 0 && said.1.contains("renamed.dtb"), "{line}: {said:?}");
+        let said = glance(&machine).unwrap_err();
+        assert!(said.contains("could not be landed on"), "{line}: {said}");
     }
+    glance(&with_device_trees("FDT ../nixos/dtbs-SYSTEM/vendor/board.dtb")).unwrap();
 }
 
 #[test]

@@ -130,6 +130,12 @@ fn appends(script: &str) -> bool {
     true
 }
 
+/// Sync the file system of this file, with new directories above it, because loaders read no journal. NixOS's installers for GRUB
+/// and U-Boot sync nothing: the boot files have to be durable before a default or a one-shot names them.
+pub(super) fn settle(host: &dyn Host, file: &Path) -> Result<(), Error> {
+    host.sync_file_system(file).map_err(Error::io("sync", file))
+}
+
 /// A file on the boot partition that an installer copied from the store.
 pub(super) struct Copied<'a> {
     pub toplevel: &'a Toplevel,
@@ -157,6 +163,7 @@ impl Copied<'_> {
     /// Copy it anew.
     pub fn replace(&self, host: &dyn Host) -> Result<(), Error> {
         durable::replace_with_copy(host, self.store, self.file)
+            .and_then(|()| settle(host, self.file))
             .map_err(|error| Error::not_repaired(self.toplevel, error))
     }
 
@@ -192,48 +199,34 @@ pub(super) struct CopiedTree<'a> {
 impl CopiedTree<'_> {
     /// Make sure that every file of the store's is in the copy.
     pub fn repair(&self, host: &dyn Host) -> Result<(), Error> {
-        self.names(host, Path::new(""), 0)?.iter().try_for_each(|name| self.repair_file(host, name))
+        self.names(host, self.store, 0)?.iter().try_for_each(|name| self.repair_file(host, name))
     }
 
     /// The same for the file of this name below it.
     pub fn repair_file(&self, host: &dyn Host, name: &Path) -> Result<(), Error> {
         let (store, file) = (self.store.join(name), self.directory.join(name));
-        self.make_directory(host, name.parent().unwrap_or(Path::new("")))?;
+        let directory = file.parent().unwrap_or(self.directory);
+        let made = host.create_directory(directory, PUBLIC).map_err(Error::io("create", directory));
+        made.map_err(|error| Error::not_repaired(self.toplevel, error))?;
         Copied { toplevel: self.toplevel, store: &store, file: &file, has_secrets: false }.repair(host)
     }
 
     /// Every file below this directory of the store's, by its path below the whole.
-    fn names(&self, host: &dyn Host, below: &Path, depth: usize) -> Result<Vec<PathBuf>, Error> {
-        let directory = self.store.join(below);
-        let listed = host.list(&directory).map_err(Error::io("list", &directory));
+    fn names(&self, host: &dyn Host, directory: &Path, depth: usize) -> Result<Vec<PathBuf>, Error> {
+        let listed = host.list(directory).map_err(Error::io("list", directory));
         let mut entries = listed.map_err(|error| Error::not_repaired(self.toplevel, error))?;
         entries.sort();
         let mut names = Vec::new();
         for entry in entries {
-            let name = below.join(entry);
-            match host.list(&self.store.join(&name)) {
+            let path = directory.join(entry);
+            match host.list(&path) {
                 // A link in the store may lead back to where it is.
-                Ok(_) if depth < MAX_DEPTH => names.extend(self.names(host, &name, depth + 1)?),
+                Ok(_) if depth < MAX_DEPTH => names.extend(self.names(host, &path, depth + 1)?),
                 Ok(_) => {}
-                Err(_) => names.push(name),
+                Err(_) => names.extend(path.strip_prefix(self.store).map(Path::to_owned)),
             }
         }
         Ok(names)
-    }
-
-    /// The directory of the copy is there, and will be after a power cut.
-    fn make_directory(&self, host: &dyn Host, below: &Path) -> Result<(), Error> {
-        let directory = self.directory.join(below);
-        if host.list(&directory).is_ok() {
-            return Ok(());
-        }
-        let made = host.create_directory(&directory, PUBLIC).map_err(Error::io("create", &directory));
-        let synced = made.and_then(|()| {
-            let depth = below.components().count() + 1;
-            let mut parents = directory.ancestors().skip(1).take(depth);
-            parents.try_for_each(|parent| host.sync_directory(parent).map_err(Error::io("sync", parent)))
-        });
-        synced.map_err(|error| Error::not_repaired(self.toplevel, error))
     }
 }
 

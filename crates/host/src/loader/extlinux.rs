@@ -8,7 +8,9 @@ use std::path::{Component, Path, PathBuf};
 use golden_core::{Loader, OneShot, Toplevel};
 
 use self::conf::{DeviceTree, ExtlinuxConf, Label, differ_in_one_sector, with_default};
-use super::boot_files::{Copied, CopiedTree, LACKS_FILES, Standing, are_there, first_whole, say_unused};
+use super::boot_files::{
+    Copied, CopiedTree, LACKS_FILES, Standing, are_there, first_whole, say_unused, settle,
+};
 use super::{BootLoader, interface};
 use crate::{Comparison, Error, Host, durable};
 
@@ -178,8 +180,7 @@ impl<'a> Extlinux<'a> {
         } else {
             durable::replace(self.host, path, new)?;
         }
-        // U-Boot reads no journal.
-        self.host.sync_file_system(path).map_err(Error::io("sync", path))
+        settle(self.host, path)
     }
 }
 
@@ -193,6 +194,12 @@ impl Listed {
 fn is_used(labels: &[Listed], listed: &Listed) -> bool {
     let of_it = labels.iter().filter(|other| other.toplevel == listed.toplevel);
     listed.standing.is_used_among(of_it.map(|other| other.standing))
+}
+
+/// Systems none of whose labels has all of its files: U-Boot passes over them.
+fn incomplete(labels: &[Listed]) -> Vec<Toplevel> {
+    let used = labels.iter().filter(|listed| is_used(labels, listed));
+    used.filter(|listed| listed.standing.lacks_files()).map(|listed| listed.toplevel.clone()).collect()
 }
 
 /// The system that a label boots: never taken from its name.
@@ -265,7 +272,7 @@ impl BootLoader for Extlinux<'_> {
             selected: None,
             started_by: interface::started_by(self.host),
             firmware_boots: self.host.firmware_boots().ok().flatten(),
-            incomplete: Vec::new(),
+            incomplete: incomplete(&labels),
             is_bypassed: false,
             consumes_one_shot: false,
         })
@@ -274,6 +281,7 @@ impl BootLoader for Extlinux<'_> {
     fn set_default(&self, toplevel: &Toplevel) -> Result<(), Error> {
         let bytes = self.bytes()?;
         let listed = self.label(&ExtlinuxConf::parse(&bytes), toplevel)?;
+        settle(self.host, Path::new(CONF))?;
         self.write(&bytes, &with_default(&bytes, &listed.label.name))?;
         match self.see()?.default {
             Some(default) if default == *toplevel => Ok(()),

@@ -15,7 +15,7 @@ use golden_core::{Loader, OneShot, Toplevel};
 
 use self::grubenv::{ARMED_IN, GrubEnv, NEXT_ENTRY, ONE_SHOT, SAVED_ENTRY, SIZE_BYTES};
 use self::menu::{Boot, Default, GrubCfg, Place};
-use super::boot_files::{Copied, LACKS_FILES, Standing, are_there, first_whole, say_unused};
+use super::boot_files::{Copied, LACKS_FILES, Standing, are_there, first_whole, say_unused, settle};
 use super::mirrored::Mirrored;
 use super::{BootLoader, interface};
 use crate::{Error, Host, system};
@@ -125,10 +125,10 @@ impl<'a> Grub<'a> {
         }
         self.host.overwrite(block, &bytes).map_err(Error::io("write", block))?;
         self.host.sync_file(block).map_err(Error::io("sync", block))?;
-        // GRUB reads no journal: a file system that writes elsewhere has to end what it began.
+        // A file system that writes elsewhere has to end what it began.
         match device::is_writable(self.host, block) {
             Ok(()) => Ok(()),
-            Err(_) => self.host.sync_file_system(block).map_err(Error::io("sync", block)),
+            Err(_) => settle(self.host, block),
         }
     }
 
@@ -373,6 +373,7 @@ impl BootLoader for Grub<'_> {
             return Err(Error::NotObeyed("saved_entry of GRUB's environment block"));
         }
         let name = self.entry(&cfg, toplevel)?;
+        settle(self.host, &self.cfg)?;
         let mut env = self.env()?;
         env.set(SAVED_ENTRY, &name);
         self.write(&env)?;
@@ -391,6 +392,7 @@ impl BootLoader for Grub<'_> {
 
     fn arm(&self, toplevel: &Toplevel) -> Result<(), Error> {
         let name = self.entry(&self.cfg()?, toplevel)?;
+        settle(self.host, &self.cfg)?;
         let mut env = self.env()?;
         env.set(NEXT_ENTRY, &name);
         env.set(ARMED_IN, system::boot(self.host)?.as_str());
