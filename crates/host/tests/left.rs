@@ -202,7 +202,8 @@ fn a_rollback_whose_loader_cannot_be_told_leaves_the_ledger_as_it_was() {
     Program::RollBackNow.run(&probe).unwrap();
     let effects = probe.recorded();
     let is_loader = |effect: &Effect| match effect {
-        Effect::Overwrite(path) | Effect::Rename(path) => path.starts_with("/boot"),
+        // A default that was written and not synced is there, too.
+        Effect::Overwrite(path) | Effect::Rename(path) | Effect::SyncFile(path) => path.starts_with("/boot"),
         Effect::SetVariable(_) => true,
         _ => false,
     };
@@ -293,6 +294,27 @@ fn an_unrecorded_attempt_without_a_known_good_default_ends_in_safe_mode() {
     Program::BootCheck.run(&host).unwrap_err();
     Program::Deadline.run(&host).unwrap();
     assert!(host.world().is_safe && !host.world().reboot_asked);
+}
+
+#[test]
+fn an_unrecorded_attempt_ends_in_safe_mode_if_the_default_lacks_its_boot_files_or_a_foreign_entry_is_armed() {
+    let changes: [fn(&SimulatedHost); 2] = [
+        |host| lose_kernel(host, "a"),
+        |host| {
+            let foreign: Vec<u8> =
+                "windows.conf".encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
+            golden_host::Host::efi_write(host, "LoaderEntryOneShot", &foreign).unwrap();
+        },
+    ];
+    for change in changes {
+        let host = marked(false);
+        host.set_fate(UNWRITABLE[0]);
+        boot(&host, 11, "b");
+        change(&host);
+        Program::BootCheck.run(&host).unwrap_err();
+        Program::Deadline.run(&host).unwrap();
+        assert_eq!((host.world().reboot_asked, host.world().is_safe), (false, true));
+    }
 }
 
 #[test]
@@ -426,4 +448,42 @@ fn a_system_that_the_loader_boots_by_itself_is_left_alone_although_the_ledger_is
     });
     boot(&host, 23, "a");
     assert!(operation::is_boot_settled(&host, Path::new(STATE_DIR)).unwrap());
+}
+
+#[test]
+fn a_trial_and_a_landing_are_watched_although_a_detail_of_them_in_the_ledger_cannot_be_read() {
+    type Details = [(&'static str, &'static str); 3];
+    type Build = fn() -> SimulatedHost;
+    let trial: Details = [
+        ("\"arming\": \"armed\"", "\"arming\": 7"),
+        ("\"origin\": \"marked\"", "\"origin\": []"),
+        ("\"attempts\": [", "\"armed_by\": 7, \"attempts\": ["),
+    ];
+    let landing: Details = [
+        ("\"arming\": \"idle\"", "\"arming\": 7"),
+        ("\"attempts\": [", "\"armed_by\": 7, \"attempts\": ["),
+        ("\"arming\": ", "\"armed_at\": \"odd\", \"arming\": "),
+    ];
+    let landing_waits = || {
+        let host = attempt(2, false);
+        Program::Deadline.run(&host).unwrap();
+        host
+    };
+    let builds: [(&str, Details, Build, &str); 2] =
+        [("\"trial\": {", trial, || marked(false), "b"), ("\"landing\": {", landing, landing_waits, "a")];
+    for (field, details, build, boots) in builds {
+        for (from, to) in details {
+            let host = build();
+            let text = golden_host::Host::read(&host, Path::new(LEDGER)).unwrap();
+            let text = String::from_utf8(text).unwrap();
+            let (before, after) = text.split_once(field).unwrap_or_else(|| panic!("{field}: {text}"));
+            assert!(after.contains(from), "{from}: {after}");
+            let odd = format!("{before}{field}{}", after.replacen(from, to, 1));
+            assert!(serde_json::from_str::<Ledger>(&odd).is_err(), "{odd}");
+            golden_host::Host::write(&host, Path::new(LEDGER), odd.as_bytes()).unwrap();
+            boot(&host, 30, boots);
+            Program::BootCheck.run(&host).unwrap();
+            assert!(time_left(&host).is_some(), "{field} {to}");
+        }
+    }
 }

@@ -6,8 +6,10 @@ use serde_json::{Map, Value, json};
 /// Lists of the ledger. One odd element costs that element alone.
 const LISTS: [&str; 6] =
     ["confirmed", "failed_landings", "known_dumps", "quarantine", "quarantined_revisions", "undecided"];
-/// Lists in which an entry without its details is worth more than none: a failed system stays refused.
-const REFUSED: [&str; 3] = ["failed_landings", "quarantine", "quarantined_revisions"];
+/// Details that name the subject of an object. Most have no default.
+const ABOUT: [&str; 5] = ["toplevel", "from", "to", "boot", "revision"];
+/// Those of them that an object can be without.
+const SPARE: [&str; 2] = ["boot", "revision"];
 /// Odd fields that are named; the rest is counted.
 const NAMED: usize = 5;
 
@@ -19,8 +21,8 @@ pub(super) struct Salvaged {
     pub without: String,
 }
 
-/// Every field of an object that can be read by itself; `None` if `bytes` is no object. A field that is left out has its
-/// default: a ledger without its trial has no trial.
+/// Every field of an object, without its unreadable parts; `None` if `bytes` is no object. A field that is left out has its
+/// default: a ledger without its trial has no trial, and that system would run unwatched. So an odd detail costs itself alone.
 pub(super) fn salvage(bytes: &[u8]) -> Option<Salvaged> {
     let Ok(Value::Object(fields)) = serde_json::from_slice(bytes) else { return None };
     if !header().keys().any(|name| fields.contains_key(name)) {
@@ -35,7 +37,12 @@ pub(super) fn salvage(bytes: &[u8]) -> Option<Salvaged> {
             }
             (value, _) => match is_odd(&name, &value) {
                 None => _ = good.insert(name, value),
-                Some(why) => odd.push(format!("{name}: {why}")),
+                Some(why) => {
+                    odd.push(format!("{name}: {why}"));
+                    if let Some(rest) = readable(value, &|value| is_odd(&name, value).is_none()) {
+                        good.insert(name, rest);
+                    }
+                }
             },
         }
     }
@@ -67,29 +74,61 @@ fn elements(name: &str, list: Vec<Value>, odd: &mut Vec<String>) -> Value {
             continue;
         };
         odd.push(format!("{name}[{number}]: {why}"));
-        good.extend(REFUSED.contains(&name).then(|| without_details(name, element)).flatten());
+        good.extend(readable(element, &|element| is_odd(name, &json!([element])).is_none()));
     }
     Value::Array(good)
 }
 
-/// The same entry without the details that make it unreadable; `None` if it is unreadable without them.
-fn without_details(name: &str, element: Value) -> Option<Value> {
-    let Value::Object(fields) = element else { return None };
-    // Only the fields that name the subject of the entry, and those without a default.
-    let is_kept = |(key, _): &(String, Value)| ["toplevel", "from", "revision"].contains(&key.as_str());
-    let mut kept: Map<String, Value> = fields.clone().into_iter().filter(is_kept).collect();
-    kept.insert("attempts".to_owned(), json!([]));
-    if is_odd(name, &json!([kept])).is_some() {
-        kept.remove("revision");
+/// The same value without its odd parts; `None` if no readable part is left.
+fn readable(value: Value, fits: &dyn Fn(&Value) -> bool) -> Option<Value> {
+    if fits(&value) {
+        return Some(value);
     }
-    for (key, value) in fields {
-        let mut more = kept.clone();
-        more.insert(key, value);
-        if is_odd(name, &json!([more])).is_none() {
-            kept = more;
+    match value {
+        Value::Array(list) => {
+            let fits_alone = |element: &Value| fits(&json!([element]));
+            let kept = list.into_iter().filter_map(|element| readable(element, &fits_alone)).collect();
+            Some(Value::Array(kept)).filter(fits)
+        }
+        Value::Object(fields) => {
+            let mut kept = least(&fields).into_iter().map(Value::Object).find(fits)?;
+            for (key, value) in fields {
+                let with = |value: &Value| {
+                    let mut more = kept.clone();
+                    more[&key] = value.clone();
+                    more
+                };
+                if let Some(value) = readable(value, &|value| fits(&with(value))) {
+                    kept = with(&value);
+                }
+            }
+            Some(kept)
+        }
+        _ => None,
+    }
+}
+
+/// The shortest readable forms of an object with these fields, the longest first. A detail without a default gets the value that
+/// costs least: a trial that is not armed has at most one more attempt.
+fn least(fields: &Map<String, Value>) -> Vec<Map<String, Value>> {
+    let about = fields.iter().filter(|(key, _)| ABOUT.contains(&key.as_str()));
+    let mut about: Map<String, Value> = about.map(|(key, value)| (key.clone(), value.clone())).collect();
+    for (key, value) in [("origin", json!("marked")), ("arming", json!("idle"))] {
+        if fields.contains_key(key) {
+            about.insert(key.to_owned(), value);
         }
     }
-    is_odd(name, &json!([kept])).is_none().then_some(Value::Object(kept))
+    let mut counted = about.clone();
+    counted.insert("attempts".to_owned(), json!([]));
+    let without = |key: &str, from: &Map<String, Value>| {
+        let mut from = from.clone();
+        from.remove(key);
+        from
+    };
+    let all = if fields.contains_key("attempts") { vec![counted] } else { vec![about, counted] };
+    let spared = SPARE.iter().flat_map(|key| all.iter().map(move |from| without(key, from)));
+    let spared: Vec<Map<String, Value>> = spared.collect();
+    all.into_iter().chain(spared).collect()
 }
 
 #[cfg(test)]
@@ -158,6 +197,54 @@ mod tests {
                 assert_eq!(read, whole, "{name}");
             }
         }
+    }
+
+    /// Every place below a value, as a JSON pointer.
+    fn places(value: &Value, at: &str) -> Vec<String> {
+        let below = |key: &str, value: &Value| {
+            let place = format!("{at}/{key}");
+            [places(value, &place), vec![place]].concat()
+        };
+        match value {
+            Value::Object(fields) => fields.iter().flat_map(|(key, value)| below(key, value)).collect(),
+            Value::Array(list) => {
+                list.iter().enumerate().flat_map(|(at, value)| below(&at.to_string(), value)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_odd_detail_costs_that_detail_alone_and_never_the_trial_or_the_landing() {
+        let attempts = json!([{"boot": "00000000000000000000000000000001", "end": null, "evidence": {"panic": "x", "watchdog": true}}]);
+        let trial = json!({"toplevel": "/nix/store/aaaa-t", "origin": "inferred", "arming": "armed", "armed_at": 3,
+            "armed_by": {"loader": "x", "partition": "y"}, "attempts": attempts, "revision": "abc", "later": 1});
+        let landing = json!({"from": "/nix/store/aaaa-f", "toplevel": "/nix/store/aaaa-l", "arming": "armed",
+            "armed_at": 4, "attempts": attempts, "later": 1});
+        let mut odd_ones = 0;
+        for (name, whole) in [("trial", trial), ("landing", landing)] {
+            for (place, odd) in places(&whole, "").iter().flat_map(|place| ODD.map(|odd| (place, odd))) {
+                let mut changed = whole.clone();
+                *changed.pointer_mut(place).unwrap() = serde_json::from_str(odd).unwrap();
+                let mut fields = fixture();
+                fields.insert(name.to_owned(), changed);
+                if serde_json::from_value::<Ledger>(Value::Object(fields.clone())).is_ok() {
+                    continue;
+                }
+                odd_ones += 1;
+                let (read, without) = read(&fields);
+                assert!(without.contains(name), "{name}{place} = {odd}: {without}");
+                if ["/toplevel", "/from"].contains(&place.as_str()) {
+                    continue;
+                }
+                let detail = place.split('/').nth(1).unwrap();
+                for other in whole.as_object().unwrap().keys().filter(|key| *key != detail) {
+                    assert_eq!(read[name].get(other), whole.get(other), "{name}{place} = {odd}: {other}");
+                }
+                assert_ne!(read[name]["arming"], Value::Null, "{name}{place} = {odd}");
+            }
+        }
+        assert!(odd_ones > 50, "{odd_ones}");
     }
 
     #[test]
