@@ -10,6 +10,10 @@ use crate::{Error, Host, Output};
 /// Where Nix's daemon listens.
 const SOCKETS: &str = "/nix/var/nix/daemon-socket";
 
+/// Most paths in the arguments of one program, which the kernel bounds. Source: `execve(2)`, "Limits on size of arguments and
+/// environment".
+const PATHS_AT_ONCE: usize = 1000;
+
 /// A closure, as Nix's database has it.
 struct Closure {
     access: Access,
@@ -34,7 +38,8 @@ impl Access {
             Self::Direct => &[],
         };
         let arguments = [store, arguments].concat();
-        host.run(Path::new("nix-store"), &arguments).map_err(Error::io("run", "nix-store"))
+        host.run(Path::new("nix-store"), &arguments)
+            .map_err(|error| Error::Database(Error::io("run", "nix-store")(error).chain()))
     }
 }
 
@@ -53,14 +58,12 @@ pub(crate) fn check(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
 pub(crate) fn verify(host: &dyn Host, toplevel: &Toplevel) -> Result<(), Error> {
     let closure = Closure::of(host, toplevel)?;
     closure.check(host, toplevel)?;
-    let paths = closure.paths.iter().map(String::as_str);
-    let verify: Vec<&str> = std::iter::once("--verify-path").chain(paths).collect();
-    let verified = closure.access.run(host, &verify)?;
-    if verified.success {
-        Ok(())
-    } else {
-        Err(Error::ClosureChanged { toplevel: toplevel.clone(), why: verified.stderr })
-    }
+    closure.paths.chunks(PATHS_AT_ONCE).try_for_each(|paths| {
+        let paths = paths.iter().map(String::as_str);
+        let verify: Vec<&str> = std::iter::once("--verify-path").chain(paths).collect();
+        let verified = closure.access.run(host, &verify)?;
+        if verified.success { Ok(()) } else { Err(Error::not_verified(toplevel, verified.stderr)) }
+    })
 }
 
 impl Closure {

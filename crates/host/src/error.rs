@@ -112,6 +112,19 @@ impl Error {
         }
     }
 
+    /// A path that was changed, is gone or cannot be read is damage; a lost connection to the daemon is not.
+    pub(crate) fn not_verified(toplevel: &Toplevel, said: String) -> Self {
+        let of_the_path = ["was modified", "is not valid", "Input/output error", "No such file or directory"];
+        // A socket is a file, too.
+        let is_damage =
+            of_the_path.iter().any(|words| said.contains(words)) && !said.contains("cannot connect");
+        if is_damage {
+            Self::ClosureChanged { toplevel: toplevel.clone(), why: said }
+        } else {
+            Self::Database(said)
+        }
+    }
+
     /// The documented exit status.
     #[must_use]
     pub fn exit(&self) -> Exit {

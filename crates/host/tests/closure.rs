@@ -133,3 +133,71 @@ fn a_database_that_cannot_be_read_is_no_damage_of_golden() {
     assert!(!is_told, "the owner was told that golden is damaged");
     assert!(matches!(verify(false, silent, read_only).0, Err(Error::Database(_))));
 }
+
+fn dies(arguments: &[&str]) -> Result<String, &'static str> {
+    match arguments {
+        ["--verify-path", ..] => Err("Nix daemon disconnected unexpectedly (maybe it crashed?)"),
+        _ => whole(arguments),
+    }
+}
+
+fn unreadable(arguments: &[&str]) -> Result<String, &'static str> {
+    match arguments {
+        ["--verify-path", ..] => Err("reading a line: Input/output error"),
+        _ => whole(arguments),
+    }
+}
+
+#[test]
+fn a_daemon_that_dies_while_it_verifies_is_no_damage_of_golden_and_a_disk_that_cannot_be_read_is() {
+    let (verified, is_told) = verify(true, dies, read_only);
+    assert!(matches!(verified, Err(Error::Database(_))), "{verified:?}");
+    assert!(!is_told);
+    let (verified, is_told) = verify(true, unreadable, read_only);
+    assert!(matches!(verified, Err(Error::GoldenDamaged(..))) && is_told);
+}
+
+#[test]
+fn a_machine_on_which_nix_cannot_be_run_has_no_damaged_golden() {
+    let host = host(false);
+    host.teach("nix-store", Box::new(|_, _| Err(std::io::ErrorKind::OutOfMemory.into())));
+    let verified = operation::verify_golden(&host, &host.options());
+    assert!(matches!(verified, Err(Error::Database(_))), "{verified:?}");
+    let history = golden_host::read_history(&host, Path::new(STATE_DIR)).unwrap();
+    assert!(!history.iter().any(|line| matches!(line.event, Event::GoldenDamaged { .. })));
+}
+
+/// `E2BIG` of the kernel is two megabytes, with eight bytes for each argument.
+#[test]
+fn a_closure_of_any_size_is_verified_whole_and_no_program_gets_more_than_the_kernel_takes() {
+    const PATHS: usize = 30_000;
+    let host = host(false);
+    let seen = std::rc::Rc::new(std::cell::Cell::new(0));
+    let verified = seen.clone();
+    host.teach(
+        "nix-store",
+        Box::new(move |_, arguments| {
+            let ok = |stdout| Ok(Output { success: true, stdout, stderr: String::new() });
+            if let ["--verify-path", paths @ ..] = arguments {
+                assert!(paths.iter().map(|path| path.len() + 9).sum::<usize>() < 1 << 20);
+                verified.set(verified.get() + paths.len());
+                return ok(String::new());
+            }
+            ok("/nix/store/aaaa-a\n".repeat(PATHS))
+        }),
+    );
+    operation::verify_golden(&host, &host.options()).unwrap();
+    assert_eq!(seen.get(), PATHS);
+}
+
+#[test]
+fn a_registered_path_that_is_gone_is_damage_whatever_nix_says_of_its_bytes() {
+    let host = host(true);
+    host.teach("nix-store", Box::new(nix(whole, read_only)));
+    host.change(|world| {
+        let _ = Arc::make_mut(&mut world.nix).remove(Path::new("/nix/store/aaaa-etc-a"));
+    });
+    let error = operation::verify_golden(&host, &host.options()).unwrap_err();
+    assert!(matches!(error, Error::GoldenDamaged(..)), "{error}");
+    assert!(error.chain().contains("/nix/store/aaaa-etc-a"), "{}", error.chain());
+}
