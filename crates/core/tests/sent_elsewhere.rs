@@ -113,3 +113,12 @@ fn a_landing_that_waits_has_not_failed_when_the_machine_was_sent_elsewhere() {
     assert!(!ledger.is_failed_landing(&toplevel("golden")), "{plan:?}");
     assert!(does(&plan, &Step::Arm(toplevel("golden"))), "{plan:?}");
 }
+
+#[test]
+fn an_attempt_that_is_rebooted_by_a_person_is_armed_again_although_the_loader_has_taken_its_one_shot_back() {
+    let mut seen = seen(1, "trial");
+    let ledger = after(&decide(&marked(), &seen, &policy(2), &Moment::BootCheck), marked());
+    let moment = goes_down(Sent::Nothing, &mut seen);
+    let plan = decide(&ledger, &seen, &policy(2), &moment);
+    assert!(does(&plan, &Step::Arm(toplevel("trial"))), "{plan:?}");
+}

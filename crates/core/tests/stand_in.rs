@@ -198,3 +198,17 @@ fn what_is_up_while_a_trial_waits_takes_nobodys_place() {
     let plan = plan(&ledger, 1, "golden", &Moment::Confirm);
     assert_eq!(after(&plan, ledger.clone()).confirmed, ledger.confirmed);
 }
+
+#[test]
+fn golden_is_listed_again_only_by_the_installer_of_a_confirmed_default() {
+    let golden = toplevel("golden");
+    let mut loader = machine::seen(1, "golden").loader.unwrap();
+    loader.default = Some(toplevel("other"));
+    assert_eq!(golden_core::relists(&known(), &loader, &golden), None, "golden has an entry");
+    loader.listed.retain(|listed| *listed != golden);
+    assert_eq!(golden_core::relists(&known(), &loader, &golden), Some(&toplevel("other")));
+    for default in [Some(toplevel("trial")), None] {
+        loader.default = default;
+        assert_eq!(golden_core::relists(&known(), &loader, &golden), None, "{:?}", loader.default);
+    }
+}
