@@ -185,21 +185,23 @@ fn of_several_partitions_the_esp_is_the_one_that_the_firmware_started_the_loader
 
 /// A machine with two ESPs, and an owner's copy of the first one that was made before the mark.
 fn with_two_esps(options: &Options, started_from: &str) -> Machine {
+    with_mirror_at("/boot2", options, started_from)
+}
+
+fn with_mirror_at(mirror: &str, options: &Options, started_from: &str) -> Machine {
     let machine = Machine::installed();
     machine.set_variable("LoaderDevicePartUUID", started_from);
     machine.link(&format!("/dev/disk/by-partuuid/{FIRST}"), "../../vda1");
     machine.link(&format!("/dev/disk/by-partuuid/{SECOND}"), "../../vdb1");
-    mounted(
-        &machine,
-        &["41 30 253:1 / /boot rw - vfat /dev/vda1 rw", "43 30 253:17 / /boot2 rw - vfat /dev/vdb1 rw"],
-    );
+    let second = format!("43 30 253:17 / {mirror} rw - vfat /dev/vdb1 rw");
+    mounted(&machine, &["41 30 253:1 / /boot rw - vfat /dev/vda1 rw", &second]);
     machine.put(
-        "/boot2/loader/entries/nixos-a.conf",
+        &format!("{mirror}/loader/entries/nixos-a.conf"),
         machine.text("/boot/loader/entries/nixos-a.conf").as_bytes(),
     );
-    machine.put("/boot2/loader/loader.conf", b"timeout 3\ndefault nixos-a.conf\n");
+    machine.put(&format!("{mirror}/loader/loader.conf"), b"timeout 3\ndefault nixos-a.conf\n");
     deployed(&machine, "/boot", options);
-    machine.put("/boot2/loader/loader.conf", b"timeout 3\ndefault nixos-b.conf\n");
+    machine.put(&format!("{mirror}/loader/loader.conf"), b"timeout 3\ndefault nixos-b.conf\n");
     machine
 }
 
@@ -397,4 +399,156 @@ fn an_entry_is_read_once_by_a_program() {
     assert_eq!(loader.see().unwrap(), before);
     loader.forget();
     assert!(loader.see().unwrap().listed.is_empty());
+}
+
+const ESP: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
+const XBOOTLDR: &str = "bc13c2ff-59e6-4262-a352-b275fd6f7172";
+
+/// The loader came from `/efi`, with golden's entry there; `/boot` is a partition of this type.
+fn with_boot_of_type(kind: &str) -> Machine {
+    let machine = Machine::installed();
+    machine.put("/efi/loader/loader.conf", b"timeout 3\ndefault nixos-a.conf\n");
+    for file in ["loader/entries/nixos-a.conf", "EFI/nixos/a-kernel.efi", "EFI/nixos/a-initrd.efi"] {
+        let bytes = std::fs::read(machine.at(&format!("/boot/{file}"))).unwrap();
+        machine.put(&format!("/efi/{file}"), &bytes);
+    }
+    mounted(
+        &machine,
+        &["41 30 253:1 / /efi rw - vfat /dev/vda1 rw", "42 30 253:17 / /boot rw - vfat /dev/vdb1 rw"],
+    );
+    for (number, identifier, kind) in [("253:1", FIRST, ESP), ("253:17", SECOND, kind)] {
+        let known = format!("E:ID_PART_ENTRY_UUID={identifier}\nE:ID_PART_ENTRY_TYPE={kind}\n");
+        machine.put(&format!("/run/udev/data/b{number}"), known.as_bytes());
+    }
+    machine.set_variable("LoaderDevicePartUUID", FIRST);
+    machine
+}
+
+#[test]
+fn an_entry_on_a_partition_that_the_loader_does_not_read_is_not_used() {
+    let options = Options::default();
+    for kind in [ESP, "0fc63daf-8483-4772-8e79-3d69d8477de4"] {
+        let machine = with_boot_of_type(kind);
+        let host = host(&machine);
+        let loader = detect(&host, &options).unwrap();
+        assert_eq!(loader.see().unwrap().listed, [system("a")], "{kind}");
+        assert!(loader.doubts().iter().any(|doubt| doubt.contains("not /boot")), "{:?}", loader.doubts());
+        // The loader would have passed over it, and the attempt would have counted.
+        assert!(matches!(marked(&machine, &options), Err(Error::NoEntry(_))), "{kind}");
+        assert_eq!(machine.variable_text("LoaderEntryOneShot"), None, "{kind}");
+    }
+    let machine = with_boot_of_type(XBOOTLDR);
+    marked(&machine, &options).unwrap();
+    assert_eq!(machine.variable_text("LoaderEntryOneShot").as_deref(), Some("nixos-b.conf"));
+}
+
+#[test]
+fn a_mirror_on_a_failed_disk_keeps_no_other_partition_from_being_written_and_is_reported() {
+    let options = mirrored(&["/boot2"]);
+    let machine = with_two_esps(&options, FIRST);
+    // What cannot be listed.
+    std::fs::remove_dir_all(machine.at("/boot2/loader/entries")).unwrap();
+    machine.put("/boot2/loader/entries", b"");
+    marked(&machine, &options).unwrap();
+    assert_eq!(default_at(&machine, "/boot"), "default nixos-a.conf");
+    assert_eq!(machine.variable_text("LoaderEntryOneShot").as_deref(), Some("nixos-b.conf"));
+    let host = host(&machine);
+    let doubts = detect(&host, &options).unwrap().doubts();
+    assert!(matches!(&doubts[..], [only] if only.contains("/boot2") && only.contains("cannot be read")));
+}
+
+#[test]
+fn a_mirror_with_a_space_in_its_path_is_kept_alike() {
+    let options = mirrored(&["/boot 2"]);
+    let machine = with_two_esps(&mirrored(&["/boot2"]), FIRST);
+    std::fs::rename(machine.at("/boot2"), machine.at("/boot 2")).unwrap();
+    mounted(
+        &machine,
+        &["41 30 253:1 / /boot rw - vfat /dev/vda1 rw", "43 30 253:17 / /boot\\0402 rw - vfat /dev/vdb1 rw"],
+    );
+    marked(&machine, &options).unwrap();
+    assert_eq!(default_at(&machine, "/boot 2"), "default nixos-a.conf");
+    let host = host(&machine);
+    assert_eq!(detect(&host, &options).unwrap().doubts(), Vec::<String>::new());
+}
+
+/// An owner's copy keeps what the installer has removed, such as entries of an older naming scheme.
+#[test]
+fn an_armed_system_has_one_entry_name_on_all_mirrors() {
+    for more in ["aaa.conf", "nixos-a0.conf", "zzz.conf"] {
+        for started_from in [FIRST, SECOND] {
+            let options = mirrored(&["/boot2"]);
+            let machine = with_two_esps(&options, started_from);
+            let entry = machine.text("/boot/loader/entries/nixos-b.conf");
+            machine.put(&format!("/boot2/loader/entries/{more}"), entry.as_bytes());
+            marked(&machine, &options).unwrap();
+            assert_eq!(
+                machine.variable_text("LoaderEntryOneShot").as_deref(),
+                Some("nixos-b.conf"),
+                "{more}"
+            );
+            machine.boot(2, "b");
+            boot_check(&host(&machine), &options).unwrap();
+            confirm(&host(&machine), &options).unwrap();
+            for esp in ["/boot", "/boot2"] {
+                assert_eq!(default_at(&machine, esp), "default nixos-b.conf", "{more} {esp}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_named_mirror_is_kept_alike_at_any_mount_point_and_whichever_partition_started_the_loader() {
+    for mirror in ["/efi", "/boot/efi", "/boot2"] {
+        for started_from in [FIRST, SECOND] {
+            let options = mirrored(&[mirror]);
+            let machine = with_mirror_at(mirror, &options, started_from);
+            marked(&machine, &options).unwrap();
+            for esp in ["/boot", mirror] {
+                assert_eq!(default_at(&machine, esp), "default nixos-a.conf", "{mirror} {started_from}");
+                assert!(
+                    machine.at(&format!("{esp}/loader/entries/nixos-b.conf")).exists(),
+                    "{esp} {started_from}"
+                );
+            }
+            let host = host(&machine);
+            assert_eq!(detect(&host, &options).unwrap().doubts(), Vec::<String>::new(), "{mirror}");
+        }
+    }
+}
+
+#[test]
+fn a_mirror_that_cannot_be_written_keeps_no_later_one_from_getting_the_default() {
+    let options = mirrored(&["/boot2", "/boot3"]);
+    let machine = with_two_esps(&options, FIRST);
+    mounted(
+        &machine,
+        &[
+            "41 30 253:1 / /boot rw - vfat /dev/vda1 rw",
+            "43 30 253:17 / /boot2 rw - vfat /dev/vdb1 rw",
+            "44 30 253:33 / /boot3 rw - vfat /dev/vdc1 rw",
+        ],
+    );
+    machine.put("/boot2/EFI/nixos", b"a file in the place of the directory");
+    machine.put("/boot3/loader/loader.conf", b"default nixos-b.conf\n");
+    let (host, options) = (host(&machine), options);
+    detect(&host, &options).unwrap().set_default(&system("a")).unwrap_err();
+    for esp in ["/boot", "/boot3"] {
+        assert_eq!(default_at(&machine, esp), "default nixos-a.conf", "{esp}");
+    }
+}
+
+#[test]
+fn a_bind_mount_of_a_directory_is_no_boot_partition() {
+    let options = Options::default();
+    let machine = with_two_esps(&options, FIRST);
+    let boot = "41 30 253:17 / /boot rw - vfat /dev/vdb1 rw";
+    mounted(&machine, &[boot, "44 30 253:1 /EFI /srv rw - vfat /dev/vda1 rw"]);
+    assert!(matches!(marked(&machine, &options), Err(Error::BootPartition(why)) if why.contains(FIRST)));
+    // A unit that may write to `/boot` sees it mounted, too.
+    let machine = Machine::installed();
+    with_separate_esp(&machine);
+    let bound = "42 30 253:0 /boot /boot rw - ext4 /dev/vda3 rw";
+    mounted(&machine, &["41 30 253:1 / /efi rw - vfat /dev/vda1 rw", bound]);
+    assert!(detect(&host(&machine), &options).is_err());
 }

@@ -51,8 +51,10 @@ pub(super) fn find(
         let first = |is: &dyn Fn(&Path) -> bool| among.iter().copied().find(|place| is(place));
         first(&has_conf).or_else(|| first(&has_entries)).map(Path::to_owned)
     };
-    let is_fat = |place: &Path| mounts.at(place).is_some_and(|mount| mount.is_fat());
-    let fat: Vec<&Path> = places().filter(|place| is_fat(place)).collect();
+    let is_fat = |place: &Path| mounts.at(place).is_some_and(Mount::is_fat);
+    let named = |place: &Path| mirrors.iter().any(|mirror| mirror == place);
+    // The mount point of a mirror may be a usual one of the ESP, and the installer does not write to it.
+    let fat: Vec<&Path> = places().filter(|place| is_fat(place) && !named(place)).collect();
     let origin = Origin::of(host, &mounts);
     if !mounts.are_known() || fat.is_empty() && matches!(origin, Origin::Unknown) {
         // Nothing says that a directory of that name is no partition.
@@ -69,7 +71,6 @@ pub(super) fn find(
     let is_ours = interface::started_by(host).loader.is_some()
         || places().any(|place| has_conf(place) || has_entries(place));
     let missing = |what: String| if is_ours { Err(Error::BootPartition(what)) } else { Ok(None) };
-    let named = |place: &Path| mirrors.iter().any(|mirror| mirror == place);
     let mut found = Partitions {
         started_from_mirror: matches!(&origin, Origin::Mounted(place) if named(place)),
         ..Partitions::default()
@@ -99,8 +100,17 @@ pub(super) fn find(
     let extended = Path::new(EXTENDED);
     found.all.push(found.esp.clone());
     // A unit that may write to a directory sees that mounted, too.
-    if found.esp != extended && mounts.at(extended).is_some_and(|mount| mount.root == "/") {
-        found.all.push(extended.to_owned());
+    if let Some(mount) =
+        mounts.at(extended).filter(|mount| found.esp != extended && !named(extended) && mount.root == "/")
+    {
+        if is_read_beside_an_esp(host, mount) {
+            found.all.push(extended.to_owned());
+        } else {
+            found.doubts.push(format!(
+                "the loader reads {} and not {EXTENDED}, which is no partition of the type XBOOTLDR",
+                found.esp.display()
+            ));
+        }
     }
     found.add_mirrors(host, mirrors);
     Ok(Some(found))
@@ -123,7 +133,7 @@ impl Partitions {
 
 /// What is mounted once every automount at these places was looked into, in bounded time.
 fn awake<'a>(host: &dyn Host, places: impl Iterator<Item = &'a Path>) -> Result<Mounts, Error> {
-    let is_idle = |mounts: &Mounts, place: &Path| mounts.at(place).is_some_and(|mount| mount.is_idle());
+    let is_idle = |mounts: &Mounts, place: &Path| mounts.at(place).is_some_and(Mount::is_idle);
     let mounts = Mounts::read(host);
     let idle: Vec<&Path> = places.filter(|place| is_idle(&mounts, place)).collect();
     if idle.is_empty() {
@@ -168,7 +178,7 @@ impl Origin {
             return if is_told { Self::Interface } else { Self::Unknown };
         };
         let whole = mounts.all().filter(|(_, mount)| mount.root == "/" && mount.source.starts_with("/dev/"));
-        let looked_up = whole.map(|(place, mount)| (place, mount.is_fat(), is_on(host, &mount, &partition)));
+        let looked_up = whole.map(|(place, mount)| (place, mount.is_fat(), is_on(host, mount, &partition)));
         let looked_up: Vec<(&Path, bool, Option<bool>)> = looked_up.collect();
         let places = || looked_up.iter().filter(|(.., is_on)| *is_on == Some(true)).map(|(place, ..)| *place);
         let by_custom = places().find(|place| PLACES.iter().any(|custom| *place == Path::new(custom)));
@@ -184,25 +194,39 @@ impl Origin {
     }
 }
 
+/// Types of a partition that the loader reads beside an ESP. Source: UAPI group, "Boot Loader Specification", "The Partitions".
+const EXTENDED_TYPES: [&str; 2] = ["bc13c2ff-59e6-4262-a352-b275fd6f7172", "0xea"];
+
+/// Whether the loader looks for entries there, too. A partition of an unknown type is taken for one that it reads.
+fn is_read_beside_an_esp(host: &dyn Host, mount: &Mount) -> bool {
+    let known = by_udev(host, mount, "E:ID_PART_ENTRY_TYPE=");
+    known.is_none_or(|known| EXTENDED_TYPES.iter().any(|extended| known.eq_ignore_ascii_case(extended)))
+}
+
+/// A property of the mounted device in udev's database.
+fn by_udev(host: &dyn Host, mount: &Mount, key: &str) -> Option<String> {
+    property(host, &Path::new("/run/udev/data").join(format!("b{}", mount.number)), key)
+}
+
+fn property(host: &dyn Host, file: &Path, key: &str) -> Option<String> {
+    let text = host.read(file).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    text.lines().find_map(|line| line.strip_prefix(key)).map(|value| value.trim().to_owned())
+}
+
 /// Whether this is mounted from the partition with this identifier; `None` where nobody knows. A unit that sees no devices
 /// asks the kernel or udev.
-fn is_on(host: &dyn Host, mount: &Mount<'_>, partition: &str) -> Option<bool> {
-    let known = [
-        (Path::new("/sys/dev/block").join(mount.number).join("uevent"), "PARTUUID="),
-        (Path::new("/run/udev/data").join(format!("b{}", mount.number)), "E:ID_PART_ENTRY_UUID="),
-    ];
-    for (file, key) in known {
-        let text = host.read(&file).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        if let Some(identifier) = text.lines().find_map(|line| line.strip_prefix(key)) {
-            return Some(identifier.trim().eq_ignore_ascii_case(partition));
-        }
+fn is_on(host: &dyn Host, mount: &Mount, partition: &str) -> Option<bool> {
+    let by_kernel =
+        || property(host, &Path::new("/sys/dev/block").join(&mount.number).join("uevent"), "PARTUUID=");
+    if let Some(identifier) = by_kernel().or_else(|| by_udev(host, mount, "E:ID_PART_ENTRY_UUID=")) {
+        return Some(identifier.eq_ignore_ascii_case(partition));
     }
     host.list(Path::new(DEVICES)).ok()?;
     let is_identifier = partition.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     let device = host.read_link(&Path::new(DEVICES).join(Some(partition).filter(|_| is_identifier)?)).ok();
     // What was mounted may be a link itself, such as one below `/dev/disk`.
-    let source = host.read_link(Path::new(mount.source)).unwrap_or_else(|_| PathBuf::from(mount.source));
+    let source = host.read_link(Path::new(&mount.source)).unwrap_or_else(|_| PathBuf::from(&mount.source));
     let name = source.file_name()?.to_str()?;
     // An array or a mapped device lies on partitions, and is none.
     let is_partition =

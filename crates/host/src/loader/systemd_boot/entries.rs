@@ -9,7 +9,7 @@ use golden_core::Toplevel;
 
 use super::SystemdBoot;
 use super::order::Order;
-use crate::loader::boot_files::{LACKS_FILES, Standing, first_whole, say_unused};
+use crate::loader::boot_files::{LACKS_FILES, Standing, first_whole, say_unused, settle};
 use crate::loader::entry::{Entry, Payload, is_called, is_managed, without_counters};
 use crate::loader::loader_conf::{self, Key};
 use crate::loader::uki::Image;
@@ -115,8 +115,9 @@ impl SystemdBoot<'_> {
     /// An entry by which a toplevel is booted, with its files whole. Where secure boot asks for images, an old text beside one
     /// boots nothing.
     pub(super) fn entry(&self, toplevel: &Toplevel) -> Result<Listed, Error> {
-        if let Some(original) = &self.original {
-            self.take_over(&original.entry(toplevel)?)?;
+        let theirs = self.original.as_ref().map(|original| original.entry(toplevel)).transpose()?;
+        if let Some(theirs) = &theirs {
+            self.take_over(theirs)?;
         }
         let entries = self.entries()?;
         let of_it = entries.ours.iter().filter(|listed| listed.entry.toplevel == *toplevel).cloned();
@@ -124,6 +125,10 @@ impl SystemdBoot<'_> {
             of_it.partition(|listed| entries.is_used(listed));
         if used.iter().any(Listed::is_image) {
             used.retain(Listed::is_image);
+        }
+        // One variable names the entry for all partitions.
+        if let Some(theirs) = &theirs {
+            used.retain(|listed| listed.is_called_like(theirs));
         }
         let name = |listed: &Listed| listed.entry.file.clone();
         let whole = first_whole(self.host, toplevel, used, name, |listed| self.check_files(listed))?;
@@ -135,10 +140,10 @@ impl SystemdBoot<'_> {
 
     /// Have an entry and its files as they are on the boot partition that the installer writes.
     fn take_over(&self, theirs: &Listed) -> Result<(), Error> {
-        let names_same = |ours: &&Listed| ours.entry.id().eq_ignore_ascii_case(&theirs.entry.id());
         let entries = self.entries()?;
         // The loader renames what it counts, on the partition that it came from.
-        let own = entries.ours.iter().find(names_same).map_or(&theirs.entry.file, |ours| &ours.entry.file);
+        let own = entries.ours.iter().find(|ours| ours.is_called_like(theirs));
+        let own = own.map_or(&theirs.entry.file, |ours| &ours.entry.file);
         let files =
             theirs.entry.files().map(|path| (theirs.on_partition(path), on_partition(&self.esp, path)));
         for (from, to) in files {
@@ -161,7 +166,8 @@ impl SystemdBoot<'_> {
         }
         let directory = to.parent().unwrap_or(&self.esp);
         self.host.create_directory(directory, DIRECTORY).map_err(Error::io("create", directory))?;
-        durable::replace_with_copy(self.host, from, to)
+        durable::replace_with_copy(self.host, from, to)?;
+        settle(self.host, to)
     }
 }
 
@@ -172,6 +178,11 @@ impl Listed {
 
     fn is_image(&self) -> bool {
         matches!(self.entry.payload, Payload::Image(_))
+    }
+
+    /// Whether the loader knows both by one name.
+    fn is_called_like(&self, other: &Self) -> bool {
+        self.entry.id().eq_ignore_ascii_case(&other.entry.id())
     }
 
     /// Where its own file is.

@@ -55,13 +55,24 @@ impl<'a> SystemdBoot<'a> {
         if !found.all.iter().any(|partition| has_entries(partition)) {
             return Ok(None);
         }
-        let Partitions { esp, all, mirrors, doubts, started_from_mirror } = found;
+        let Partitions { esp, all, mirrors, mut doubts, started_from_mirror } = found;
         let original = || Self::at(host, esp.clone(), &all, None);
-        let mirror = |place: PathBuf| -> Box<dyn BootLoader + 'a> {
-            Box::new(Self::at(host, place.clone(), &[place], Some(Rc::new(original()))))
-        };
+        let mut readable: Vec<Box<dyn BootLoader + 'a>> = Vec::new();
+        for place in mirrors {
+            let mirror =
+                Self::at(host, place.clone(), std::slice::from_ref(&place), Some(Rc::new(original())));
+            match mirror.is_readable() {
+                Ok(()) => readable.push(Box::new(mirror)),
+                // Its disk has failed: it is left out as one that is not mounted.
+                Err(error) => doubts.push(format!(
+                    "{}, a mirror of the boot partition, cannot be read: {}",
+                    place.display(),
+                    error.chain()
+                )),
+            }
+        }
         let first = Self { doubts, started_from_mirror, ..original() };
-        Ok(Some(Mirrored::of(Box::new(first), mirrors.into_iter().map(mirror).collect())))
+        Ok(Some(Mirrored::of(Box::new(first), readable)))
     }
 
     fn at(host: &'a dyn Host, esp: PathBuf, partitions: &[PathBuf], original: Option<Rc<Self>>) -> Self {
@@ -75,6 +86,11 @@ impl<'a> SystemdBoot<'a> {
             original,
             known: RefCell::default(),
         }
+    }
+
+    /// Whether the entries and `loader.conf` of this partition can be read.
+    fn is_readable(&self) -> Result<(), Error> {
+        self.entries().and(self.conf_bytes()).map(drop)
     }
 
     fn conf(&self) -> PathBuf {
