@@ -5,9 +5,9 @@
 mod machine;
 
 use golden_core::{
-    Cause, Damage, End, Event, Evidence, Kept, Ledger, Moment, OneShot, Plan, Policy, RebootCause,
-    RollbackTarget, SafeMode, SafeModeReason, Seen, Shutdown, ShutdownSeen, Step, decide, is_settled,
-    landing,
+    Arming, Attempts, Cause, Damage, End, Event, Evidence, Kept, Landing, Ledger, Moment, OneShot, Plan,
+    Policy, Quarantined, RebootCause, RollbackTarget, SafeMode, SafeModeReason, Seen, Shutdown, ShutdownSeen,
+    StartedBy, Step, decide, is_settled, landing,
 };
 use machine::{after, boot, does, known, marked, policy, seen, toplevel};
 
@@ -337,5 +337,68 @@ fn a_boot_that_is_closed_is_left_for_what_comes_next_and_history_knows_before() 
         (Ledger { safe_mode, ..landed }, vec![Step::EnterSafeMode]),
     ] {
         assert_eq!(leaves(&ledger), expected);
+    }
+}
+
+#[test]
+fn a_closed_attempt_is_left_as_the_loader_stands_only_if_a_working_system_boots_next() {
+    type Change = fn(&mut Ledger, &mut Seen);
+    let marked = marked();
+    let begun = after(&decide(&marked, &seen(1, "trial"), &policy(2), &Moment::BootCheck), marked);
+    let closed = after(&decide(&begun, &seen(1, "trial"), &policy(2), &deadline()), begun);
+    let changes: [(&str, Change, bool); 6] = [
+        ("golden works", |_, _| {}, true),
+        ("golden is damaged", |_, seen| seen.damaged.push(damage("golden", true)), false),
+        ("golden is quarantined", |ledger, _| ledger.quarantine.push(quarantined("golden")), false),
+        ("golden has failed", |ledger, _| ledger.failed_landings.push(failed_landing("golden")), false),
+        ("the trial is the default", |_, seen| set_default(seen, Some("trial")), false),
+        ("the default is unknown", |_, seen| set_default(seen, None), false),
+    ];
+    for (claim, change, leaves) in changes {
+        let (mut ledger, mut seen) = (closed.clone(), seen(1, "trial"));
+        change(&mut ledger, &mut seen);
+        let plan = decide(&ledger, &seen, &policy(2), &Moment::Leave);
+        assert_eq!(
+            (reboots(&plan), does(&plan, &Step::EnterSafeMode)),
+            (leaves, !leaves),
+            "{claim}: {plan:?}"
+        );
+    }
+    // A damaged system that is armed would boot once.
+    for is_damaged in [false, true] {
+        let mut seen = seen(1, "trial");
+        seen.loader.as_mut().unwrap().one_shot = OneShot::Armed(toplevel("trial"));
+        seen.damaged.extend(is_damaged.then(|| damage("trial", true)));
+        let plan = decide(&closed, &seen, &policy(2), &Moment::Leave);
+        assert_eq!((reboots(&plan), does(&plan, &Step::Disarm)), (true, is_damaged), "{plan:?}");
+    }
+}
+
+fn set_default(seen: &mut Seen, default: Option<&str>) {
+    seen.loader.as_mut().unwrap().default = default.map(toplevel);
+}
+
+fn quarantined(name: &str) -> Quarantined {
+    Quarantined {
+        toplevel: toplevel(name),
+        attempts: Attempts::default(),
+        revision: None,
+        by_person: true,
+        failed_trials: 0,
+        waited: None,
+        second_chance: false,
+        unknown: Kept::new(),
+    }
+}
+
+fn failed_landing(name: &str) -> Landing {
+    Landing {
+        from: toplevel("trial"),
+        toplevel: toplevel(name),
+        arming: Arming::Idle,
+        armed_at: None,
+        armed_by: StartedBy::default(),
+        attempts: Attempts::default(),
+        unknown: Kept::new(),
     }
 }
