@@ -218,6 +218,16 @@ fn a_one_shot_that_belongs_to_no_trial_is_taken_back() {
     assert_eq!(machine.variable_text("LoaderEntryOneShot"), None, "{said}");
 }
 
+#[test]
+fn a_trial_that_waits_stays_armed_where_a_later_mark_fails() {
+    let machine = deployed();
+    assert_eq!(status(&machine.run(MARK, &[&toplevel("b")])).0, 0);
+    let (code, said) = status(&machine.run(MARK, &["/nix/store/no-system/../x"]));
+    assert_eq!(code, 64, "{said}");
+    assert_eq!(default(&machine).as_deref(), Some("nixos-a.conf"), "{said}");
+    assert_eq!(machine.variable_text("LoaderEntryOneShot").as_deref(), Some("nixos-b.conf"), "{said}");
+}
+
 /// The programs of Nix, as far as a refusal runs them: each is written down.
 const CHROOT: &str = r#"#!/bin/sh
 root=$1 program=$2
