@@ -47,8 +47,10 @@ impl Counts {
     }
 }
 
-/// Machines that run at the same time, at most: each has 768 MiB.
+/// Machines that run at the same time, at most: each has 768 MiB of memory.
 const MOST_AT_ONCE: usize = 4;
+/// Processors of a machine.
+const PROCESSORS: usize = 2;
 
 struct Claim {
     name: &'static str,
@@ -177,7 +179,8 @@ pub fn run(chosen: &Chosen) -> Result<Counts> {
         }
         counts
     };
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(MOST_AT_ONCE).min(claims.len());
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let workers = (processors / PROCESSORS).clamp(1, MOST_AT_ONCE);
     thread::scope(|scope| {
         let running: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
         let mut counts = Counts::default();

@@ -126,7 +126,7 @@ impl Machine {
         qemu.arg("-L").arg(self.image.tools.join("usr/share/seabios"));
         qemu.args(accelerator.arguments().split(' '));
         qemu.args("-machine q35,sata=off,smbus=off,usb=off".split(' '));
-        qemu.args("-smp 1 -m 768 -nodefaults -display none -no-user-config".split(' '));
+        qemu.args("-smp 2 -m 768 -nodefaults -display none -no-user-config".split(' '));
         qemu.args("-device virtio-rng-pci -device i6300esb -action watchdog=reset".split(' '));
         if self.image.firmware == Firmware::Efi {
             let code = self.image.tools.join("usr/share/OVMF/OVMF_CODE_4M.fd");
