@@ -170,8 +170,8 @@ fn lost(setting: &Setting, name: &str, file: &str) -> Result<Story> {
     let why = format!("could not be started: cannot copy {trial}/{file}");
     ended_on_golden(&mut story, &trial, [PASSED_OVER, &why])?;
     ensure!(story.one_shot()?.is_empty(), "what cannot boot was armed");
-    // NixOS's installer, as the one here, stops at a generation whose files are gone: phase two waits for whoever mends the
-    // store, and says so.
+    // NixOS's installer, as the one here, stops at a generation whose files are gone: phase two waits until a person has repaired
+    // the store, and says so.
     let status = story.run("golden status")?;
     ensure!(status.contains(&format!("rollback: to {golden} is not finished")), "the status is:\n{status}");
     story.run("systemctl is-failed golden-rollback.service")?;
