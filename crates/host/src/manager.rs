@@ -28,7 +28,7 @@ pub(crate) fn shutdown(host: &dyn Host) -> Result<Option<ShutdownSeen>, Error> {
     Ok(Some(ShutdownSeen { kind, failed_units, goes_elsewhere: firmware_goes_elsewhere(host) }))
 }
 
-/// What the next start is, of whatever kind it is.
+/// The next start; the kind of the shutdown before it is unknown.
 pub(crate) fn next_start(host: &dyn Host) -> ShutdownSeen {
     let goes_elsewhere = firmware_goes_elsewhere(host);
     ShutdownSeen { kind: Shutdown::Other, failed_units: Vec::new(), goes_elsewhere }

@@ -446,7 +446,7 @@ fn an_entry_on_a_partition_that_the_loader_does_not_read_is_not_used() {
 fn a_mirror_on_a_failed_disk_keeps_no_other_partition_from_being_written_and_is_reported() {
     let options = mirrored(&["/boot2"]);
     let machine = with_two_esps(&options, FIRST);
-    // What cannot be listed.
+    // The directory of entries cannot be listed.
     std::fs::remove_dir_all(machine.at("/boot2/loader/entries")).unwrap();
     machine.put("/boot2/loader/entries", b"");
     marked(&machine, &options).unwrap();

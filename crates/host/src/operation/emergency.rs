@@ -42,8 +42,8 @@ pub fn emergency(host: &dyn Host, options: &Options) -> Result<Emergency, Error>
     if !manager::is_active(host, BOOT_CHECK)
         && let Err(error) = boot_check(host, options)
     {
-        // What it could not do is the next one's. A person who looks at the disk that is why is not to be disturbed: what fails
-        // is started again, on his console.
+        // The next boot check does the rest. A unit that fails is started again, and takes the console from the person who repairs
+        // the disk.
         host.complain(error.trouble(), &error.chain());
     }
     match standing(host, options)? {

@@ -61,7 +61,7 @@ fn keeps_both_alike(story: &mut Story) -> Result<()> {
         .map(drop)
 }
 
-/// What the crash kernel has done of the suite once its rescue shell is up: each condition, `no` for those that do not hold.
+/// The units of the suite in a crash kernel whose rescue shell is up: the result of each condition, and each unit that runs.
 const LEFT_ALONE: &str = "systemctl show -P ConditionResult golden-emergency.service golden-deadline.service; \
     systemctl list-units --plain --no-legend --state=active,activating,failed 'golden-*.service' | grep -v boot-check; true";
 
