@@ -127,7 +127,7 @@ fn what_is_no_file_where_the_armed_one_is_kept_arms_nothing_and_keeps_nobody_wai
     }
 }
 
-/// What the suite says of golden without a read of its files.
+/// The verdict of a glance at golden, which reads none of its files.
 fn glance(machine: &Machine) -> Result<(), String> {
     let host = golden_host::LinuxHost::new(machine.root());
     let options = golden_host::operation::Options::default();
